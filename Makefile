@@ -1,0 +1,31 @@
+# Everything a fresh machine needs: `make demo` trains, `make test` tests. Both make .venv and install into it first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint notebook clean
+
+demo: .venv/installed
+	$(BIN)/python -m graph_resnet.train --dataset synthetic --steps 300 --train-dir runs/demo
+
+test: .venv/installed-test lint
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+notebook: .venv/installed-notebook
+	$(BIN)/jupyter notebook notebooks/resnet.ipynb
+
+# A stamp for each set of packages: what is installed is not installed again until setup.py changes.
+.venv/installed: setup.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+.venv/installed-%: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info

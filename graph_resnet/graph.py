@@ -1,0 +1,77 @@
+"""A recipe -> the graph that trains it: input, two static towers, loss, optimizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow.compat.v1 as tf
+
+from graph_resnet import net
+from utils import cifar10_input
+
+import tf_slim as slim  # isort: skip  (graph_resnet.net made it importable)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What the session loop needs of a graph. Losses are mean cross entropies of a batch, in nats."""
+
+    train_op: tf.Operation
+    train_loss: tf.Tensor
+    train_acc: tf.Tensor
+    val_loss: tf.Tensor
+    val_acc: tf.Tensor
+
+
+def build(recipe, records, *, seed):
+    """Builds a recipe's graph in the default graph.
+
+    The training and the validation tower share every variable, and each is built with a Python bool for is_training:
+    batch norm and ReLU then run as one kernel, which the conditionals of a placeholder prevent.
+
+    Args:
+      recipe: `recipes.Recipe`.
+      records: `cifar_files.Records`.
+      seed: int, of initial weights, order and augmentation.
+
+    Returns:
+      A `Graph`.
+    """
+    tf.set_random_seed(seed)
+    train_imgs, train_labels, val_imgs, val_labels = cifar10_input.batches(
+        records,
+        recipe.image_size,
+        recipe.batch_size,
+        seed=seed,
+        flip=recipe.flip,
+        mean=recipe.mean,
+        std=recipe.std,
+    )
+    train_loss, train_acc = measures(logits(recipe, train_imgs, records.num_classes, is_training=True), train_labels)
+    # Only now, so that they are the training tower's.
+    update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+    val_logits = logits(recipe, val_imgs, records.num_classes, is_training=False, reuse=True)
+    with tf.control_dependencies(update_ops):
+        train_op = _optimizer(recipe).minimize(train_loss, tf.train.get_or_create_global_step())
+    return Graph(train_op, train_loss, train_acc, *measures(val_logits, val_labels))
+
+
+def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=False):
+    """The recipe's net on float32 images [B, S, S, 3]: float32 [B, num_classes]."""
+    row = net.ARCHITECTURES[recipe.net]
+    scope = net.resnet_arg_scope(recipe.batch_norm_decay, biases=row.biases, batch_norm_scale=row.biases)
+    with slim.arg_scope(scope):
+        return net.build(row, images, num_classes, is_training=is_training, reuse=reuse, verbose=verbose)
+
+
+def measures(logits, labels):
+    """(mean cross entropy in nats, accuracy in 0..1), float32 scalars, of logits [B, C] and int labels [B]."""
+    loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
+    right = tf.equal(tf.argmax(logits, 1, output_type=tf.int32), labels)
+    return loss, tf.reduce_mean(tf.cast(right, tf.float32))
+
+
+def _optimizer(recipe):
+    if recipe.optimizer == "momentum":
+        return tf.train.MomentumOptimizer(recipe.learning_rate, recipe.momentum)
+    return tf.train.AdamOptimizer(recipe.learning_rate, epsilon=1e-7)  # Keras's epsilon

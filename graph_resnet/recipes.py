@@ -1,0 +1,134 @@
+"""Recipes: all that decides what is trained, one row each. TensorFlow-free, so that `--help` is quick.
+
+A recipe is a frozen dataclass; every field is also a flag of `python -m graph_resnet.train`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+# Mean and standard deviation of the training pixels, a channel each, in units of x / 255.
+CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HALF, ONE = (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
+
+NETS = ("bottleneck", "resnet18", "resnet34")
+DATASETS = ("cifar10", "cifar100", "synthetic", "synthetic100")
+OPTIMIZERS = ("momentum", "adam")
+
+
+def _flag(help, *, choices=None, default=dataclasses.MISSING):
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run as data. `source` says whose it is; `epochs` and `steps` are its length there, one of them set."""
+
+    name: str
+    source: str
+    net: str = _flag("architecture, a row of graph_resnet.net.ARCHITECTURES", choices=NETS)
+    dataset: str = _flag("which images", choices=DATASETS)
+    image_size: int = _flag("side of the images that the net sees, in pixels")
+    batch_size: int = _flag("images in a training batch")
+    optimizer: str = _flag("update rule", choices=OPTIMIZERS)
+    learning_rate: float = _flag("learning rate, constant")
+    steps: int | None = None
+    epochs: int | None = None
+    momentum: float = _flag("of the momentum optimizer", default=0.9)
+    label: str = _flag("which labels of CIFAR-100", choices=("fine", "coarse"), default="fine")
+    flip: bool = _flag("mirror each training image with probability 1/2", default=True)
+    mean: tuple[float, ...] = _flag("subtracted from x / 255: one number a channel, or one for all", default=HALF)
+    std: tuple[float, ...] = _flag("what is left is divided by it, likewise", default=ONE)
+    batch_norm_decay: float = _flag("decay of batch norm's moving averages", default=0.99)
+    eval_every: int | None = _flag("steps between evaluations; an epoch where the recipe does not say", default=None)
+
+    def total_steps(self, num_train):
+        """Updates in the recipe's length, for `num_train` training images."""
+        return self.steps or max(1, round(self.epochs * num_train / self.batch_size))
+
+    def eval_steps(self, num_train):
+        """Updates from one evaluation to the next."""
+        return self.eval_every or max(1, round(num_train / self.batch_size))
+
+    @property
+    def length(self):
+        """As the source gives it: '20,000 steps'."""
+        return f"{self.steps:,} steps" if self.steps else f"{self.epochs:,} epochs"
+
+
+def _rows():
+    yield Recipe(
+        name="notebook",
+        source="the bottleneck ResNet tutorial: momentum, constant learning rate, flips; images resized to 96x96",
+        net="bottleneck",
+        dataset="cifar10",
+        image_size=96,
+        batch_size=64,
+        optimizer="momentum",
+        learning_rate=0.01,
+        steps=20_000,
+        mean=CIFAR10_MEAN,
+        std=CIFAR10_STD,
+        eval_every=1_000,
+    )
+    # That tutorial's net ends in a softmax and its loss expects logits, so the softmax is applied twice. Ours takes
+    # logits: it learns faster than the original.
+    cifar100 = Recipe(
+        name="resnet18-cifar100",
+        source="a Keras tutorial of ResNet-18 on CIFAR-100: Adam, x/255 - 0.5, no augmentation",
+        net="resnet18",
+        dataset="cifar100",
+        image_size=32,
+        batch_size=512,
+        optimizer="adam",
+        learning_rate=1e-3,
+        epochs=500,
+        flip=False,
+        mean=HALF,
+        std=ONE,
+    )
+    yield cifar100
+    yield Recipe(
+        name="resnet18-flip",
+        source="a Keras tutorial of ResNet-18 on CIFAR-10: Adam, flips, ImageNet's mean and deviation; reports about 90%",
+        net="resnet18",
+        dataset="cifar10",
+        image_size=32,
+        batch_size=256,
+        optimizer="adam",
+        learning_rate=1e-3,
+        epochs=500,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    )
+    yield Recipe(
+        name="resnet18-adam",
+        source="a Keras tutorial of ResNet-18 on CIFAR-10 from local files: Adam, x/127.5 - 1; expects about 80%",
+        net="resnet18",
+        dataset="cifar10",
+        image_size=32,
+        batch_size=512,
+        optimizer="adam",
+        learning_rate=1e-4,
+        epochs=100,
+        flip=False,
+        mean=HALF,
+        std=HALF,
+    )
+    yield dataclasses.replace(
+        cifar100, name="resnet34-cifar100", net="resnet34", source="as resnet18-cifar100, with ResNet-34"
+    )
+
+
+RECIPES = {recipe.name: recipe for recipe in _rows()}
+
+
+def table():
+    """The recipes as text, a paragraph each."""
+    return "\n".join(
+        f"{r.name:<18} {r.net}, {r.dataset}, {r.image_size}x{r.image_size}, batch {r.batch_size}, {r.optimizer} "
+        f"{r.learning_rate:g}, {r.length}\n{'':<18} {r.source}"
+        for r in RECIPES.values()
+    )

@@ -1,0 +1,96 @@
+"""The train dir: one run at a time, and always the same run."""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+
+from utils.errors import UserError
+
+CONFIG = "config.json"
+LOCK = "lock"
+
+# What makes a run another run. Length, cadence and learning rate may change on the way.
+IDENTITY = ("name", "net", "dataset", "label", "image_size", "batch_size", "num_classes")
+
+
+def claim(train_dir):
+    """Creates the directory and locks it for as long as this process lives.
+
+    Returns:
+      The lock, an open file: the directory is free again when it is closed.
+
+    Raises:
+      UserError: it is a file, cannot be written, or another process trains into it (its id is named).
+    """
+    path = Path(train_dir)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = open(path / LOCK, "a+")  # noqa: SIM115 (held until the process ends)
+    except FileExistsError:
+        raise UserError(f"train dir {path}: is a file; pass a directory as --train-dir") from None
+    except OSError as error:
+        raise UserError(f"train dir {path}: cannot be written ({error.strerror}); pass another --train-dir") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        owner = lock.read().strip() or "unknown"
+        lock.close()
+        raise UserError(f"train dir {path}: process {owner} trains into it; wait, or pass another --train-dir") from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def read_config(train_dir):
+    """The `config.json` of a train dir as a dict, or None if it has none.
+
+    Raises:
+      UserError: it is not what this package wrote.
+    """
+    path = Path(train_dir) / CONFIG
+    try:
+        config = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); put it back, or pass another --train-dir") from None
+    if not (isinstance(config, dict) and isinstance(config.get("recipe"), dict) and isinstance(config.get("data"), dict)):
+        raise UserError(f"{path}: not a run's config; put it back, or pass another --train-dir")
+    return config
+
+
+def write_config(train_dir, config):
+    """Writes `config.json` in one go: a killed process leaves the old one or the new one."""
+    path = Path(train_dir) / CONFIG
+    draft = path.with_suffix(".json.new")
+    try:
+        draft.write_text(json.dumps(config, indent=2) + "\n")
+        os.replace(draft, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); mend that, or pass another --train-dir") from None
+
+
+def check_same_run(train_dir, old, new, difference_of_data):
+    """Refuses to go on with another run's weights.
+
+    Args:
+      old, new: configs.
+      difference_of_data: None, or a phrase that names it.
+
+    Raises:
+      UserError: names the first difference.
+    """
+    for key in IDENTITY:
+        before, now = old["recipe"].get(key), new["recipe"].get(key)
+        if before != now:
+            raise UserError(
+                f"train dir {train_dir}: holds a run with {key} {before}, not {now}; pass another --train-dir"
+            )
+    if difference_of_data:
+        raise UserError(
+            f"train dir {train_dir}: was trained on other data ({difference_of_data}); pass another --train-dir, or "
+            "--allow-other-data to go on"
+        )

@@ -1,0 +1,81 @@
+"""One training run, from a recipe to a finished train dir."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import numpy
+import tensorflow.compat.v1 as tf
+
+import graph_resnet
+from graph_resnet import graph, train_dir
+from utils import cifar_files, learning, plots
+from utils.session import choose_precision, session_config
+
+
+def train(
+    recipe,
+    records,
+    directory,
+    *,
+    seed=0,
+    precision="auto",
+    threads=None,
+    log_every=50,
+    save_every=500,
+    allow_other_data=False,
+):
+    """Trains a recipe in the default graph, or goes on with it, until its last step.
+
+    Args:
+      recipe: `recipes.Recipe`.
+      records: `cifar_files.Records`.
+      directory: the train dir, claimed by the caller.
+      seed: int.
+      precision: 'auto', 'bfloat16' or 'float32'.
+      threads: int, all cores where None.
+      log_every, save_every: int, in steps.
+      allow_other_data: goes on even if config.json has recorded other data.
+
+    Returns:
+      The last record of the history: the evaluation of the final weights over the whole test set.
+    """
+    precision, why = choose_precision(precision)
+    print(f"[precision]: {precision}, {why}")
+    data = cifar_files.describe(records)
+    config = {
+        "recipe": {**dataclasses.asdict(recipe), "num_classes": records.num_classes},
+        "seed": seed,
+        "precision": precision,
+        "data": data,
+        "class_names": list(records.class_names),
+        "versions": {
+            "graph_resnet": graph_resnet.__version__,
+            "tensorflow": tf.__version__,
+            "numpy": numpy.__version__,
+        },
+    }
+    before = train_dir.read_config(directory)
+    if before is not None:
+        difference = None if allow_other_data else cifar_files.same_data(before["data"], data)
+        train_dir.check_same_run(directory, before, config, difference)
+    train_dir.write_config(directory, config)
+
+    built = graph.build(recipe, records, seed=seed)
+    tf.io.write_graph(tf.get_default_graph(), str(directory), "graph.pbtxt")
+    steps_an_epoch = records.num_train / recipe.batch_size
+    picture = Path(directory) / "curves.png"
+    title = f"{recipe.name} on {records.title}"
+    history = learning.train_with_bn(
+        **vars(built),
+        max_step=recipe.total_steps(records.num_train),
+        train_dir=directory,
+        log_every=log_every,
+        eval_every=recipe.eval_steps(records.num_train),
+        save_every=save_every,
+        eval_at_start=False,
+        learning_rate=recipe.learning_rate,
+        config=session_config(precision, threads=threads),
+        after_evaluation=functools.partial(plots.save_curves, path=picture, title=title, steps_an_epoch=steps_an_epoch),
+    )
+    return history[-1]

@@ -1,0 +1,34 @@
+"""Packaging of graph_resnet: `pip install .`, or `pip install -e '.[test]'` to work on it."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "graph_resnet" / "__init__.py").read_text())[1]
+
+NOTEBOOK = ["ipykernel", "nbclient"]
+setup(
+    name="graph-resnet",
+    version=VERSION,
+    description="TF1-style graphs and slim-style residual blocks on today's TensorFlow: a CIFAR trainer",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    packages=find_packages(include=["graph_resnet", "utils"]),
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "tensorflow>=2.16,<2.22",
+        "tf-slim==1.1.0",
+        "numpy",
+        "matplotlib>=3.8",
+        "tqdm",
+    ],
+    extras_require={
+        "test": ["hypothesis", "pytest", "ruff>=0.9", *NOTEBOOK],
+        "notebook": ["notebook", *NOTEBOOK],
+        "tensorboard": ["tensorboard"],
+        "benchmarks": ["torch==2.13.0"],
+    },
+    entry_points={"console_scripts": ["graph-resnet-train=graph_resnet.train:command"]},
+)

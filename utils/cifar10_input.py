@@ -1,0 +1,181 @@
+"""CIFAR records -> image and label tensors of a v1 graph: CIFAR-10, CIFAR-100 and drawn images in the same layout.
+
+The record files are read once, in the graph, into a uint8 local variable: nothing is fed and no image becomes a
+constant of the GraphDef. A training batch is a function of (seed, step) alone: batch k holds positions k*B .. k*B+B-1
+of an endless stream whose epoch e is the permutation `RandomIndexShuffle(., seed=[s0, s1, e])` of the records, with
+augmentation drawn by `tf.random.stateless_uniform` from (seed, k). The iterator starts at the global step, so that
+a run that was killed and restored sees exactly the batches that it would have seen, with no state saved for it.
+
+Typical use:
+
+    train_imgs, train_labels, val_imgs, val_labels = load_data(image_size=96, batch_size=64, data_dir='data')
+
+`utils.learning` initializes all of it. In a session of your own, run `tf.compat.v1.global_variables_initializer()`,
+`local_variables_initializer()` and `tables_initializer()`.
+"""
+
+import tensorflow.compat.v1 as tf
+
+from utils import cifar_files
+
+# Graph collections through which utils.learning finds the two streams: of each the op that starts it again and the
+# labels of a batch, of validation also the number of images in a pass.
+TRAIN_INITIALIZER = "train_initializer"
+TRAIN_LABELS = "train_labels"
+VALIDATION_INITIALIZER = "validation_initializer"
+VALIDATION_LABELS = "validation_labels"
+VALIDATION_SIZE = "validation_size"
+
+# Mean and standard deviation of CIFAR-10's training pixels, a channel each, in units of x / 255.
+CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR10_STD = (0.2470, 0.2435, 0.2616)
+
+
+def load_data(
+    image_size=96,
+    batch_size=64,
+    data_dir=None,
+    *,
+    dataset="cifar10",
+    label="fine",
+    seed=0,
+    flip=True,
+    mean=CIFAR10_MEAN,
+    std=CIFAR10_STD,
+):
+    """Finds (or downloads) the records of a dataset and returns its tensors, in the default graph.
+
+    Args:
+      image_size: int, side of the square images; records of another size are resized bilinearly.
+      batch_size: int.
+      data_dir: directory with the record files; None looks in $CIFAR_DATA_DIR and in the cache, and downloads.
+      dataset, label: see `cifar_files.find`.
+      seed, flip, mean, std: see `batches`.
+
+    Returns:
+      (train_imgs, train_labels, val_imgs, val_labels): float32 [batch_size, image_size, image_size, 3] and int32
+      [batch_size]. The validation tensors run through the test records in order, again and again; the last batch of
+      a pass is as small as it must be.
+
+    Raises:
+      cifar_files.DataError: one line that names what is missing or wrong, and the mend.
+    """
+    records = cifar_files.find(dataset, data_dir, label=label)
+    return batches(records, image_size, batch_size, seed=seed, flip=flip, mean=mean, std=std)
+
+
+def batches(
+    records, image_size, batch_size, *, seed=0, flip=True, mean=CIFAR10_MEAN, std=CIFAR10_STD, val_batch_size=None
+):
+    """The tensors of `load_data`, from records already found.
+
+    Args:
+      records: `cifar_files.Records`.
+      image_size: int, pixels.
+      batch_size: int, images in a training batch.
+      seed: int, of the order and of the augmentation.
+      flip: mirrors each training image with probability 1/2.
+      mean, std: of each channel, in units of x / 255; images become (x / 255 - mean) / std.
+      val_batch_size: int, `batch_size` where None.
+
+    Returns:
+      As `load_data`.
+    """
+    if image_size < 1 or batch_size < 1:
+        raise ValueError(f"image_size and batch_size must be positive, got {image_size} and {batch_size}")
+    with tf.name_scope("input"):
+        step = tf.train.get_or_create_global_step()
+        # In a session that initializes no global variables, the stream starts at its beginning.
+        start = tf.cond(tf.is_variable_initialized(step), lambda: tf.cast(step, tf.int64), lambda: tf.constant(0, tf.int64))
+
+        def finish(images):
+            return _resized(_normalized(images, mean, std), image_size)
+
+        def train_batch(k):
+            images, labels = _decoded(tf.gather(train, _shuffled(k, batch_size, records.num_train, seed)), records)
+            if flip:
+                images = _flipped(images, tf.random.stateless_uniform([batch_size], seed=[seed, k]) < 0.5)
+            return finish(images), labels
+
+        val_batch_size = val_batch_size or batch_size
+
+        def val_batch(first):
+            images, labels = _decoded(test[first : first + val_batch_size], records)
+            return finish(images), labels
+
+        train, train_ready = _record_variable("train_records", records.train, records.num_train, records)
+        steps = tf.data.Dataset.range(start, tf.int64.max).map(train_batch)
+        train_next = _iterator(steps, train_ready, TRAIN_INITIALIZER).get_next()
+        tf.add_to_collection(TRAIN_LABELS, train_next[1])
+
+        test, test_ready = _record_variable("val_records", records.test, records.num_test, records)
+        passes = tf.data.Dataset.range(0, records.num_test, val_batch_size).map(val_batch).repeat()
+        val_next = _iterator(passes, test_ready, VALIDATION_INITIALIZER).get_next()
+        tf.add_to_collection(VALIDATION_LABELS, val_next[1])
+        tf.add_to_collection(VALIDATION_SIZE, tf.constant(records.num_test))
+    return *train_next, *val_next
+
+
+def _record_variable(name, paths, count, records):
+    """A uint8 local variable [count, record_bytes] that is filled from the files; and the op that fills it."""
+
+    def read():
+        files = [tf.io.decode_raw(tf.io.read_file(str(path)), tf.uint8) for path in paths]
+        return tf.reshape(tf.concat(files, 0), [count, records.record_bytes])
+
+    collections = [tf.GraphKeys.LOCAL_VARIABLES]
+    variable = tf.Variable(read, trainable=False, collections=collections, name=name, use_resource=True)
+    return variable, variable.initializer
+
+
+def _decoded(rows, records):
+    """uint8 records [B, record_bytes] -> float32 images [B, side, side, 3] in 0..255, int32 labels [B]."""
+    labels = tf.cast(rows[:, records.label_offset], tf.int32)
+    # float32 before the transposition, which takes half the time that it takes in uint8.
+    planes = tf.reshape(tf.cast(rows[:, records.label_bytes :], tf.float32), [-1, 3, records.side, records.side])
+    return tf.transpose(planes, [0, 2, 3, 1]), labels
+
+
+def _shuffled(k, batch_size, size, seed):
+    """Records of batch k, int64 [batch_size]: each epoch a permutation of `size` records of its own."""
+    position = k * batch_size + tf.range(batch_size, dtype=tf.int64)
+    epoch = position // size
+    seeds = tf.stack([tf.fill([batch_size], tf.constant(seed, tf.int64)), tf.zeros_like(epoch), epoch], axis=1)
+    # The raw op: tf.random.experimental.index_shuffle pads a batch of seeds wrongly in TensorFlow 2.21.
+    return tf.raw_ops.RandomIndexShuffle(
+        index=position % size, seed=tf.cast(seeds, tf.uint32), max_index=tf.constant(size - 1, tf.int64)
+    )
+
+
+def _flipped(images, mirrored):
+    return tf.where(mirrored, tf.reverse(images, [2]), images)
+
+
+def _normalized(images, mean, std):
+    """float32 x -> (x / 255 - mean) / std, in one multiplication and one addition."""
+    scale = [1 / (255 * s) for s in std]
+    offset = [-m / s for m, s in zip(mean, std)]
+    return images * scale + offset
+
+
+def _resized(images, image_size):
+    if images.shape[1:3] == (image_size, image_size):
+        return images
+    return tf.image.resize(images, [image_size, image_size])  # bilinear, half-pixel centres
+
+
+def _iterator(dataset, ready, collection):
+    """An initializable iterator that one thread keeps two batches ahead; its initializer joins TABLE_INITIALIZERS."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1
+    options.threading.max_intra_op_parallelism = 1
+    dataset = dataset.prefetch(2).with_options(options)
+    types, shapes = tf.data.get_output_types(dataset), tf.data.get_output_shapes(dataset)
+    iterator = tf.data.Iterator.from_structure(types, shapes)
+    # Two initializers: the session's first one waits for the records to be read, the one that starts the stream again
+    # must not have them read again. (Nor must the iterator be made in here: it would read them at every batch.)
+    with tf.control_dependencies([ready]):
+        tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.make_initializer(dataset))
+    tf.add_to_collection(collection, iterator.make_initializer(dataset))
+    return iterator

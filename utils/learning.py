@@ -1,0 +1,275 @@
+"""The session loop: trains, measures, logs, saves, and goes on where it was.
+
+`train_with_bn` is the tutorial's loop for graphs with batch norm, and the one that `python -m graph_resnet.train` runs:
+
+    update_ops = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)  # before the validation tower is built
+    with tf.control_dependencies(update_ops):
+        train_op = optimizer.minimize(train_loss)
+    train_with_bn(train_op, train_loss, train_acc, val_loss, val_acc, 20000, is_training)
+
+Built on TensorFlow's own SingularMonitoredSession (initialization, restore, hooks) and Saver. Evaluation and saving
+stand in the loop and not in hooks, because their order is what makes a resumed run equal to an undisturbed one: at
+step s the net is evaluated, that is written down, a checkpoint is saved, and then update s runs.
+"""
+
+import contextlib
+import math
+import time
+
+import tensorflow.compat.v1 as tf
+from tqdm.auto import tqdm
+
+from utils import cifar10_input
+from utils.checkpoints import Checkpoints
+from utils.errors import UserError
+from utils.metrics_log import MetricsLog
+from utils.signals import Interrupted, StopRequest
+
+LEAK = (
+    "warning: the training op pulls a validation batch at every step and folds it into batch norm's moving averages: "
+    "collect UPDATE_OPS before the validation tower is built"
+)
+
+
+def train_with_bn(
+    train_op,
+    train_loss,
+    train_acc,
+    val_loss,
+    val_acc,
+    max_step,
+    is_training=None,
+    *,
+    train_dir=None,
+    log_every=50,
+    eval_every=1000,
+    save_every=500,
+    eval_at_start=True,
+    learning_rate=None,
+    config=None,
+    hooks=(),
+    after_evaluation=None,
+):
+    """Runs updates until the global step is `max_step`: exactly `max_step` of them, less those of a restored checkpoint.
+
+    Args:
+      train_op: op or tensor that makes one update. If it does not count the global step, the loop does.
+      train_loss, train_acc: float32 scalars of a training batch.
+      val_loss, val_acc: float32 scalars, means over a validation batch. Where they come from `cifar10_input`, every
+        evaluation is over the whole validation set, each image once, weighted by the images of each batch; else over
+        one batch.
+      max_step: int, the global step at which to stop.
+      is_training: bool placeholder, fed True for the training op and False for every measurement; None where the
+        towers are static (built with Python bools), and then a training line comes from the update's own batch.
+      train_dir: directory of checkpoints, `metrics.jsonl` and event files; the newest checkpoint in it is continued
+        from. None keeps nothing.
+      log_every, eval_every, save_every: int, in steps.
+      eval_at_start: whether to evaluate the net before its first update.
+      learning_rate: float or scalar tensor, written beside the training lines.
+      config: ConfigProto.
+      hooks: SessionRunHooks around the training op, such as tf.compat.v1.train.ProfilerHook.
+      after_evaluation: called with the history after each evaluation.
+
+    Returns:
+      The history: dicts {"step", "split": "train" or "val", "loss", "accuracy", ...}, losses in nats.
+
+    Raises:
+      UserError: the loss is not finite, or a checkpoint or a metric cannot be written.
+      Interrupted: SIGINT, SIGTERM or SIGHUP came; what was trained is saved.
+    """
+    with train_op.graph.as_default():
+        training = _Training(train_op, train_loss, train_acc, is_training, learning_rate)
+        validation = Validation(val_loss, val_acc, is_training)
+        if validation.feeds(training.op):
+            tqdm.write(LEAK)
+        saves = Checkpoints(train_dir)
+        restored = saves.newest_whole(tqdm.write)
+        scaffold = tf.train.Scaffold(saver=saves.saver)
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(StopRequest())
+        stack.enter_context(train_op.graph.as_default())
+        session = stack.enter_context(
+            tf.train.SingularMonitoredSession(
+                hooks=list(hooks), scaffold=scaffold, config=config, checkpoint_filename_with_path=restored
+            )
+        )
+        loop = _Loop(session, training, validation, saves, stop, after_evaluation)
+        saves.continue_from(restored)
+        loop.log = stack.enter_context(contextlib.closing(MetricsLog(train_dir, loop.step, train_op.graph)))
+        loop.bar = stack.enter_context(
+            tqdm(total=max_step, initial=loop.step, unit="step", disable=None, dynamic_ncols=True)
+        )
+        return loop.run(max_step, log_every, eval_every, save_every, eval_at_start)
+
+
+class _Loop:
+    """The loop itself. At step s, in this order: evaluation, checkpoint, update."""
+
+    def __init__(self, session, training, validation, saves, stop, after_evaluation):
+        self.session, self.raw = session, session.raw_session()
+        self.training, self.validation, self.saves = training, validation, saves
+        self.stop, self.after_evaluation = stop, after_evaluation
+        self.step = int(self.raw.run(training.global_step))
+
+    def run(self, max_step, log_every, eval_every, save_every, eval_at_start):
+        self.training.start_clock()
+        while True:
+            self.leave_if_asked()
+            if self.step == max_step or (self.step % eval_every == 0 and (self.step or eval_at_start)):
+                self.evaluate()
+            if self.step == max_step or (self.step % save_every == 0 and self.step):
+                self.saves.save(self.raw, self.step)
+                self.training.start_clock()
+            if self.step >= max_step:
+                return self.log.history
+            self.update(measure=self.step % log_every == 0)
+
+    def leave_if_asked(self):
+        if self.stop.signum is not None:
+            self.saves.save(self.raw, self.step)
+            raise Interrupted(self.stop.signum, f"stopped at step {self.step}: {self.saves.last_good()}")
+
+    def evaluate(self):
+        if self.log.has("val", self.step):  # before the checkpoint that this run continues from
+            return
+        result = self.validation.run(self.raw, between_batches=self.leave_if_asked)
+        self.log.add("val", self.step, **result)
+        tqdm.write(f"[val]: step {self.step} loss = {result['loss']:.4f} acc = {result['accuracy']:.4f}")
+        if self.after_evaluation:
+            self.after_evaluation(self.log.history)
+        self.training.start_clock()
+
+    def update(self, measure):
+        result, seconds = self.training.update(self.session, self.raw, measure)
+        if not math.isfinite(result["loss"]):
+            raise UserError(
+                f"the loss is {result['loss']} at step {self.step}: {self.saves.last_good()}; try a lower learning rate"
+            )
+        if measure:
+            self.log.add("train", self.step, **result)
+            tqdm.write(
+                f"[train]: step {self.step} loss = {result['loss']:.4f} acc = {result['accuracy']:.4f} "
+                f"({seconds:.4f} / batch)"
+            )
+        self.step += 1
+        self.bar.update()
+
+
+class _Training:
+    """The training op and what is measured of a training batch."""
+
+    def __init__(self, train_op, loss, accuracy, is_training, learning_rate):
+        self.global_step = tf.train.get_or_create_global_step()
+        self.op = _counted(train_op, self.global_step)
+        self._measured = {"loss": loss, "accuracy": accuracy}
+        self._rate = tf.convert_to_tensor(math.nan if learning_rate is None else learning_rate)
+        self._is_training = is_training
+        self._restart = _first(cifar10_input.TRAIN_INITIALIZER)
+        labels = _first(cifar10_input.TRAIN_LABELS)
+        self._images = None if labels is None else labels.shape[0]
+
+    def start_clock(self):
+        self._since, self._updates = time.perf_counter(), 0
+
+    def update(self, session, raw, measure):
+        """One update.
+
+        Returns:
+          ({"loss": of the batch before the update}, None); where `measure`, also accuracy, learning rate and images/s,
+          and the mean seconds of an update since the clock was started.
+        """
+        result = {}
+        fetches = {"op": self.op, "loss": self._measured["loss"]}
+        if measure:
+            fetches["learning_rate"] = self._rate
+            if self._is_training is None:
+                fetches.update(self._measured)
+            else:
+                result = raw.run(self._measured, {self._is_training: False})
+                if self._restart is not None:  # so that the update still gets batch number `step`
+                    raw.run(self._restart)
+        feed = None if self._is_training is None else {self._is_training: True}
+        result = {**session.run(fetches, feed), **result}
+        self._updates += 1
+        del result["op"]
+        result = {name: float(value) for name, value in result.items()}
+        if not measure:
+            return result, None
+        seconds = (time.perf_counter() - self._since) / self._updates
+        self.start_clock()
+        rate = result.pop("learning_rate")
+        if not math.isnan(rate):
+            result["learning_rate"] = float(f"{rate:.6g}")
+        if self._images:
+            result["images_per_second"] = round(self._images / seconds, 2)
+        return result, seconds
+
+
+class Validation:
+    """Evaluation over the whole validation set of `cifar10_input`: from its first image, each image once.
+
+    Args:
+      loss, accuracy: scalars, means over a validation batch.
+      is_training: placeholder to feed False, or None.
+
+    A loss that does not come from `cifar10_input` is measured over one batch.
+    """
+
+    def __init__(self, loss, accuracy, is_training=None):
+        self._means = [loss, accuracy]
+        self._feed = None if is_training is None else {is_training: False}
+        self._labels = _first(cifar10_input.VALIDATION_LABELS)
+        if self._labels is not None and not self.feeds(loss):
+            self._labels = None
+        if self._labels is not None:
+            self._count = tf.size(self._labels)
+            self._restart = _first(cifar10_input.VALIDATION_INITIALIZER)
+            self._size = int(tf.get_static_value(_first(cifar10_input.VALIDATION_SIZE)))
+
+    def feeds(self, consumer):
+        """Whether an op or tensor pulls validation batches."""
+        return self._labels is not None and self._labels.op in _ancestors(consumer)
+
+    def run(self, session, between_batches=lambda: None):
+        """Returns {"loss", "accuracy"} and, over a whole set, {"images"}, the number of them."""
+        if self._labels is None:
+            loss, accuracy = session.run(self._means, self._feed)
+            return {"loss": float(loss), "accuracy": float(accuracy)}
+        session.run(self._restart)
+        totals, seen = [0.0, 0.0], 0
+        with tqdm(total=self._size, desc="evaluation", unit="image", leave=False, disable=None) as bar:
+            while seen < self._size:
+                between_batches()
+                *means, count = session.run([*self._means, self._count], self._feed)
+                totals = [total + float(mean) * int(count) for total, mean in zip(totals, means)]
+                seen += int(count)
+                bar.update(int(count))
+        if seen != self._size:
+            raise RuntimeError(f"evaluated {seen} images of {self._size}")
+        loss, accuracy = (total / seen for total in totals)
+        return {"loss": loss, "accuracy": accuracy, "images": seen}
+
+
+def _first(collection):
+    return next(iter(tf.get_collection(collection)), None)
+
+
+def _counted(train_op, global_step):
+    """`train_op`, with the global step counted once: many a v1 graph calls `minimize` without it."""
+    handle = global_step.handle.op
+    if any(op.type.startswith("Assign") and op.inputs[0].op is handle for op in _ancestors(train_op)):
+        return train_op
+    with tf.control_dependencies([train_op]):
+        return tf.assign_add(global_step, 1, name="count_step").op
+
+
+def _ancestors(fetch):
+    """All ops that have to run for an op or tensor."""
+    todo, seen = [fetch if isinstance(fetch, tf.Operation) else fetch.op], set()
+    while todo:
+        op = todo.pop()
+        if op not in seen:
+            seen.add(op)
+            todo += [tensor.op for tensor in op.inputs]
+            todo += op.control_inputs
+    return seen

@@ -31,6 +31,7 @@ positive.__name__ = "positive whole number"  # argparse: "invalid positive whole
 
 def run(main):
     """Ends the process with the status of a command: 0, 1 after an error of the user's, 128 + signal after a signal."""
+    sys.stdout.reconfigure(line_buffering=True)  # a log file grows line by line, too
     try:
         sys.exit(main())
     except UserError as error:

@@ -161,7 +161,7 @@ def _normalized(images, mean, std):
 def _resized(images, image_size):
     if images.shape[1:3] == (image_size, image_size):
         return images
-    return tf.image.resize(images, [image_size, image_size])  # bilinear, half-pixel centres
+    return tf.image.resize_bilinear(images, [image_size, image_size], half_pixel_centers=True)
 
 
 def _iterator(dataset, ready, collection):

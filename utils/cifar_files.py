@@ -19,6 +19,7 @@ import socket
 import stat
 import sys
 import tarfile
+import urllib.error
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -378,6 +379,8 @@ def download(layout, target, *, timeout=60):
                     hash_algorithm="sha256",
                 )
         except Exception as error:  # urllib, http, ssl, socket and get_file have dozens between them
+            if isinstance(error.__context__, urllib.error.HTTPError):
+                error.__context__.close()  # a 404's connection, which get_file leaves open
             reason = str(error).removeprefix(f"URL fetch failure on {layout.url}: ").removeprefix("None -- ")
             if archive.exists():  # get_file leaves it only if its hash is wrong
                 reason = f"{archive.stat().st_size:,} bytes with a wrong sha256, not {layout.size:,}"

@@ -17,7 +17,7 @@ import math
 import time
 
 import tensorflow.compat.v1 as tf
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from utils import cifar10_input
 from utils.checkpoints import Checkpoints

@@ -1,31 +1,31 @@
 """tf-slim 1.1.0, the newest release, on TensorFlow 2.16 to 2.21 and without tf_keras.
 
-tf-slim asks TensorFlow for names that have since moved to other modules, and `slim.batch_norm` asks for the Keras 2
-layer, which TensorFlow no longer contains. Importing this module puts the names back (only those that are missing)
-and leads `slim.batch_norm` to slim's own code, which needs no Keras. It changes no other behaviour of TensorFlow;
-whatever of slim was imported earlier works too.
+tf-slim asks TensorFlow for names that have since moved to other modules, and `slim.batch_norm` asks for the
+Keras 2 layer, which TensorFlow no longer contains. Importing this module puts the names back (only those that
+are missing) and leads `slim.batch_norm` to slim's own code, which needs no Keras. It changes nothing else in
+TensorFlow. Whatever of slim was imported earlier works too.
 
     import utils.slim_compat  # noqa: F401
     import tf_slim as slim
 
     net = slim.conv2d(images, 32, 3, normalizer_fn=slim.batch_norm)
 
-Three things `slim.batch_norm` could do once are refused with a ValueError: `renorm`, `adjustment`, and half precision
-inputs where the fused op cannot be used. Installing tf_keras would not help: it has no `legacy_tf_layers` at the place
-where TensorFlow looks for them.
+Three things `slim.batch_norm` could do once are refused with a ValueError: `renorm`, `adjustment`, and half
+precision inputs where the fused op cannot be used. Installing tf_keras would not help: its `legacy_tf_layers`
+are not at the place where TensorFlow looks for them.
 
-`python -m pytest -p utils.slim_compat --pyargs tf_slim.ops tf_slim.layers tf_slim.losses` runs slim's own tests: 711 of
-719 pass on TensorFlow 2.18, 2.20 and 2.21 (710 on 2.16 with numpy 1.26). The others:
-- test_dense_to_sparse_tensor_1d_str, ..._1d_str_special_ignore, testNpairsMultiLabel (2.16: ..._1d_bool): they use
-  `np.object`, `np.float` or `np.bool`, which numpy removed in 1.24 (`np.bool` is back in 2.0).
+slim's own tests: `python -m pytest -W ignore -p utils.slim_compat --pyargs tf_slim.ops tf_slim.layers
+tf_slim.losses`. 711 of 719 pass on TensorFlow 2.18, 2.20 and 2.21, 710 on 2.16 (numpy 1.26). The others:
+- test_dense_to_sparse_tensor_1d_str, ..._1d_str_special_ignore, testNpairsMultiLabel (2.16: 1d_bool too):
+  they use `np.object`, `np.float` or `np.bool`, which numpy removed in 1.24 (`np.bool` is back in 2.0).
 - testAdjustmentCreated: `adjustment`, see above.
 - testWithIsRecomputeKwarg: the test itself builds the Keras layer.
-- testLoadPartitionedVariables: `slim.assign_from_checkpoint` indexes an array with a list of slices, an error since
-  numpy 1.23; partitioned variables have to be restored with a `tf.compat.v1.train.Saver`.
-- testVariableWithReplicaDeviceSetter: expects a test session to place its ops on the CPU, which it no longer does.
-- testCreateDropout: expects an op name; dropout's last op is a SelectV2 now, not a Mul.
-All of tf_slim.training and tf_slim.learning_test pass with numpy below 2.4; from 2.4 on, 37 of 67 fail where the test
-prepares its data (`int()` of an array with one element).
+- testLoadPartitionedVariables: `slim.assign_from_checkpoint` indexes an array with a list of slices, an error
+  since numpy 1.23; partitioned variables have to be restored with a `tf.compat.v1.train.Saver`.
+- testVariableWithReplicaDeviceSetter: expects a test session to place its ops on the CPU, as it once did.
+- testCreateDropout: expects an op name; the last op of dropout is a SelectV2 now, not a Mul.
+All 67 of tf_slim.training and tf_slim.learning_test pass with numpy below 2.4; from 2.4 on, 37 fail where
+they prepare their data (`int()` of an array with one element).
 """
 
 import contextlib
@@ -87,13 +87,13 @@ def _unsupported(arguments):
             return f"{name} is not supported; leave it out"
     fused = arguments["fused"] is not False and inputs.shape.ndims in (2, 4)
     if not fused and inputs.dtype in (tf.float16, tf.bfloat16):
-        # slim would keep the moving averages in half precision too, where a step of 1 - decay rounds to nothing.
+        # slim would keep the moving averages in half precision, where a step of 1 - decay rounds to nothing.
         return f"{inputs.dtype.name} inputs need rank 2 or 4 and fused=True; cast them to float32"
     return None
 
 
 def _regularize(param_regularizers):
-    """Applies {"beta": ..., "gamma": ...} to the model variables made inside: slim's unfused code forgets to."""
+    """Applies {"beta": ..., "gamma": ...} to the variables made inside, which slim's unfused code forgets."""
 
     def regularizer(variable):
         name = re.sub(r"/part_\d+$", "", variable.op.name).rpartition("/")[2]
@@ -107,8 +107,8 @@ def _regularize(param_regularizers):
 def batch_norm_without_keras(batch_norm):
     """Wraps slim's `batch_norm`, as it is before `add_arg_scope`, so that it never comes to its Keras branch.
 
-    slim takes that branch if `updates_collections is GraphKeys.UPDATE_OPS`. A list of this one collection means the
-    same and is another object. Arguments that already lead elsewhere are passed on as they are.
+    slim takes that branch if `updates_collections is GraphKeys.UPDATE_OPS`. A list of this one collection
+    means the same and is another object. Arguments that already lead elsewhere are passed on as they are.
     """
     signature = inspect.signature(batch_norm)
 
@@ -137,8 +137,8 @@ def batch_norm_without_keras(batch_norm):
 def replace_batch_norm():
     """Makes `slim.batch_norm` work without Keras, unless TensorFlow has the layer that slim wants.
 
-    The function is exchanged inside slim's decorator, so that every reference to `slim.batch_norm`, whenever it was
-    imported, remains the same object and the same key of an arg_scope.
+    The function is exchanged inside slim's decorator, so that every reference to `slim.batch_norm`, whenever
+    it was imported, remains the same object and the same key of an arg_scope.
     """
     if "BatchNormalization" in vars(normalization):  # hasattr would import tf_keras
         return
@@ -154,7 +154,7 @@ def _is_not_deprecation(record):
 
 
 def quiet():
-    """Silences the deprecation messages of slim and of the layers under it, in this process; for commands only."""
+    """Silences the deprecation messages of slim and of the layers under it, in this process: for commands."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"tensorflow\.python\.keras\.")
     tf.get_logger().addFilter(_is_not_deprecation)
 

@@ -23,6 +23,7 @@ or a block alone, in any v1 graph, normalized and activated as the caller's arg_
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import tensorflow.compat.v1 as tf
@@ -124,7 +125,8 @@ def _checked_depth(x, scope, stride, **depths):
     for name, depth in depths.items():
         if depth < 1:
             raise ValueError(f"{scope}: {name} must be positive, got {depth}")
-    in_depth = x.shape[-1] if x.shape.rank == 4 else None
+    # Under disable_v2_behavior() x.shape[-1] is a Dimension, never None.
+    in_depth = tf.dimension_value(x.shape[-1]) if x.shape.rank == 4 else None
     if in_depth is None:
         raise ValueError(f"{scope}: input must be [batch, height, width, depth] with a known depth, got {x.shape}")
     return in_depth
@@ -253,10 +255,11 @@ def build(architecture, inputs, num_classes, *, reuse=None, is_training=None, ve
             with tf.variable_scope(group.scope):
                 net = _group(net, group, architecture)
             show(group.scope, net)
-        with tf.variable_scope(architecture.classifier_scope or tf.get_variable_scope()):
+        classifier = architecture.classifier_scope
+        with tf.variable_scope(classifier) if classifier else contextlib.nullcontext():
             net = tf.reduce_mean(net, [1, 2], name="global_pool")  # [B, C]
             logits = slim.fully_connected(net, num_classes, activation_fn=None, normalizer_fn=None, scope="logit")
-        show(architecture.classifier_scope or "logit", logits)
+        show(classifier or "logit", logits)
     return logits
 
 

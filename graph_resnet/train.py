@@ -78,12 +78,16 @@ def _flag_of(f):
 def main(argv=None):
     """The command."""
     recipe, flags = parse(argv)
+    if flags.summary:
+        cli.import_tensorflow()
+        from graph_resnet import summary
+
+        print(summary.of_recipe(recipe))
+        return 0
     from graph_resnet import train_dir
     from utils import cifar_files
 
     directory = Path(flags.train_dir or Path("runs") / recipe.name)
-    if flags.summary:
-        return _print_summary(recipe)
     lock = train_dir.claim(directory)
     records = cifar_files.find(recipe.dataset, flags.data_dir, label=recipe.label)
     print(f"[data]: {records.title}, {records.num_train:,} training and {records.num_test:,} test images")

@@ -38,8 +38,8 @@ def test_layout_of_ten_classes(tmp_path):
         "data_batch_5.bin": 10 * 3073,
         "test_batch.bin": 7 * 3073,
     }
-    names = (tmp_path / "new" / "batches.meta.txt").read_text().split("\n")
-    assert names == "disc ring square triangle plus star rows columns checks dots".split() + [""]
+    names = (tmp_path / "new" / "batches.meta.txt").read_bytes()
+    assert names == b"disc\nring\nsquare\ntriangle\nplus\nstar\nrows\ncolumns\nchecks\ndots\n"
     assert [path.name for path in tmp_path.iterdir()] == ["new"]  # no draft is left
 
 
@@ -82,16 +82,17 @@ def test_classes_are_even_and_no_picture_comes_twice(ten):
     [
         lambda pixels: pixels.mean((2, 3)),
         lambda pixels: np.concatenate([pixels.mean((2, 3)), pixels.std((2, 3))], axis=1),
-        lambda pixels: pixels.reshape(len(pixels), -1),
+        lambda pixels: pixels[:, :, ::2, ::2].reshape(len(pixels), -1),
     ],
-    ids=["mean colour", "mean and contrast", "all pixels"],
+    ids=["mean colour", "mean and contrast", "pixels"],
 )
 def test_no_linear_classifier_tells_the_classes_apart(ten, features):
     labels, pixels, test_labels, test_pixels = ten
-    x, test_x = (np.pad(features(p) / 255, ((0, 0), (0, 1)), constant_values=1) for p in (pixels, test_pixels))
+    both = [features(each) / 255 for each in (pixels, test_pixels)]
+    x, test_x = (np.pad(each, ((0, 0), (0, 1)), constant_values=1) for each in both)
     weights = np.linalg.solve(x.T @ x + 1e-3 * np.eye(x.shape[1]), x.T @ np.eye(10)[labels])
     accuracy = np.mean((test_x @ weights).argmax(1) == test_labels)
-    assert accuracy < 0.3  # 0.1 is chance; 0.14 with all pixels
+    assert accuracy < 0.3  # 0.1 is chance; at most 0.14 measured
 
 
 def spectrum(pixels):

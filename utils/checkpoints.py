@@ -27,8 +27,8 @@ def fault(path):
         reader = tf.train.NewCheckpointReader(path)
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        return str(error).splitlines()[0]
+    except Exception as error:  # what is wrong with a file comes as any of OpError, IndexError, ValueError, ...
+        return (str(error) or type(error).__name__).splitlines()[0]
     return None
 
 

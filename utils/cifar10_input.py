@@ -14,6 +14,7 @@ Typical use:
 `local_variables_initializer()` and `tables_initializer()`.
 """
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from utils import cifar_files
@@ -86,34 +87,73 @@ def batches(
     with tf.name_scope("input"):
         step = tf.train.get_or_create_global_step()
         # In a session that initializes no global variables, the stream starts at its beginning.
-        start = tf.cond(tf.is_variable_initialized(step), lambda: tf.cast(step, tf.int64), lambda: tf.constant(0, tf.int64))
-
-        def finish(images):
-            return _resized(_normalized(images, mean, std), image_size)
+        start = tf.cond(
+            tf.is_variable_initialized(step), lambda: tf.cast(step, tf.int64), lambda: tf.constant(0, tf.int64)
+        )
 
         def train_batch(k):
             images, labels = _decoded(tf.gather(train, _shuffled(k, batch_size, records.num_train, seed)), records)
             if flip:
                 images = _flipped(images, tf.random.stateless_uniform([batch_size], seed=[seed, k]) < 0.5)
-            return finish(images), labels
-
-        val_batch_size = val_batch_size or batch_size
-
-        def val_batch(first):
-            images, labels = _decoded(test[first : first + val_batch_size], records)
-            return finish(images), labels
+            return prepared(images, image_size, mean, std), labels
 
         train, train_ready = _record_variable("train_records", records.train, records.num_train, records)
         steps = tf.data.Dataset.range(start, tf.int64.max).map(train_batch)
         train_next = _iterator(steps, train_ready, TRAIN_INITIALIZER).get_next()
         tf.add_to_collection(TRAIN_LABELS, train_next[1])
 
-        test, test_ready = _record_variable("val_records", records.test, records.num_test, records)
-        passes = tf.data.Dataset.range(0, records.num_test, val_batch_size).map(val_batch).repeat()
-        val_next = _iterator(passes, test_ready, VALIDATION_INITIALIZER).get_next()
-        tf.add_to_collection(VALIDATION_LABELS, val_next[1])
-        tf.add_to_collection(VALIDATION_SIZE, tf.constant(records.num_test))
+        val_next = _passes(records, "val", image_size, val_batch_size or batch_size, mean, std)
     return *train_next, *val_next
+
+
+def in_order(records, image_size, batch_size, *, split="val", mean=CIFAR10_MEAN, std=CIFAR10_STD):
+    """One split, 'val' or 'train', as the validation tensors of `load_data`: in order, each image once a pass.
+
+    Args, returns: as `batches`; images and labels of the one split.
+    """
+    with tf.name_scope("input"):
+        return _passes(records, split, image_size, batch_size, mean, std)
+
+
+def prepared(images, image_size, mean=CIFAR10_MEAN, std=CIFAR10_STD):
+    """What a net sees of pictures: normalized, then resized bilinearly.
+
+    Args:
+      images: uint8 or float32 [B, H, W, 3] in 0..255, of any one size, which need not be known.
+      image_size, mean, std: see `batches`.
+
+    Returns:
+      float32 [B, image_size, image_size, 3].
+    """
+    return _resized(_normalized(tf.cast(images, tf.float32), mean, std), image_size)
+
+
+def pictures(records, indices, split="val"):
+    """The records of a split as pictures, by number: uint8 [n, side, side, 3]."""
+    paths = records.train if split == "train" else records.test
+    files = [np.memmap(path, np.uint8, mode="r").reshape(-1, records.record_bytes) for path in paths]
+    ends = np.cumsum([len(rows) for rows in files])
+    images = np.empty((len(indices), 3, records.side, records.side), np.uint8)
+    for image, i in zip(images, indices):
+        k = np.searchsorted(ends, i, side="right")
+        image.flat = files[k][i - ends[k]][records.label_bytes :]  # counted from the end of its file
+    return images.transpose(0, 2, 3, 1)
+
+
+def _passes(records, split, image_size, batch_size, mean, std):
+    """(images, labels) of a split in order, again and again, and the collections by which a pass is counted."""
+    paths, count = (records.train, records.num_train) if split == "train" else (records.test, records.num_test)
+
+    def batch(first):
+        images, labels = _decoded(rows[first : first + batch_size], records)
+        return prepared(images, image_size, mean, std), labels
+
+    rows, ready = _record_variable(f"{split}_records", paths, count, records)
+    dataset = tf.data.Dataset.range(0, count, batch_size).map(batch).repeat()
+    images, labels = _iterator(dataset, ready, VALIDATION_INITIALIZER).get_next()
+    tf.add_to_collection(VALIDATION_LABELS, labels)
+    tf.add_to_collection(VALIDATION_SIZE, tf.constant(count))
+    return images, labels
 
 
 def _record_variable(name, paths, count, records):

@@ -208,8 +208,8 @@ def find(dataset="cifar10", data_dir=None, *, label="fine"):
     directory = _locate_synthetic(dataset, data_dir) if _is_synthetic(dataset) else _locate(dataset, data_dir)
     # What this project wrote is made anew when it is gone; the user's own files are the user's.
     ours = _is_synthetic(dataset) or cache_directory() in directory.parents
-    mend = f"delete {directory} and run again" if ours else f"replace the file, or {OTHERWISE}"
-    counts = {name: _check_file(directory / name, layout, mend) for name in layout.files}
+    mend = f"delete {directory} and run again" if ours else f"put the right file there, or {OTHERWISE}"
+    counts = {name: _check_file(directory / name, layout, directory / name, mend) for name in layout.files}
     return Records(
         dataset=dataset,
         train=tuple(directory / name for name in layout.train),
@@ -238,9 +238,9 @@ def _is_synthetic(dataset):
 def _locate_synthetic(dataset, data_dir):
     from utils import synthetic  # here, because it imports this module
 
-    base = cache_directory() if data_dir is None else Path(data_dir).expanduser()
+    base = cache_directory() if data_dir is None else _path(data_dir)
     directory = base / f"{dataset}-{synthetic.VERSION}"
-    if not directory.exists():
+    if not os.path.exists(directory):
         synthetic.write(directory, num_classes=len(LAYOUTS[dataset].labels[-1].names))
     return directory
 
@@ -249,44 +249,50 @@ def _locate(dataset, data_dir):
     """The directory of a dataset's record files: found, unpacked, converted or downloaded."""
     layout = LAYOUTS[dataset]
     if data_dir is not None:
-        found = _search(data_dir, "data_dir", layout)
+        directory = _path(data_dir)
+        found = _search(directory, "data_dir", layout)
         if found is None:
             other = "cifar100" if dataset == "cifar10" else "cifar10"
-            is_other = _record_folder(Path(data_dir).expanduser(), LAYOUTS[other])
+            is_other = _record_folder(directory, LAYOUTS[other])
             mend = f"it holds {LAYOUTS[other].title}: pass --dataset {other}" if is_other else OTHERWISE
             forms = f"{layout.folder}, {layout.archive} or {layout.pickle_folder}"
-            raise DataError(f"data_dir {data_dir}: holds no {layout.title} ({forms}); {mend}")
+            raise DataError(f"data_dir {directory}: holds no {layout.title} ({forms}); {mend}")
         return found
     if os.environ.get("CIFAR_DATA_DIR"):
-        found = _search(os.environ["CIFAR_DATA_DIR"], "$CIFAR_DATA_DIR", layout)
+        found = _search(_path(os.environ["CIFAR_DATA_DIR"]), "$CIFAR_DATA_DIR", layout)
         if found is not None:
             return found
     cache = cache_directory()
-    found = _search(cache, "cache directory", layout) if cache.exists() else None
+    found = _search(cache, "cache directory", layout) if os.path.exists(cache) else None
     return found or download(layout, cache / layout.folder)
+
+
+def _path(directory):
+    return Path(os.path.expanduser(directory))  # Path.expanduser raises for an unknown user
 
 
 def _search(directory, what, layout):
     """The directory of the record files held in any form by `directory` (`what`, in an error), or None."""
-    directory = Path(directory).expanduser()
+    # os.path throughout: Path.exists, is_dir and is_file raise where they may not look.
     if not os.path.exists(directory):
         raise DataError(f"{what} {directory}: no such directory; {OTHERWISE}")
-    if not directory.is_dir():
+    if not os.path.isdir(directory):
         raise DataError(f"{what} {directory}: this is a file; pass the directory that holds it")
-    if not os.access(directory, os.R_OK | os.X_OK):
-        raise DataError(f"{what} {directory}: cannot be read; change its permissions")
+    for place in (directory, directory / layout.folder, directory / layout.pickle_folder):
+        if os.path.isdir(place) and not os.access(place, os.R_OK | os.X_OK):
+            raise DataError(f"{what} {place}: cannot be read; change its permissions")
     folder = _record_folder(directory, layout)
-    if folder and all((folder / name).is_file() for name in layout.files):
+    if folder and all(os.path.isfile(folder / name) for name in layout.files):
         return folder
     archive = directory / layout.archive
-    if archive.is_file():
+    if os.path.isfile(archive):
         target = cache_directory() / f"{layout.folder}-{sha256(archive)[:16]}"
-        if not target.exists():
+        if not os.path.exists(target):
             with new_directory(target) as draft:
                 _unpack(archive, layout, draft)
         return target
     for pickles in (directory / layout.pickle_folder, directory):
-        if all((pickles / Path(name).stem).is_file() for name in layout.files):
+        if all(os.path.isfile(pickles / Path(name).stem) for name in layout.files):
             from utils import cifar_pickle  # here, because it imports this module
 
             return cifar_pickle.convert(pickles, layout, cache_directory())
@@ -300,32 +306,35 @@ def _record_folder(directory, layout):
     return folders[held.index(max(held))] if any(held) else None
 
 
-def _check_file(path, layout, mend):
-    """The number of records of one file, after a look at its size and every label; `mend` ends an error."""
+def _check_file(path, layout, shown, mend):
+    """The number of records of one file, after a look at its size and every label.
+
+    An error calls the file `shown` and ends with `mend`.
+    """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{path}: not a regular file; {mend}")
+            raise DataError(f"{shown}: not a regular file; {mend}")
         if status.st_size == 0:
-            raise DataError(f"{path}: empty; {mend}")
+            raise DataError(f"{shown}: empty; {mend}")
         count, over = divmod(status.st_size, layout.record_bytes)
         other = CIFAR100 if len(layout.labels) == 1 else CIFAR10
         if over and status.st_size % other.record_bytes == 0:
-            raise DataError(f"{path}: holds {other.title} records, not {layout.title}; {mend}")
+            raise DataError(f"{shown}: holds {other.title} records, not {layout.title}; {mend}")
         if over:
             whole = f"{count:,} records of {layout.record_bytes:,} bytes"
-            raise DataError(f"{path}: cut off or damaged, {over:,} bytes over {whole}; {mend}")
+            raise DataError(f"{shown}: cut off or damaged, {over:,} bytes over {whole}; {mend}")
         records = np.memmap(path, np.uint8, mode="r", shape=(count, layout.record_bytes))
         for offset, label in enumerate(layout.labels):
             labels = np.array(records[:, offset])
             wrong = np.flatnonzero(labels >= len(label.names))
             if wrong.size:
                 what = f"record {wrong[0]} has {label.kind} label {labels[wrong[0]]}"
-                raise DataError(f"{path}: {what}, the largest is {len(label.names) - 1}; {mend}")
+                raise DataError(f"{shown}: {what}, the largest is {len(label.names) - 1}; {mend}")
     except FileNotFoundError as error:
-        raise DataError(f"{path}: missing; {mend}") from error
+        raise DataError(f"{shown}: missing; {mend}") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); {mend}") from error
+        raise DataError(f"{shown}: cannot be read ({error.strerror or error}); {mend}") from error
     return count
 
 
@@ -361,10 +370,10 @@ def download(layout, target, *, timeout=60):
     Raises:
         DataError: whatever went wrong; nothing of the attempt is left.
     """
-    import tensorflow as tf  # here, because nothing else in this module needs it
-
     before = socket.getdefaulttimeout()  # urllib, beneath get_file, is given no timeout of its own
     with new_directory(target) as draft:
+        import tensorflow as tf  # here, because nothing else in this module needs it
+
         archive = draft / layout.archive
         try:
             socket.setdefaulttimeout(timeout)
@@ -434,9 +443,8 @@ def _unpack(archive, layout, directory):
                 pass
     except Exception as error:  # on bad input tarfile raises much beyond TarError
         raise DataError(f"{archive}: cannot be unpacked ({error}); replace it, or {OTHERWISE}") from error
-    missing = [name for name in layout.files if not (directory / name).exists()]
-    if missing:
-        raise DataError(f"{archive}: no file {missing[0]} in the archive; replace it, or {OTHERWISE}")
+    for name in layout.files:
+        _check_file(directory / name, layout, f"{archive}: {name}", f"replace the archive, or {OTHERWISE}")
 
 
 @contextlib.contextmanager

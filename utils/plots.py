@@ -66,6 +66,19 @@ def save(figure, path):
     os.replace(draft, path)
 
 
+def denormalized(images, mean, std):
+    """Undoes the input pipeline's normalization, for `image_grid`.
+
+    Args:
+      images: float [..., C], normalized: (x / 255 - mean) / std.
+      mean, std: of each channel, in units of x / 255.
+
+    Returns:
+      float [..., C], x / 255 clipped to 0..1.
+    """
+    return (images * std + mean).clip(0, 1)
+
+
 def image_grid(images, captions, columns=8, colors=None):
     """A grid of pictures.
 
@@ -85,4 +98,43 @@ def image_grid(images, captions, columns=8, colors=None):
         if i < len(images):
             axes.imshow(images[i])
             axes.set_title(captions[i], fontsize=8, color=colors[i] if colors else "black")
+    return figure
+
+
+def confusion_matrix(matrix, class_names, title=""):
+    """Which classes are taken for which.
+
+    Args:
+      matrix: int [C, C], images of class `row` that were taken for class `column`.
+      class_names: C strings.
+      title: str.
+
+    Returns:
+      A matplotlib Figure. A cell's colour is its share of its row; with up to 20 classes its count stands in it.
+    """
+    from matplotlib.ticker import PercentFormatter
+
+    classes = len(class_names)
+    few = classes <= 20
+    side = max(5.0, 0.58 * classes if few else 0.14 * classes)
+    figure = _figure(side + 1.6, side)
+    figure.suptitle(title, fontsize=10)
+    axes = figure.subplots()
+    share = matrix / matrix.sum(axis=1, keepdims=True).clip(1)
+    picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="predicted", ylabel="true")
+    size = 9 if few else 5.5
+    axes.set_xticks(range(classes), class_names, rotation=45 if few else 90, fontsize=size)
+    if few:
+        for tick in axes.get_xticklabels():
+            tick.set(ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(classes), class_names, fontsize=size)
+    if few:
+        for row in range(classes):
+            for column in range(classes):
+                color = "white" if share[row, column] > 0.5 else "black" if matrix[row, column] else "0.75"
+                text = f"{matrix[row, column]:,}"
+                axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+    bar = figure.colorbar(picture, shrink=0.8, format=PercentFormatter(1))
+    bar.set_label("of the images of the true class")
     return figure

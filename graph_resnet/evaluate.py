@@ -1,0 +1,112 @@
+"""Measures a trained net over a whole split, each image once: `python -m graph_resnet.evaluate --train-dir DIR`."""
+
+import argparse
+import json
+import os
+import sys
+
+from graph_resnet import cli
+from utils.errors import UserError
+
+EPILOG = """examples:
+  python -m graph_resnet.evaluate --train-dir runs/notebook                        the test images, newest checkpoint
+  python -m graph_resnet.evaluate --train-dir runs/notebook --split train          the training images, as they are
+  python -m graph_resnet.evaluate --train-dir runs/notebook --tta --json           for a script
+  python -m graph_resnet.evaluate --train-dir runs/notebook --checkpoint runs/notebook/model.ckpt-5000
+
+written: confusion.png and mistakes.png, the errors of which the net was most certain, into the train dir
+
+--json prints one object:
+  train_dir, checkpoint, step, data, split, tta, precision
+  images             how many
+  loss               mean cross entropy, nats
+  accuracy           0..1; so are the next two
+  top5_accuracy
+  calibration_error  expected calibration error in 15 bins (Guo et al. 2017, arXiv:1706.04599)
+  classes            a list of {name, images, accuracy}; the accuracy of a class without images is null
+  confusion          a list of rows: images of class `row` that were taken for class `column`
+  files              {confusion, mistakes}, paths
+"""
+
+
+def parse(argv=None):
+    """The flags."""
+    parser = argparse.ArgumentParser(
+        prog="python -m graph_resnet.evaluate",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--train-dir", "--model-dir", required=True, metavar="DIR", help="of a run of graph_resnet.train")
+    add("--checkpoint", "--checkpoint-path", metavar="PATH", help="a prefix such as DIR/model.ckpt-5000, one of its "
+        "files, or a directory (default: the newest whole one of the train dir)")  # fmt: skip
+    add("--split", default="val", choices=("val", "train"), help="val: the test images (default)")
+    add("--tta", action="store_true", help="average the logits of each image and of its mirror image")
+    add("--data-dir", metavar="DIR", help="as in train: the record files, their folder or archive")
+    add("--allow-other-data", action="store_true", help="measure it on data that it was not trained with")
+    add("--precision", default="auto", choices=("auto", "bfloat16", "float32"), help="auto: as in training, where this "
+        "CPU can")  # fmt: skip
+    add("--output-dir", metavar="DIR", help="where the pictures go (default: the train dir)")
+    add("--json", action="store_true", help="print one JSON object instead of a table")
+    return parser.parse_args(cli.arguments(argv))
+
+
+def main(argv=None):
+    """The command."""
+    flags = parse(argv)
+    from graph_resnet import trained
+    from utils import cifar_files
+    from utils.session import choose_precision
+
+    net = trained.read(flags.train_dir)
+    output = flags.output_dir or flags.train_dir
+    if not (os.path.isdir(output) and os.access(output, os.W_OK)):
+        raise UserError(f"{output}: no directory that can be written; pass another --output-dir")
+    records = cifar_files.find(net.recipe.dataset, flags.data_dir, label=net.recipe.label)
+    trained.check_data(net, records, allow_other=flags.allow_other_data)
+    precision = choose_precision(net.precision if flags.precision == "auto" else flags.precision)[0]
+
+    cli.import_tensorflow()
+    from graph_resnet import evaluation, restore
+
+    checkpoint = restore.find_checkpoint(net.directory, flags.checkpoint, say=lambda line: print(line, file=sys.stderr))
+    step = restore.step_of(checkpoint)
+    logits, labels = evaluation.run(net, checkpoint, records, split=flags.split, tta=flags.tta, precision=precision)
+    result = {
+        "train_dir": str(net.directory),
+        "checkpoint": checkpoint,
+        "step": step,
+        "data": records.title,
+        "split": flags.split,
+        "tta": flags.tta,
+        "precision": precision,
+        **evaluation.measures(logits, labels, net.class_names),
+    }
+    kind = "test" if flags.split == "val" else "training"
+    mirrored = ", with their mirror images" if flags.tta else ""
+    title = f"{net.recipe.name} at step {step}, {result['images']:,} {kind} images of {records.title}{mirrored}"
+    if not flags.json:
+        print(f"{title}\n{checkpoint}, {precision}\n\n{evaluation.table(result)}\n")
+    result["files"] = evaluation.save_pictures(
+        output,
+        logits,
+        labels,
+        result["confusion"],
+        records,
+        split=flags.split,
+        class_names=net.class_names,
+        title=title,
+    )
+    print(json.dumps(result) if flags.json else f"[files]: {', '.join(result['files'].values())}")
+    return 0
+
+
+def command():
+    """The console script."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    command()

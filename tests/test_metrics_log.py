@@ -1,0 +1,61 @@
+"""metrics.jsonl: what is kept of an earlier run, and what is refused."""
+
+import json
+
+import pytest
+
+from utils import metrics_log
+from utils.errors import UserError
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_resumed_run_drops_what_its_checkpoint_does_not_know(graph, tmp_path):
+    log = metrics_log.MetricsLog(tmp_path, 0)
+    for split, step in (("val", 0), ("train", 0), ("train", 1), ("val", 2), ("train", 2), ("val", 4)):
+        log.add(split, step, loss=step / 2, accuracy=0.5)
+    log.close()
+    path = tmp_path / metrics_log.FILE
+    with path.open("ab") as file:
+        file.write(b'{"step": 5, "spl')  # a kill in the middle of a line
+    log = metrics_log.MetricsLog(tmp_path, 2)
+    assert [(r["split"], r["step"]) for r in log.history] == [("val", 0), ("train", 0), ("train", 1), ("val", 2)]
+    assert log.has("val", 2) and not log.has("val", 4)
+    log.add("train", 2, loss=7.0, accuracy=None)
+    log.close()
+    assert lines(path) == log.history
+    assert lines(path)[-1] == {"step": 2, "split": "train", "loss": 7.0}
+
+
+def test_a_line_that_is_no_record_is_named(tmp_path):
+    path = tmp_path / metrics_log.FILE
+    for wrong in (b"[]\n", b"{}\n", b"nonsense\n", b'{"step": "1", "split": "val"}\n', b"\xff\xfe\n", b"[" * 5000 + b"\n"):
+        path.write_bytes(b'{"step": 0, "split": "val", "loss": 1}\n' + wrong)
+        with pytest.raises(UserError, match=r"metrics\.jsonl: line 2"):
+            metrics_log.read(path)
+
+
+def test_events_carry_the_same_numbers_under_the_same_tags(graph, tmp_path):
+    import tensorflow.compat.v1 as tf
+
+    log = metrics_log.MetricsLog(tmp_path, 0)
+    log.add("train", 0, loss=2.5, accuracy=0.25)
+    log.add("val", 3, loss=1.5, accuracy=0.75)
+    log.close()
+    for split, step, values in (("train", 0, {"loss": 2.5, "accuracy": 0.25}), ("val", 3, {"loss": 1.5, "accuracy": 0.75})):
+        (file,) = (tmp_path / split).glob("events.out.tfevents.*")
+        found = {
+            value.tag: (event.step, value.simple_value)
+            for event in tf.train.summary_iterator(str(file))
+            for value in event.summary.value
+        }
+        assert found == {tag: (step, value) for tag, value in values.items()}
+
+
+def test_without_a_train_dir_it_only_remembers():
+    log = metrics_log.MetricsLog(None, 0)
+    log.add("val", 0, loss=1.0)
+    log.close()
+    assert log.history == [{"step": 0, "split": "val", "loss": 1.0}]

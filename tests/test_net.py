@@ -1,0 +1,446 @@
+"""The blocks against numpy, the bottleneck net by its numbers, and batch norm's moving averages."""
+
+import collections
+import dataclasses
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from graph_resnet import graph as training_graph
+from graph_resnet import recipes
+from graph_resnet.net import ResNet, basic_block, residual_block, resnet_arg_scope, subsample
+from utils.session import session_config
+
+# isort: split
+import tf_slim as slim
+
+ROOT = pathlib.Path(__file__).parents[1]
+EPSILON = {None: 0, "BatchNorm": 1e-3, "GroupNorm": 1e-6}  # slim's defaults
+GROUPS = 2  # of the group norm
+
+# The bottleneck net's convolutions, all of them with batch norm.
+CONVOLUTIONS = ["block1/conv5_5"] + [
+    f"{block}/{unit}/{conv}"
+    for block in ("block2", "block3")
+    for unit, convs in (
+        ("residual_block1", ("shortcut", "conv1", "conv2", "conv3")),
+        ("residual_block2", ("conv1", "conv2", "conv3")),
+    )
+    for conv in convs
+]
+
+
+def images(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def random_values(session, seed=1):
+    """Gives every variable a random value, variances positive ones: {name: float32 array}."""
+    rng = np.random.default_rng(seed)
+    values = {}
+    for variable in tf.global_variables():
+        value = rng.normal(size=variable.shape)
+        if variable.op.name.endswith("moving_variance"):
+            value = 0.5 + value**2
+        values[variable.op.name] = value.astype(np.float32)
+        session.run(variable.initializer, {variable.initializer.inputs[1]: values[variable.op.name]})
+    return values
+
+
+# The reference, in numpy.
+
+
+def conv_same(x, weights, stride=1):
+    """A SAME convolution: x [B, H, W, C], weights [k, k, C, D]. Of an odd padding the end gets the larger part."""
+    size = len(weights)
+    out = [-(-n // stride) for n in x.shape[1:3]]
+    padding = [max((o - 1) * stride + size - n, 0) for o, n in zip(out, x.shape[1:3])]
+    x = np.pad(x, [(0, 0), *((p // 2, p - p // 2) for p in padding), (0, 0)])
+    result = 0
+    for i in range(size):
+        for j in range(size):
+            seen = x[:, i : i + stride * out[0] : stride, j : j + stride * out[1] : stride]
+            result = result + seen[:, : out[0], : out[1]] @ weights[i, j]
+    return result
+
+
+def normalized(x, norm, values, scope):
+    """Batch norm of a training batch, or group norm, or the bias that stands where there is neither."""
+    if norm is None:
+        return x + values[f"{scope}/biases"]
+    if norm == "BatchNorm":
+        mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    else:
+        grouped = x.reshape(*x.shape[:3], GROUPS, -1)
+        spread = np.ones_like(grouped)
+        mean = (spread * grouped.mean((1, 2, 4), keepdims=True)).reshape(x.shape)
+        variance = (spread * grouped.var((1, 2, 4), keepdims=True)).reshape(x.shape)
+    gamma = values.get(f"{scope}/{norm}/gamma", 1)
+    return gamma * (x - mean) / np.sqrt(variance + EPSILON[norm]) + values[f"{scope}/{norm}/beta"]
+
+
+def reference_block(x, values, scope, strides, norm):
+    """A residual block whose convolutions carry `strides`: ReLU between them, and after the sum."""
+    x = x.astype(np.float64)
+
+    def conv(y, name, stride):
+        return normalized(conv_same(y, values[f"{scope}/{name}/weights"], stride), norm, values, f"{scope}/{name}")
+
+    stride = max(strides)
+    shortcut = x[:, ::stride, ::stride]
+    if f"{scope}/shortcut/weights" in values:
+        shortcut = conv(x, "shortcut", stride)
+    residual = x
+    for i, each in enumerate(strides, 1):
+        residual = conv(residual, f"conv{i}", each)
+        residual = np.maximum(residual, 0) if i < len(strides) else residual
+    return np.maximum(shortcut + residual, 0)
+
+
+def norm_scope(norm):
+    if norm == "GroupNorm":
+        return slim.arg_scope([slim.conv2d], normalizer_fn=slim.group_norm, normalizer_params={"groups": GROUPS})
+    return slim.arg_scope([slim.conv2d], normalizer_fn=slim.batch_norm if norm else None)
+
+
+def norm_variables(norm):
+    if norm == "BatchNorm":
+        return {"BatchNorm/beta", "BatchNorm/moving_mean", "BatchNorm/moving_variance"}
+    return {"GroupNorm/beta", "GroupNorm/gamma"} if norm else {"biases"}
+
+
+@pytest.mark.parametrize("norm", EPSILON)
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("in_depth", [8, 6], ids=["identity", "projection"])
+def test_residual_block_is_the_reference(graph, in_depth, stride, norm):
+    x = images(3, 8, 7, in_depth)
+    with norm_scope(norm), tf.Session() as session:
+        y = residual_block(tf.constant(x), bottleneck_depth=4, out_depth=8, stride=stride, scope="unit")
+        values = random_values(session)
+        result = session.run(y)
+    convs = ["conv1", "conv2", "conv3"] + ["shortcut"] * (in_depth != 8)
+    assert set(values) == {f"unit/{c}/{v}" for c in convs for v in {"weights"} | norm_variables(norm)}
+    assert y.shape == (3, -(-8 // stride), -(-7 // stride), 8)
+    expected = reference_block(x, values, "unit", (1, stride, 1), norm)
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
+    assert 0.05 < np.mean(expected == 0) < 0.95  # the ReLU had something to do
+
+
+@pytest.mark.parametrize("norm", EPSILON)
+@pytest.mark.parametrize(("in_depth", "stride"), [(8, 1), (8, 2), (6, 1), (6, 2)])
+def test_basic_block_is_the_reference(graph, in_depth, stride, norm):
+    x = images(3, 8, 7, in_depth)
+    with norm_scope(norm), tf.Session() as session:
+        y = basic_block(tf.constant(x), 8, stride, scope="unit")
+        values = random_values(session)
+        result = session.run(y)
+    assert ("unit/shortcut/weights" in values) == ((in_depth, stride) != (8, 1))
+    expected = reference_block(x, values, "unit", (stride, 1), norm)
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_basic_block_can_leave_the_shortcut_bare(graph):
+    with norm_scope("BatchNorm"):
+        basic_block(tf.zeros([2, 8, 8, 6]), 8, stride=2, scope="unit", normalize_shortcut=False)
+    shortcut = {v.op.name for v in tf.global_variables("unit/shortcut")}
+    assert shortcut == {"unit/shortcut/weights", "unit/shortcut/biases"}
+
+
+# The blocks in graphs of other people.
+
+
+def test_block_in_a_graph_of_unknown_sizes(graph):
+    """Batch, height and width unknown, in somebody's scope, with somebody's activation."""
+    x = tf.placeholder(tf.float32, [None, None, None, 6])
+    with tf.variable_scope("mine"), slim.arg_scope([slim.conv2d], activation_fn=tf.nn.elu):
+        y = residual_block(x, 4, 8, stride=2)
+    assert y.shape.as_list() == [None, None, None, 8]
+    names = {v.op.name for v in tf.trainable_variables()}
+    assert names == {
+        f"mine/residual_block/{conv}/{variable}"
+        for conv in ("shortcut", "conv1", "conv2", "conv3")
+        for variable in ("weights", "biases")
+    }
+    assert collections.Counter(op.type for op in graph.get_operations())["Elu"] == 2
+    with tf.Session() as session:
+        random_values(session)
+        for shape, out in (((2, 8, 7, 6), (2, 4, 4, 8)), ((1, 5, 12, 6), (1, 3, 6, 8))):
+            assert session.run(y, {x: images(*shape)}).shape == out
+
+
+def test_two_images_alone_or_in_a_batch_are_the_same(graph):
+    x = tf.placeholder(tf.float32, [None, 9, 9, 8])
+    y = residual_block(x, 4, 8)
+    assert y.shape.as_list() == [None, 9, 9, 8]
+    batch = images(2, 9, 9, 8)
+    with tf.Session() as session:
+        random_values(session)
+        both = session.run(y, {x: batch})
+        one = [session.run(y, {x: batch[i : i + 1]})[0] for i in (0, 1)]
+    np.testing.assert_allclose(both, one, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_subsample_keeps_every_nth(graph, factor):
+    x = images(2, 7, 8, 3)
+    with tf.Session() as session:
+        np.testing.assert_array_equal(session.run(subsample(tf.constant(x), factor)), x[:, ::factor, ::factor])
+
+
+def test_subsample_by_one_is_the_tensor_itself(graph):
+    x = tf.zeros([2, 4, 4, 3])
+    assert subsample(x, 1) is x
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: subsample(x, 0), "subsample: factor must be at least 1, got 0"),
+        (lambda x: subsample(x, -2), "subsample: factor must be at least 1, got -2"),
+        (lambda x: residual_block(x, 4, 8, stride=0, scope="a"), "a: stride must be at least 1, got 0"),
+        (lambda x: residual_block(x, 4, 0, scope="b"), "b: out_depth must be positive, got 0"),
+        (lambda x: residual_block(x, -4, 8, scope="c"), "c: bottleneck_depth must be positive, got -4"),
+        (lambda x: basic_block(x, 8, stride=-1, scope="d"), "d: stride must be at least 1, got -1"),
+        (lambda x: basic_block(x, -8, scope="e"), "e: out_depth must be positive, got -8"),
+    ],
+)
+def test_arguments_out_of_range_are_named(graph, call, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        call(tf.zeros([2, 4, 4, 3]))
+
+
+@pytest.mark.parametrize(
+    "block", [lambda x: residual_block(x, 4, 8, scope="a"), lambda x: basic_block(x, 8, scope="a")]
+)
+@pytest.mark.parametrize(
+    ("shape", "shown"), [([2, 4, 4, None], "(2, 4, 4, None)"), ([4, 4, 3], "(4, 4, 3)"), (None, "<unknown>")]
+)
+def test_unknown_depth_is_refused(graph, block, shape, shown):
+    message = f"a: input must be [batch, height, width, depth] with a known depth, got {shown}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        block(tf.placeholder(tf.float32, shape))
+
+
+# The bottleneck net.
+
+
+def build(x, reuse=None, is_training=True, decay=0.99, verbose=False):
+    with slim.arg_scope(resnet_arg_scope(decay)):
+        return ResNet(x, num_classes=10, reuse=reuse, is_training=is_training, verbose=verbose)
+
+
+def test_parameters_and_variable_names(graph):
+    build(tf.zeros([2, 96, 96, 3]))
+    trained = {f"resnet/{conv}/{name}" for conv in CONVOLUTIONS for name in ("weights", "BatchNorm/beta")}
+    trained |= {"resnet/classification/logit/weights", "resnet/classification/logit/biases"}
+    moving = {f"resnet/{conv}/BatchNorm/moving_{name}" for conv in CONVOLUTIONS for name in ("mean", "variance")}
+    assert {v.op.name for v in tf.trainable_variables()} == trained
+    assert {v.op.name for v in tf.global_variables()} == trained | moving
+    assert sum(v.shape.num_elements() for v in tf.trainable_variables()) == 619_402
+
+
+def test_verbose_prints_the_shapes(graph, capsys):
+    build(tf.zeros([64, 96, 96, 3]), verbose=True)
+    assert capsys.readouterr().out.splitlines() == [
+        "input: (64, 96, 96, 3)",
+        "block1: (64, 48, 48, 32)",
+        "block2: (64, 24, 24, 128)",
+        "block3: (64, 12, 12, 512)",
+        "classification: (64, 10)",
+    ]
+
+
+def test_is_silent_otherwise(graph, capsys):
+    logits = build(tf.zeros([3, 33, 41, 3]))
+    assert logits.shape == (3, 10)
+    assert capsys.readouterr().out == ""
+
+
+def test_two_towers_share_every_variable(graph):
+    x = tf.constant(images(2, 16, 16, 3))
+    first = build(x, is_training=False)
+    before = [v.ref() for v in tf.global_variables()]
+    second = build(x, reuse=True, is_training=False)
+    assert [v.ref() for v in tf.global_variables()] == before
+    with tf.Session() as session:
+        random_values(session)
+        a, b = session.run([first, second])
+    np.testing.assert_array_equal(a, b)
+
+
+def test_a_second_net_without_reuse_is_refused(graph):
+    x = tf.zeros([2, 16, 16, 3])
+    build(x)
+    with pytest.raises(ValueError, match="resnet/block1/conv5_5/weights already exists"):
+        build(x)
+
+
+def bool_tensor(kind):
+    """(is_training, what to feed for True and for False); a feed of None: nothing is to be fed."""
+    if kind == "placeholder":
+        tensor = tf.placeholder(tf.bool, [], name="is_training")
+        return tensor, {True: {tensor: True}, False: {tensor: False}}
+    if kind == "placeholder_with_default":
+        tensor = tf.placeholder_with_default(False, [], name="is_training")
+        return tensor, {True: {tensor: True}, False: None}
+    return kind == "True", {True: None, False: None}
+
+
+def update(is_training, feed, decay=0.99):
+    """Runs UPDATE_OPS and logits once: (values before, values after, inputs of the batch norms, logits)."""
+    logits = build(tf.constant(images(4, 16, 16, 3)), is_training=is_training, decay=decay)
+    # With a normalizer the convolutions have no bias, so that their outputs are what batch norm sees.
+    convs = {name: tf.get_default_graph().get_tensor_by_name(f"resnet/{name}/Conv2D:0") for name in CONVOLUTIONS}
+    with tf.Session() as session:
+        before = random_values(session)
+        seen, result, _ = session.run([convs, logits, tf.get_collection(tf.GraphKeys.UPDATE_OPS)], feed)
+        after = session.run({v.op.name: v for v in tf.global_variables()})
+    return before, after, seen, result
+
+
+@pytest.mark.parametrize("decay", [0.99, 0.9])
+@pytest.mark.parametrize("kind", ["True", "placeholder", "placeholder_with_default"])
+def test_update_ops_move_the_averages(graph, kind, decay):
+    """By 1 - decay of the way to the batch's statistics; the fused op hands out the unbiased variance."""
+    is_training, feeds = bool_tensor(kind)
+    before, after, seen, _ = update(is_training, feeds[True], decay)
+    stem = conv_same(images(4, 16, 16, 3), before["resnet/block1/conv5_5/weights"], stride=2)
+    np.testing.assert_allclose(seen["block1/conv5_5"], stem, rtol=1e-3, atol=1e-4)
+    assert len(seen) == 15
+    for name, x in seen.items():
+        n = x.size // x.shape[-1]
+        x = x.astype(np.float64)
+        for statistic, value in (("mean", x.mean((0, 1, 2))), ("variance", x.var((0, 1, 2)) * n / (n - 1))):
+            variable = f"resnet/{name}/BatchNorm/moving_{statistic}"
+            moved = after.pop(variable) - before[variable]
+            expected = (1 - decay) * (value - before[variable])
+            np.testing.assert_allclose(moved, expected, rtol=1e-4, atol=1e-5 * np.abs(value).max(), err_msg=variable)
+    for name, value in after.items():  # the rest
+        np.testing.assert_array_equal(value, before[name], err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["False", "placeholder", "placeholder_with_default"])
+def test_without_training_nothing_moves(graph, kind):
+    is_training, feeds = bool_tensor(kind)
+    before, after, _, _ = update(is_training, feeds[False])
+    for name, value in before.items():
+        np.testing.assert_array_equal(after[name], value, err_msg=name)
+
+
+def test_every_kind_of_is_training_gives_the_same_logits():
+    def logits(kind, training):
+        with tf.Graph().as_default():
+            is_training, feeds = bool_tensor(kind)
+            return update(is_training, feeds[training])[3]
+
+    tensors = ("placeholder", "placeholder_with_default")
+    for training in (True, False):
+        expected = logits(str(training), training)
+        for kind in tensors:
+            np.testing.assert_allclose(logits(kind, training), expected, rtol=1e-3, err_msg=f"{kind}, {training}")
+
+
+# How the training graph runs.
+
+
+def ops_that_ran(fetch, feed=None, initialize=()):
+    """How often each op type stands in the graph that TensorFlow made of a fetch: Counter."""
+    with tf.Session(config=session_config("float32")) as session:
+        for op in (tf.global_variables_initializer(), *initialize):
+            session.run(op)
+        options, metadata = tf.RunOptions(output_partition_graphs=True), tf.RunMetadata()
+        session.run(fetch, feed, options=options, run_metadata=metadata)
+    return collections.Counter(node.op for part in metadata.partition_graphs for node in part.node)
+
+
+CONDITIONALS = {"If", "StatelessIf", "Switch", "Merge"}
+
+
+def test_the_training_graph_is_fused_and_has_no_conditional(graph, few_records):
+    recipe = dataclasses.replace(recipes.RECIPES["notebook"], image_size=16, batch_size=4)
+    built = training_graph.build(recipe, few_records, seed=0)
+    tables = [tf.local_variables_initializer(), tf.tables_initializer()]
+    ops = ops_that_ran(built.train_op, initialize=tables)
+    assert ops["ResourceApplyMomentum"] == len(tf.trainable_variables())
+    assert not CONDITIONALS & set(ops)
+    if not any(name.startswith("_Mkl") for name in ops):
+        pytest.skip("TensorFlow fuses batch norm and ReLU in training with oneDNN only, which is off on this machine")
+    # The stem, and two of three in each of four blocks: wherever a ReLU follows.
+    assert sum(count for name, count in ops.items() if name.endswith("FusedBatchNormEx")) == 9
+
+
+def test_a_placeholder_costs_conditionals(graph):
+    is_training = tf.placeholder(tf.bool, [])
+    logits = build(tf.constant(images(2, 16, 16, 3)), is_training=is_training)
+    ops = ops_that_ran([logits, tf.get_collection(tf.GraphKeys.UPDATE_OPS)], {is_training: True})
+    assert CONDITIONALS & set(ops)
+    assert not any(name.endswith("FusedBatchNormEx") for name in ops)
+
+
+# What an import does.
+
+SCRIPT = """
+import json, sys
+facts = {}
+import graph_resnet
+facts["tensorflow after graph_resnet"] = "tensorflow" in sys.modules
+from graph_resnet import residual_block
+import tensorflow.compat.v1 as tf
+facts["eager after residual_block"] = tf.executing_eagerly()
+
+tf.disable_v2_behavior()  # as many a v1 program begins
+import tf_slim as slim
+from graph_resnet import ResNet, resnet_arg_scope
+try:
+    residual_block(tf.placeholder(tf.float32, [2, 4, 4, None]), 4, 8)
+except ValueError as error:
+    facts["unknown depth"] = str(error)
+is_training = tf.placeholder_with_default(False, [])
+with slim.arg_scope(resnet_arg_scope()):
+    logits = ResNet(tf.ones([2, 16, 16, 3]), 10, is_training=is_training)
+    block = residual_block(tf.ones([2, 4, 4, 8]), 4, 8)
+facts["variables"] = type(tf.global_variables()[0]).__name__
+facts["parameters"] = sum(v.shape.num_elements() for v in tf.trainable_variables("resnet/"))
+facts["identity"] = not tf.global_variables("residual_block/shortcut")
+with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    facts["finite"] = bool((abs(session.run(logits)) < 1e9).all())
+print(json.dumps(facts))
+"""
+
+
+@pytest.fixture(scope="module")
+def facts():
+    """What a fresh process saw."""
+    result = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_importing_the_package_does_not_import_tensorflow(facts):
+    assert facts["tensorflow after graph_resnet"] is False
+
+
+def test_importing_a_block_leaves_eager_execution_on(facts):
+    assert facts["eager after residual_block"] is True
+
+
+def test_in_a_program_that_disabled_v2_behavior(facts):
+    """Reference variables, old control flow, shapes of `Dimension`."""
+    assert facts["variables"] == "RefVariable"
+    assert facts["parameters"] == 619_402
+    assert facts["identity"] and facts["finite"]
+    assert facts["unknown depth"].endswith("with a known depth, got (2, 4, 4, ?)")
+
+
+def test_a_name_that_the_package_lacks():
+    import graph_resnet
+
+    with pytest.raises(AttributeError, match="module 'graph_resnet' has no attribute 'resnet1001'"):
+        graph_resnet.resnet1001  # noqa: B018

@@ -1,0 +1,95 @@
+"""The notebook runs from top to bottom, and is kept with its outputs and without a trace of the machine it ran on."""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE = ROOT / "notebooks" / "resnet.ipynb"
+FEW = {"IMAGE_SIZE": 32, "BATCH_SIZE": 25, "STEPS": 3, "EVAL_EVERY": 2, "LOG_EVERY": 1}
+PATH = re.compile(r"""(?:^|[\s"'(=`])(?:~?/\w+/|[A-Za-z]:\\)""", re.MULTILINE)
+
+
+@pytest.fixture
+def notebook():
+    return nbformat.read(FILE, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def settings_cell(notebook):
+    (cell,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
+    return cell
+
+
+def settings(notebook):
+    """{name: value} of the assignments in the settings cell."""
+    namespace = {}
+    exec(settings_cell(notebook).source, namespace)
+    del namespace["__builtins__"]
+    return namespace
+
+
+def printed(notebook):
+    """What all cells wrote to stdout."""
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    return "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+
+
+def kinds(notebook):
+    """{cell id: kinds of its outputs}, stderr left out."""
+    return {
+        cell.id: {kind for output in cell.outputs for kind in output.get("data", [output.get("name")])} - {"stderr"}
+        for cell in code_cells(notebook)
+    }
+
+
+def test_it_is_kept_as_it_ran_from_top_to_bottom(notebook):
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert {output.output_type for output in outputs} == {"stream", "execute_result"}
+    assert {output.name for output in outputs if output.output_type == "stream"} == {"stdout"}
+    for cell in cells:
+        last = ast.unparse(ast.parse(cell.source.replace("%matplotlib inline", "")).body[-1])
+        assert ("image/png" in kinds(notebook)[cell.id]) == last.startswith("plots."), cell.source
+        assert "print(" not in cell.source or "stdout" in kinds(notebook)[cell.id], cell.source
+
+
+def test_it_shows_what_its_settings_say(notebook):
+    values = settings(notebook)
+    assert (values["DATASET"], values["DATA_DIR"]) == ("synthetic", None)
+    side, batch, steps = (values[name] for name in ("IMAGE_SIZE", "BATCH_SIZE", "STEPS"))
+    assert f"input: ({batch}, {side}, {side}, 3)\n" in printed(notebook)
+    assert "619,402 trainable parameters\n" in printed(notebook)
+    val_steps = [int(step) for step in re.findall(r"^\[val\]: step (\d+) ", printed(notebook), re.MULTILINE)]
+    assert val_steps == list(range(0, steps + 1, values["EVAL_EVERY"]))
+
+
+def test_it_names_no_path_of_a_machine(notebook):
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert PATH.search("see /home/someone/x") and PATH.search("'/tmp/tmp1/model.ckpt-3'")
+    for cell in notebook.cells:
+        assert not PATH.search(cell.source), cell.source
+    assert not PATH.search(printed(notebook))
+    assert FILE.stat().st_size < 800_000
+
+
+def test_every_cell_runs(notebook, tmp_path, monkeypatch):
+    before = kinds(notebook)
+    assert set(FEW) < set(settings(notebook))
+    settings_cell(notebook).source += "".join(f"\n{name} = {value}" for name, value in FEW.items())
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for name in ("XDG_CACHE_HOME", "TMPDIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": FILE.parent}}).execute()
+    assert kinds(notebook) == before
+    lines = printed(notebook).splitlines()
+    for start, count in (("[train]: step 0 loss = ", 1), ("[train]: ", 3), ("[val]: ", 3), ("[val]: step 3 loss = ", 1)):
+        assert sum(line.startswith(start) for line in lines) == count, (start, lines)

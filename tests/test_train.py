@@ -1,0 +1,135 @@
+"""The training command, as a user runs it: a subprocess, killed, resumed, interrupted, given nonsense."""
+
+import json
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from tests.conftest import TINY, run, start
+
+LENGTH = "--steps 24 --save-every 5 --eval-every 12".split()
+
+
+def command(train_dir, *more):
+    return [*TINY, *LENGTH, "--train-dir", train_dir, *more]
+
+
+def records(train_dir):
+    return [json.loads(line) for line in (train_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def comparable(train_dir):
+    """The records without the one number that is of the clock."""
+    return [{name: value for name, value in r.items() if name != "images_per_second"} for r in records(train_dir)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, cache):
+    """(train dir, lines of stdout) of a whole run."""
+    train_dir = tmp_path_factory.mktemp("undisturbed")
+    status, lines, err = run(*command(train_dir), env={**os.environ, "XDG_CACHE_HOME": str(cache)})
+    assert status == 0, err
+    return train_dir, lines
+
+
+def wait_for_step(process, train_dir, step):
+    """Returns when a training line of that step is written."""
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        metrics = train_dir / "metrics.jsonl"
+        if metrics.exists() and f'"step": {step},' in metrics.read_text():
+            return
+        time.sleep(0.002)
+    raise AssertionError(f"no step {step}")
+
+
+def test_the_train_dir_holds_what_is_promised(undisturbed):
+    train_dir, lines = undisturbed
+    there = {path.name for path in train_dir.iterdir()}
+    checkpoints = {f"model.ckpt-24.{end}" for end in ("index", "meta", "data-00000-of-00001")}
+    assert checkpoints | {"checkpoint", "graph.pbtxt", "config.json", "metrics.jsonl", "curves.png"} <= there
+    for split in ("train", "val"):
+        assert list((train_dir / split).glob("events.out.tfevents.*"))
+    assert (train_dir / "curves.png").read_bytes().startswith(b"\x89PNG")
+    found = records(train_dir)
+    assert [r["step"] for r in found if r["split"] == "train"] == list(range(24))
+    assert [r["step"] for r in found if r["split"] == "val"] == [12, 24]
+    assert all(r["learning_rate"] == 0.01 and r["images_per_second"] > 0 for r in found if r["split"] == "train")
+    config = json.loads((train_dir / "config.json").read_text())
+    assert (config["seed"], config["recipe"]["image_size"], config["precision"]) == (3, 32, "float32")
+    assert re.fullmatch(r"\[final\]: step 24 loss = \d+\.\d{4} acc = [01]\.\d{4} \(1000 images\)", lines[-1])
+    assert sum(line.startswith("[train]: step ") for line in lines) == 24
+    assert any("synthetic" in line for line in lines)
+
+
+def test_killed_and_run_again_it_ends_as_if_nothing_had_happened(undisturbed, tmp_path):
+    for step in (8, 17):
+        process = start(*command(tmp_path))
+        wait_for_step(process, tmp_path, step)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    status, lines, err = run(*command(tmp_path))
+    assert status == 0, err
+    whole_dir, whole_lines = undisturbed
+    assert lines[-1] == whole_lines[-1]
+    assert comparable(tmp_path) == comparable(whole_dir)
+    name = "model.ckpt-24.data-00000-of-00001"
+    assert (tmp_path / name).read_bytes() == (whole_dir / name).read_bytes()
+    # Run once more: there is nothing left to do, and the answer is the same.
+    status, lines, err = run(*command(tmp_path))
+    assert (status, lines[-1]) == (0, whole_lines[-1])
+    assert comparable(tmp_path) == comparable(whole_dir)
+
+
+def test_sigterm_saves_and_the_second_run_is_refused_meanwhile(tmp_path):
+    process = start(*TINY, "--steps", 100000, "--train-dir", tmp_path)
+    wait_for_step(process, tmp_path, 2)
+    status, lines, err = run(*TINY, "--steps", 100000, "--train-dir", tmp_path)
+    assert (status, lines) == (1, [])
+    assert err == (
+        f"error: train dir {tmp_path}: process {process.pid} trains into it; wait, or pass another --train-dir\n"
+    )
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 143
+    saved = int(re.fullmatch(r"stopped at step (\d+): the last good checkpoint is .*\n", err)[1])
+    assert (tmp_path / f"model.ckpt-{saved}.index").exists()
+    assert records(tmp_path)[-1]["step"] == saved - 1
+    # What does not fit the run that is there is refused before any work.
+    for flag, value, difference in (
+        ("--batch-size", 4, "batch_size 8, not 4"),
+        ("--recipe", "resnet18-flip", "name notebook, not resnet18-flip"),
+        ("--image-size", 16, "image_size 32, not 16"),
+    ):
+        status, _, err = run(*TINY, flag, value, "--train-dir", tmp_path)
+        assert (status, err.count("\n")) == (1, 1)
+        assert f"holds a run with {difference}" in err
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--data-dir", "/nowhere"], "/nowhere"),
+        (["--dataset", "synthetic", "--label", "coarse"], "coarse"),
+        (["--dataset", "synthetic", "--train-dir", __file__], "is a file"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(tmp_path, flags, message):
+    status, lines, err = run("--train-dir", tmp_path, *flags)
+    assert (status, lines) == (1, [])
+    assert err.startswith("error: ") and err.count("\n") == 1 and message in err
+
+
+def test_without_data_and_network_it_says_what_to_pass(tmp_path):
+    dead = "http://127.0.0.1:9"  # nothing listens there
+    env = {**os.environ, "https_proxy": dead, "http_proxy": dead, "XDG_CACHE_HOME": str(tmp_path / "empty")}
+    status, _, err = run("--train-dir", tmp_path / "run", env=env)
+    assert status == 1
+    assert err.splitlines()[-1].startswith("error: ")
+    assert "--data-dir" in err.splitlines()[-1] and "--dataset synthetic" in err.splitlines()[-1]
+    assert "Traceback" not in err

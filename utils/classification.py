@@ -1,0 +1,64 @@
+"""What a classifier's logits are worth: accuracy, loss, calibration, confusion. Numpy only.
+
+The calibration error is that of
+[1] C. Guo, G. Pleiss, Y. Sun, K. Weinberger: On calibration of modern neural networks, arXiv:1706.04599, 2017.
+
+Typical use, with float logits [N, C] and int labels [N]:
+
+    probabilities = softmax(logits)
+    accuracy = (ranks(logits, labels) == 0).mean()
+    top5 = (ranks(logits, labels) < 5).mean()
+"""
+
+import numpy as np
+
+
+def log_softmax(logits):
+    """float [N, C] -> float64 [N, C], natural logarithms of probabilities."""
+    shifted = np.asarray(logits, np.float64) - np.max(logits, axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def softmax(logits):
+    """float [N, C] -> float64 [N, C] in 0..1, rows that sum to 1."""
+    return np.exp(log_softmax(logits))
+
+
+def cross_entropy(logits, labels):
+    """float64 [N], in nats, of logits [N, C] and int labels [N]."""
+    return -log_softmax(logits)[np.arange(len(labels)), labels]
+
+
+def ranks(logits, labels):
+    """How many classes come before the true one: int [N], 0 where the prediction is right, below k for top-k.
+
+    Of equal logits the lower class number comes first, as argmax has it.
+    """
+    labels = np.asarray(labels)[:, None]
+    true = np.take_along_axis(logits, labels, axis=1)
+    before = (logits == true) & (np.arange(logits.shape[1]) < labels)
+    return ((logits > true) | before).sum(axis=1)
+
+
+def confusion_matrix(labels, predictions, num_classes):
+    """int64 [C, C]: images of class `row` that were taken for class `column`."""
+    index = np.asarray(labels, np.int64) * num_classes + predictions
+    return np.bincount(index, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def calibration_error(probabilities, labels, bins=15):
+    """The expected calibration error [1, eq. 3]: how far confidence is from accuracy, on average over images.
+
+    Args:
+      probabilities: float [N, C]; the confidence of an image is its largest.
+      labels: int [N].
+      bins: equal intervals (m / bins, (m + 1) / bins] of confidence; 15 in [1].
+
+    Returns:
+      float in 0..1.
+    """
+    confidence = np.max(probabilities, axis=1)
+    right = ranks(probabilities, labels) == 0
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(index, weights=right, minlength=bins) - np.bincount(index, weights=confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))

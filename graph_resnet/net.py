@@ -279,8 +279,8 @@ def _group(net, group, architecture):
 def ResNet(inputs, num_classes, reuse=None, is_training=None, verbose=False):  # noqa: N802 (the tutorial's name)
     """The tutorial's bottleneck net, under the caller's arg_scope (see `resnet_arg_scope`): 619,402 parameters.
 
-    Args, returns: see `build`. 64 images of 96x96 give (64, 48, 48, 32), (64, 24, 24, 128), (64, 12, 12, 512), (64, 10).
-    Variables are `resnet/{block1,block2,block3,classification}/...`.
+    Args, returns: see `build`. 64 images of 96x96 give (64, 48, 48, 32), (64, 24, 24, 128), (64, 12, 12, 512) and
+    (64, 10). Variables are `resnet/{block1,block2,block3,classification}/...`.
     """
     row = ARCHITECTURES["bottleneck"]
     return build(row, inputs, num_classes, reuse=reuse, is_training=is_training, verbose=verbose)

@@ -1,10 +1,17 @@
-"""What the tests share. TensorFlow is imported in fixtures only: some tests do without it."""
+"""What several tests share: tiny record files, a fresh graph, the training command as a subprocess."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # also for the processes that tests start
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).parent.parent
+# 32 pixels, 8 images: the command's real path at about a hundredth of the work.
+TINY = "--dataset synthetic --image-size 32 --batch-size 8 --seed 3 --log-every 1 --precision float32".split()
 
 
 @pytest.fixture
@@ -12,8 +19,43 @@ def graph():
     """A fresh default graph."""
     import tensorflow.compat.v1 as tf
 
-    with tf.Graph().as_default() as graph:
-        yield graph
+    with tf.Graph().as_default() as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """A cache directory of this test session, so that nobody's own is read or written."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(cache, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.delenv("CIFAR_DATA_DIR", raising=False)
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Records of 20 training and 7 test images of 8x8, each of one grey level: its number, and its class number % 3."""
+    from utils.cifar_files import Records
+
+    def write(name, first, count):
+        rows = [[i % 3] + [i] * (3 * 8 * 8) for i in range(first, first + count)]
+        np.array(rows, np.uint8).tofile(tmp_path / name)
+        return (tmp_path / name,)
+
+    return Records(
+        dataset="synthetic",
+        train=write("train.bin", 0, 20),
+        test=write("test.bin", 100, 7),
+        side=8,
+        label_bytes=1,
+        label_offset=0,
+        class_names=("a", "b", "c"),
+        num_train=20,
+        num_test=7,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +66,20 @@ def few_records(tmp_path_factory):
     directory = tmp_path_factory.mktemp("few_records")
     synthetic.write(directory / f"synthetic-{synthetic.VERSION}", num_train=20, num_test=10)
     return cifar_files.find("synthetic", directory)
+
+
+def start(*arguments, module="graph_resnet.train", **options):
+    """Starts a command from the repository's root; its output is text, its errors apart."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, **{**pipes, **options})
+
+
+def run(*arguments, **options):
+    """Runs a command to its end: (exit status, lines of stdout, stderr)."""
+    process = start(*arguments, **options)
+    try:
+        out, err = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    return process.returncode, out.splitlines(), err

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -345,7 +346,9 @@ def test_new_directory(tmp_path):
         (first / "a").write_bytes(b"1")
         with new_directory(tmp_path / "new") as second:
             (second / "a").write_bytes(b"1")
+            inode = second.stat().st_ino
     assert leftovers(tmp_path) == ["new", "new/a"]
+    assert (tmp_path / "new").stat().st_ino == inode  # renamed, not copied
     with pytest.raises(DataError, match=f"{tmp_path / 'new'}: cannot be written"):
         with new_directory(tmp_path / "new") as draft:
             (draft / "a").write_bytes(b"22")
@@ -434,11 +437,17 @@ def flipped(content, at):
     return content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :]
 
 
+def padded(content):
+    """The archive with zeros behind its end, where tarfile does not look."""
+    return gzip.compress(gzip.decompress(content) + bytes(3 << 20))
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
         (b"", "cannot be unpacked"),
         (b"not an archive", "cannot be unpacked"),
+        (flipped(padded(archive_of(*good_members())), -6), "cannot be unpacked (CRC check failed"),
         (gzip.compress(b"not a tar file" * 1000), "cannot be unpacked"),
         (archive_of(*good_members())[:-50], "cannot be unpacked"),
         (flipped(archive_of(*good_members()), -6), "cannot be unpacked (CRC check failed"),
@@ -452,7 +461,7 @@ def flipped(content, at):
         (archive_of(("batches.meta.txt", bytes(65537))), "batches.meta.txt of 65,537 bytes"),
         (archive_of(*((str(i), b"") for i in range(101)), *good_members()), "more than 100 members"),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_broken_archive(tmp_path, fresh_cache, content, expected):
     directory = write_archive(tmp_path / "data", content)
@@ -582,9 +591,10 @@ def test_download_without_a_server(serve, fresh_cache):
 def test_stalling_download(serve, fresh_cache):
     socket.setdefaulttimeout(17)
     try:
-        layout = serve("stall")
+        layout, start = serve("stall"), time.monotonic()
         with pytest.raises(DataError, match=f"^{layout.url}: cannot be .*timed out.*--data-dir DIR"):
             cifar_files.download(layout, fresh_cache / "new", timeout=0.3)
+        assert time.monotonic() - start < 10
         assert socket.getdefaulttimeout() == 17
     finally:
         socket.setdefaulttimeout(None)

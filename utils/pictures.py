@@ -6,17 +6,26 @@ wrong with one file is one line about it.
 
 import glob
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from utils.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF")
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")  # of the files that are taken from a directory
-SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS
+SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes
+TURNS = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def find(argument):
@@ -61,13 +70,15 @@ def load(path, side):
         if os.path.exists(path) and not os.path.isfile(path):
             raise UserError(f"{path}: not a regular file")
         with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:  # Pillow itself only warns, up to twice as many
+                raise Image.DecompressionBombError
             return _square(image, side)
     except UserError:
         raise
     except UnidentifiedImageError:
         why = "empty" if os.path.getsize(path) == 0 else f"not a picture in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        why = f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+        why = f"more than {MAX_PIXELS:,} pixels"
     except OSError as error:
         why = error.strerror or error
     except Exception as error:  # a damaged file raises whatever its decoder stumbles over
@@ -75,35 +86,31 @@ def load(path, side):
     raise UserError(f"{path}: {why}")
 
 
-def bombs_are_errors():
-    """A context in which Pillow's warning of a decompression bomb is an error, and its other warnings are silent.
-
-    Warnings are the process's: to be entered once, outside of any threads.
-    """
-    context = warnings.catch_warnings()
-    context.__enter__()
-    return context
-
-
 def _square(image, side):
-    if min(image.size) < 1:
-        raise ValueError("no pixels")
     image.draft(None, (4 * side, 4 * side))  # a large JPEG is decoded at a fraction of its size: far quicker
-    image = ImageOps.exif_transpose(image)
     width, height = image.size
     edge = min(width, height)
     left, top = (width - edge) // 2, (height - edge) // 2
-    image = _rgb(image.crop((left, top, left + edge, top + edge)))
+    square = _rgb(image.crop((left, top, left + edge, top + edge)))
     if edge != side:
-        filter_ = Image.Resampling.BOX if edge > side else Image.Resampling.BILINEAR
-        image = image.resize((side, side), filter_)
-    return np.asarray(image)
+        square = square.resize((side, side), Image.Resampling.BOX if edge > side else Image.Resampling.BILINEAR)
+    turn = _turn(image)
+    return np.asarray(square if turn is None else square.transpose(turn))
 
 
 def _rgb(image):
+    """Any mode -> RGB."""
     if image.mode in SIXTEEN_BITS:  # Pillow's own conversion would cut off what is above 255
         image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
+
+
+def _turn(image):
+    """What makes a picture upright: a `Image.Transpose`, or None."""
+    try:
+        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # damaged EXIF data: the pixels are fine
+        return None

@@ -23,21 +23,23 @@ def curves(history, title="", steps_an_epoch=None):
     figure = _figure(11, 4.2)
     figure.suptitle(title)
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy")):
-        for split, color, label in (("train", "tab:blue", "training batch"), ("val", "tab:orange", "validation")):
+        # The curves' names stand where a curve that falls, or rises, leaves room.
+        falls = name == "loss"
+        for line, (split, color) in enumerate((("train", "tab:blue"), ("val", "tab:orange"))):
             points = [(r["step"], r[name]) for r in history if r["split"] == split]
             if not points:
                 continue
             steps, values = zip(*points)
+            label = "validation"
             if split == "train":
                 axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
                 values, label = _smooth(values), "training batches, smoothed"
             axes.plot(steps, values, color=color, linewidth=1.6, marker="o" if split == "val" else None, markersize=3.5)
-            last = f"{values[-1]:.3f}"
-            axes.annotate(
-                f"{label}: {last}", (steps[-1], values[-1]), xytext=(-6, 10), textcoords="offset points",
-                ha="right", color=color, fontsize=9, fontweight="bold",
+            axes.text(
+                0.98, (0.96 if falls else 0.12) - 0.07 * line, f"{label}: {values[-1]:.3f}", color=color,
+                transform=axes.transAxes, ha="right", va="top", fontweight="bold",
             )  # fmt: skip
-        axes.set(xlabel="step", ylabel="cross entropy (nats)" if name == "loss" else "accuracy")
+        axes.set(xlabel="step", ylabel="cross entropy (nats)" if falls else "accuracy")
         axes.grid(alpha=0.3)
         if steps_an_epoch:
             scale = (lambda x: x / steps_an_epoch, lambda x: x * steps_an_epoch)
@@ -45,8 +47,9 @@ def curves(history, title="", steps_an_epoch=None):
     return figure
 
 
-def _smooth(values, weight=0.95):
-    """Exponential moving average, unbiased at its start."""
+def _smooth(values):
+    """Exponential moving average over about a tenth of the values, 20 at most, unbiased at its start."""
+    weight = 1 - 1 / max(1, min(len(values) / 10, 20))
     total, scale, smooth = 0.0, 0.0, []
     for value in values:
         total, scale = weight * total + (1 - weight) * value, weight * scale + (1 - weight)

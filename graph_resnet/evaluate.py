@@ -45,6 +45,7 @@ def parse(argv=None):
     add("--split", default="val", choices=("val", "train"), help="val: the test images (default)")
     add("--tta", action="store_true", help="average the logits of each image and of its mirror image")
     add("--data-dir", metavar="DIR", help="as in train: the record files, their folder or archive")
+    add("--dataset-dir", metavar="DIR", help="as in train: folders of pictures (default: where they were in training)")
     add("--allow-other-data", action="store_true", help="measure it on data that it was not trained with")
     add("--precision", default="auto", choices=("auto", "bfloat16", "float32"), help="auto: as in training, where this "
         "CPU can")  # fmt: skip
@@ -56,15 +57,14 @@ def parse(argv=None):
 def main(argv=None):
     """The command."""
     flags = parse(argv)
-    from graph_resnet import trained
-    from utils import cifar_files
+    from graph_resnet import data, trained
     from utils.session import choose_precision
 
     net = trained.read(flags.train_dir)
     output = flags.output_dir or flags.train_dir
     if not (os.path.isdir(output) and os.access(output, os.W_OK)):
         raise UserError(f"{output}: no directory that can be written; pass another --output-dir")
-    records = cifar_files.find(net.recipe.dataset, flags.data_dir, label=net.recipe.label)
+    records = data.find_records(net.recipe, flags.data_dir, flags.dataset_dir or net.data.get("directory"))
     trained.check_data(net, records, allow_other=flags.allow_other_data)
     precision = choose_precision(net.precision if flags.precision == "auto" else flags.precision)[0]
 

@@ -14,8 +14,8 @@ EPILOG = """examples:
   saved_model_cli show --dir exported --tag_set serve --signature_def serving_default
 
 signature serving_default:
-  images         uint8 [batch, height, width, 3], of any size: resized bilinearly in the graph; large photos are better
-                 shrunk to 32x32 before, as graph_resnet.predict does
+  images         uint8 [batch, height, width, 3], of any size: resized bilinearly in the graph; large photos should be
+                 shrunk before, to the size of the training's records, as graph_resnet.predict does
   logits         float32 [batch, classes]
   probabilities  float32 [batch, classes]
   classes        int64 [batch]; their names are the lines of assets/class_names.txt, from 0

@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from graph_resnet import net
 from utils import cifar10_input
+from utils.errors import UserError
 
 import tf_slim as slim  # isort: skip  (graph_resnet.net made it importable)
 
@@ -23,7 +24,7 @@ class Graph:
     val_acc: tf.Tensor
 
 
-def build(recipe, records, *, seed):
+def build(recipe, records, *, seed, trainable_scopes=()):
     """Builds a recipe's graph in the default graph.
 
     The training and the validation tower share every variable, and each is built with a Python bool for is_training:
@@ -33,9 +34,13 @@ def build(recipe, records, *, seed):
       recipe: `recipes.Recipe`.
       records: `cifar_files.Records`.
       seed: int, of initial weights, order and augmentation.
+      trainable_scopes: prefixes of the variables to train, all of them where empty.
 
     Returns:
       A `Graph`.
+
+    Raises:
+      UserError: a scope has no trainable variable.
     """
     tf.set_random_seed(seed)
     train_imgs, train_labels, val_imgs, val_labels = cifar10_input.batches(
@@ -51,8 +56,9 @@ def build(recipe, records, *, seed):
     # Only now, so that they are the training tower's.
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
     val_logits = logits(recipe, val_imgs, records.num_classes, is_training=False, reuse=True)
+    step = tf.train.get_or_create_global_step()
     with tf.control_dependencies(update_ops):
-        train_op = _optimizer(recipe).minimize(train_loss, tf.train.get_or_create_global_step())
+        train_op = _optimizer(recipe).minimize(train_loss, step, var_list=_trainable(trainable_scopes))
     return Graph(train_op, train_loss, train_acc, *measures(val_logits, val_labels))
 
 
@@ -75,3 +81,18 @@ def _optimizer(recipe):
     if recipe.optimizer == "momentum":
         return tf.train.MomentumOptimizer(recipe.learning_rate, recipe.momentum)
     return tf.train.AdamOptimizer(recipe.learning_rate, epsilon=1e-7)  # Keras's epsilon
+
+
+def _trainable(scopes):
+    """The trainable variables under some scopes; all of them for no scopes."""
+    variables = tf.trainable_variables()
+    for scope in scopes:
+        check_scope(scope, [variable.op.name for variable in variables], "--trainable-scopes")
+    return [v for v in variables if not scopes or v.op.name.startswith(tuple(scopes))]
+
+
+def check_scope(scope, names, flag):
+    """Refuses a scope under which there is no variable: a slip of the pen would pass unnoticed otherwise."""
+    if not any(name.startswith(scope) for name in names):
+        tops = sorted({"/".join(name.split("/")[:2]) for name in names})
+        raise UserError(f"{flag} {scope}: no variable begins with it; there are {', '.join(tops)}")

@@ -1,5 +1,6 @@
 """Picture files -> class probabilities of a trained net, a batch at a time."""
 
+import functools
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import restore
-from utils import cifar_files, classification, pictures
+from graph_resnet.data import record_side
+from utils import classification, pictures
 from utils.errors import UserError
 from utils.session import session_config
 
@@ -29,24 +31,25 @@ def predict(trained, checkpoint, paths):
     Yields:
       (path, float64 [num_classes] probabilities), or (path, `UserError`) for a file that cannot be used; in order.
     """
+    side = record_side(trained.recipe)
     with tf.Graph().as_default(), tf.Session(config=session_config()) as session, ThreadPoolExecutor(_cores()) as pool:
-        images = tf.placeholder(tf.uint8, [None, cifar_files.SIDE, cifar_files.SIDE, 3])
+        images = tf.placeholder(tf.uint8, [None, side, side, 3])
         logits = restore.logits_of_pictures(trained, images)
         restore.load(session, checkpoint)
         for first in range(0, len(paths), BATCH):
             batch = paths[first : first + BATCH]
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow's: a line for each bad file is enough
-                loaded = list(pool.map(_load, batch))
+                loaded = list(pool.map(functools.partial(_load, side=side), batch))
             good = [each for each in loaded if not isinstance(each, UserError)]
             found = iter(_probabilities(session.run(logits, {images: good}), checkpoint) if good else ())
             for path, each in zip(batch, loaded):
                 yield path, (each if isinstance(each, UserError) else next(found))
 
 
-def _load(path):
+def _load(path, side):
     try:
-        return pictures.load(path, cifar_files.SIDE)
+        return pictures.load(path, side)
     except UserError as error:
         return error
 

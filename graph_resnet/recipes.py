@@ -14,7 +14,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF, ONE = (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
 
 NETS = ("bottleneck", "resnet18", "resnet34")
-DATASETS = ("cifar10", "cifar100", "synthetic", "synthetic100")
+DATASETS = ("cifar10", "cifar100", "synthetic", "synthetic100", "pictures")
 OPTIMIZERS = ("momentum", "adam")
 
 
@@ -24,12 +24,12 @@ def _flag(help, *, choices=None, default=dataclasses.MISSING):
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run as data. `source` says whose it is; `epochs` and `steps` are its length there, one of them set."""
+    """One training run as data. `source` says whose it is; its length there is `epochs` or `steps`."""
 
     name: str
     source: str
     net: str = _flag("architecture, a row of graph_resnet.net.ARCHITECTURES", choices=NETS)
-    dataset: str = _flag("which images", choices=DATASETS)
+    dataset: str = _flag("which images; 'pictures' are those of --dataset-dir", choices=DATASETS)
     image_size: int = _flag("side of the images that the net sees, in pixels")
     batch_size: int = _flag("images in a training batch")
     optimizer: str = _flag("update rule", choices=OPTIMIZERS)
@@ -92,7 +92,7 @@ def _rows():
     yield cifar100
     yield Recipe(
         name="resnet18-flip",
-        source="a Keras tutorial of ResNet-18 on CIFAR-10: Adam, flips, ImageNet's mean and deviation; reports about 90%",
+        source="a Keras tutorial of ResNet-18 on CIFAR-10: Adam, flips, ImageNet's mean and std; reports about 90%",
         net="resnet18",
         dataset="cifar10",
         image_size=32,

@@ -6,9 +6,9 @@ import json
 import os
 from pathlib import Path
 
-from graph_resnet import evaluation, restore, trained, train_dir
+from graph_resnet import evaluation, restore, train_dir, trained
+from utils import cifar10_input, metrics_log, plots
 from utils.errors import UserError
-from utils.metrics_log import FILE, read
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -62,8 +62,13 @@ def write(directory, records):
     pictures = evaluation.save_pictures(
         directory, logits, labels, result["confusion"], records, split="val", class_names=net.class_names, title=title
     )
+    _show_in_tensorboard(directory, records, pictures["confusion"], step)
     config = train_dir.read_config(directory)
-    speeds = sorted(r["images_per_second"] for r in read(Path(directory) / FILE)[0] if "images_per_second" in r)
+    speeds = sorted(
+        r["images_per_second"]
+        for r in metrics_log.read(Path(directory) / metrics_log.FILE)[0]
+        if "images_per_second" in r
+    )
     about = {
         "images/s, median": f"{speeds[len(speeds) // 2]:,.0f}" if speeds else "unknown",
         "seed": config["seed"],
@@ -96,9 +101,17 @@ def write(directory, records):
     return path
 
 
+def _show_in_tensorboard(directory, records, confusion, step):
+    """The first training images and the confusion matrix, among the images of TensorBoard."""
+    labels = cifar10_input.labels(records, range(32), "train")
+    captions = [records.class_names[label] for label in labels]
+    images = Path(directory) / "images.png"
+    plots.save(plots.image_grid(cifar10_input.pictures(records, range(32), "train"), captions), images)
+    metrics_log.add_picture(directory, "train", "first images", images, step)
+    metrics_log.add_picture(directory, "val", "confusion", confusion, step)
+
+
 def _image(path, text):
-    if not Path(path).exists():
-        return "<p>none</p>"
     data = base64.b64encode(Path(path).read_bytes()).decode()
     return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import graph
@@ -52,7 +53,8 @@ def _newest_whole(directory, say):
 def step_of(checkpoint):
     """The global step at which a checkpoint was written, None where it does not say."""
     reader = tf.train.NewCheckpointReader(checkpoint)
-    return int(reader.get_tensor("global_step")) if reader.has_tensor("global_step") else None
+    step = reader.get_tensor("global_step") if reader.has_tensor("global_step") else None
+    return int(step) if isinstance(step, np.integer) else None
 
 
 def logits(trained, images, reuse=None):

@@ -5,12 +5,14 @@ import dataclasses
 from pathlib import Path
 
 from graph_resnet import cli, recipes
-from utils.errors import UserError
 
-EXAMPLES = """examples:
+EXAMPLES = r"""examples:
   python -m graph_resnet.train --steps 20000                        the tutorial's net on CIFAR-10 at 96x96
   python -m graph_resnet.train --dataset synthetic --steps 300      a try without any data
   python -m graph_resnet.train --recipe resnet18-cifar100 --data-dir ~/data --train-dir runs/r18
+  python -m graph_resnet.train --dataset-dir ~/flowers --steps 2000 one folder of pictures a class
+  python -m graph_resnet.train --dataset cifar100 --init-checkpoint runs/notebook \
+      --exclude-scopes resnet/classification --train-dir runs/finetuned   another net's weights, a new last layer
   python -m graph_resnet.train --recipe list                        all recipes, with source and length
 """
 
@@ -32,14 +34,29 @@ def parse(argv=None):
         metavar="N", help="global step at which the run ends",
     )  # fmt: skip
     length.add_argument("--epochs", type=cli.positive, metavar="N", help="the same, in passes over the training images")
-    add("--data-dir", metavar="DIR", help="the record files, their folder or archive; else $CIFAR_DATA_DIR, the cache, "
-        "or a download")  # fmt: skip
+    data_from = parser.add_mutually_exclusive_group()
+    data_from.add_argument("--data-dir", metavar="DIR", help="the record files, their folder or archive; else "
+        "$CIFAR_DATA_DIR, the cache, or a download")  # fmt: skip
+    data_from.add_argument("--dataset-dir", metavar="DIR", help="pictures of your own: train/CLASS/* and val/CLASS/*, "
+        "or CLASS/*, of which a tenth is kept for validation, the same in every run")  # fmt: skip
     add("--train-dir", "--model-dir", metavar="DIR", help="checkpoints, metrics and curves (default: runs/RECIPE)")
-    add("--precision", default="auto", choices=("auto", "bfloat16", "float32"), help="auto: bfloat16 where the CPU has it")
+    add(
+        "--precision",
+        default="auto",
+        choices=("auto", "bfloat16", "float32"),
+        help="auto: bfloat16 where the CPU has it",
+    )
     add("--threads", type=cli.positive, metavar="N", help="CPU threads (default: all cores)")
     add("--seed", type=int, default=0, metavar="N", help="of weights, order and augmentation (default: 0)")
     add("--log-every", type=cli.positive, default=50, metavar="N", help="steps between training lines (default: 50)")
     add("--save-every", type=cli.positive, default=500, metavar="N", help="steps between checkpoints (default: 500)")
+    add("--init-checkpoint", "--checkpoint-path", metavar="PATH", help="start from the weights of another net: a "
+        "prefix such as runs/notebook/model.ckpt-20000, or a train dir")  # fmt: skip
+    add("--exclude-scopes", "--checkpoint-exclude-scopes", nargs="+", default=[], metavar="SCOPE",
+        help="variables of --init-checkpoint to leave out, such as resnet/classification")  # fmt: skip
+    add("--trainable-scopes", nargs="+", default=[], metavar="SCOPE", help="train these variables alone (default: all)")
+    add("--profile", type=cli.positive, metavar="N", help="trace every N-th step into DIR/profile, for "
+        "chrome://tracing, and print the costliest ops")  # fmt: skip
     add("--allow-other-data", action="store_true", help="go on although the data changed since the run began")
     add("--summary", action="store_true", help="print layers, output shapes and parameter counts, and end")
     group = parser.add_argument_group("what the recipe decides, unless given")
@@ -58,6 +75,13 @@ def parse(argv=None):
             parser.error(f"argument --{name}: expected 1 or 3 numbers, got {len(given[name])}")
         if name in given:
             given[name] = tuple(given[name] * (3 // len(given[name])))
+    if flags.dataset_dir is not None:
+        for name in ("dataset", "summary"):
+            if getattr(flags, name):
+                parser.error(f"argument --{name}: not allowed with argument --dataset-dir")
+        given["dataset"] = "pictures"
+    elif given.get("dataset") == "pictures":
+        parser.error("argument --dataset: pictures come with --dataset-dir DIR")
     return dataclasses.replace(recipes.RECIPES[flags.recipe], **given), flags
 
 
@@ -84,17 +108,19 @@ def main(argv=None):
 
         print(summary.of_recipe(recipe))
         return 0
-    from graph_resnet import train_dir
-    from utils import cifar_files
+    from graph_resnet import data, train_dir
 
     directory = Path(flags.train_dir or Path("runs") / recipe.name)
     lock = train_dir.claim(directory)
-    records = cifar_files.find(recipe.dataset, flags.data_dir, label=recipe.label)
+    records = data.find_records(recipe, flags.data_dir, flags.dataset_dir)
     print(f"[data]: {records.title}, {records.num_train:,} training and {records.num_test:,} test images")
     tf = cli.import_tensorflow()
     from graph_resnet import training
 
-    options = ("seed", "precision", "threads", "log_every", "save_every", "allow_other_data")
+    options = (
+        "seed", "precision", "threads", "log_every", "save_every", "allow_other_data", "init_checkpoint",
+        "exclude_scopes", "trainable_scopes", "profile",
+    )  # fmt: skip
     with lock, tf.Graph().as_default():
         final = training.train(recipe, records, directory, **{name: getattr(flags, name) for name in options})
     print(f"[files]: curves {directory / 'curves.png'}, checkpoints {directory / 'model.ckpt-*'}, "

@@ -37,7 +37,9 @@ def claim(train_dir):
         lock.seek(0)
         owner = lock.read().strip() or "unknown"
         lock.close()
-        raise UserError(f"train dir {path}: process {owner} trains into it; wait, or pass another --train-dir") from None
+        raise UserError(
+            f"train dir {path}: process {owner} trains into it; wait, or pass another --train-dir"
+        ) from None
     lock.truncate(0)
     lock.write(f"{os.getpid()}\n")
     lock.flush()
@@ -57,7 +59,9 @@ def read_config(train_dir):
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({error}); put it back, or pass another --train-dir") from None
-    if not (isinstance(config, dict) and isinstance(config.get("recipe"), dict) and isinstance(config.get("data"), dict)):
+    if not (
+        isinstance(config, dict) and isinstance(config.get("recipe"), dict) and isinstance(config.get("data"), dict)
+    ):
         raise UserError(f"{path}: not a run's config; put it back, or pass another --train-dir")
     return config
 
@@ -70,7 +74,9 @@ def write_config(train_dir, config):
         draft.write_text(json.dumps(config, indent=2) + "\n")
         os.replace(draft, path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); mend that, or pass another --train-dir") from None
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); mend that, or pass another --train-dir"
+        ) from None
 
 
 def check_same_run(train_dir, old, new, difference_of_data):

@@ -8,8 +8,8 @@ import numpy
 import tensorflow.compat.v1 as tf
 
 import graph_resnet
-from graph_resnet import graph, train_dir
-from utils import cifar_files, learning, plots
+from graph_resnet import finetune, graph, report, train_dir
+from utils import cifar_files, learning, plots, profiles
 from utils.session import choose_precision, session_config
 
 
@@ -24,6 +24,10 @@ def train(
     log_every=50,
     save_every=500,
     allow_other_data=False,
+    init_checkpoint=None,
+    exclude_scopes=(),
+    trainable_scopes=(),
+    profile=None,
 ):
     """Trains a recipe in the default graph, or goes on with it, until its last step.
 
@@ -36,6 +40,9 @@ def train(
       threads: int, all cores where None.
       log_every, save_every: int, in steps.
       allow_other_data: goes on even if config.json has recorded other data.
+      init_checkpoint, exclude_scopes: see `finetune.initializer`.
+      trainable_scopes: see `graph.build`.
+      profile: int, traces every so many steps into `profile/`.
 
     Returns:
       The last record of the history: the evaluation of the final weights over the whole test set.
@@ -61,10 +68,15 @@ def train(
         train_dir.check_same_run(directory, before, config, difference)
     train_dir.write_config(directory, config)
 
-    built = graph.build(recipe, records, seed=seed)
+    built = graph.build(recipe, records, seed=seed, trainable_scopes=trainable_scopes)
+    init_fn = finetune.initializer(init_checkpoint, exclude_scopes) if init_checkpoint else None
+    for variable in tf.trainable_variables():
+        tf.summary.histogram(variable.op.name, variable)
     tf.io.write_graph(tf.get_default_graph(), str(directory), "graph.pbtxt")
     steps_an_epoch = records.num_train / recipe.batch_size
-    picture = Path(directory) / "curves.png"
+    picture, traces = Path(directory) / "curves.png", Path(directory) / "profile"
+    if profile:
+        traces.mkdir(exist_ok=True)
     title = f"{recipe.name} on {records.title}"
     history = learning.train_with_bn(
         **vars(built),
@@ -76,6 +88,12 @@ def train(
         eval_at_start=False,
         learning_rate=recipe.learning_rate,
         config=session_config(precision, threads=threads),
+        hooks=[tf.train.ProfilerHook(save_steps=profile, output_dir=str(traces))] if profile else [],
+        init_fn=init_fn,
+        summary_op=tf.summary.merge_all(),
         after_evaluation=functools.partial(plots.save_curves, path=picture, title=title, steps_an_epoch=steps_an_epoch),
     )
+    if profile and profiles.newest(traces):
+        print(profiles.table(profiles.newest(traces)))
+    print(f"[report]: {report.write(directory, records)}")
     return history[-1]

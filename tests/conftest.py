@@ -59,13 +59,13 @@ def records(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def few_records(tmp_path_factory):
-    """`cifar_files.Records` of 20 training and 10 test pictures, drawn ones."""
-    from utils import cifar_files, synthetic
-
-    directory = tmp_path_factory.mktemp("few_records")
-    synthetic.write(directory / f"synthetic-{synthetic.VERSION}", num_train=20, num_test=10)
-    return cifar_files.find("synthetic", directory)
+def trained_dir(tmp_path_factory, cache):
+    """(train dir, last line of stdout) of a tiny net after 20 steps, for the commands that read one."""
+    directory = tmp_path_factory.mktemp("trained dir")
+    options = [*TINY, "--steps", "20", "--train-dir", directory]
+    status, lines, err = run(*options, env={**os.environ, "XDG_CACHE_HOME": str(cache)})
+    assert status == 0, err
+    return directory, lines[-1]
 
 
 def start(*arguments, module="graph_resnet.train", **options):

@@ -193,6 +193,6 @@ def test_all_records_fit_the_index(records):
     one = dataclasses.replace(records, num_train=1, train=records.train)
     one.train[0].write_bytes(bytes([2] + [9] * 192))
     with tf.Graph().as_default():
-        images, labels, *_ = cifar10_input.batches(one, 8, 3, **RAW)
+        _, labels, *_ = cifar10_input.batches(one, 8, 3, **RAW)
         with session() as s:
             np.testing.assert_array_equal(s.run(labels), [2, 2, 2])

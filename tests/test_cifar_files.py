@@ -520,6 +520,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def serve(monkeypatch):
     """A function of a kind of answer: makes find("cifar10") download from there, and returns the layout."""
+    import tensorflow  # noqa: F401  here, so that no test's seconds count its start
+
     state = {"content": archive_of(*good_members()), "done": threading.Event()}
     handler = type("TestHandler", (Handler,), state)
     servers = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) for _ in range(2)]

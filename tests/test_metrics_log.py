@@ -31,7 +31,14 @@ def test_a_resumed_run_drops_what_its_checkpoint_does_not_know(graph, tmp_path):
 
 def test_a_line_that_is_no_record_is_named(tmp_path):
     path = tmp_path / metrics_log.FILE
-    for wrong in (b"[]\n", b"{}\n", b"nonsense\n", b'{"step": "1", "split": "val"}\n', b"\xff\xfe\n", b"[" * 5000 + b"\n"):
+    for wrong in (
+        b"[]\n",
+        b"{}\n",
+        b"nonsense\n",
+        b'{"step": "1", "split": "val"}\n',
+        b"\xff\xfe\n",
+        b"[" * 5000 + b"\n",
+    ):
         path.write_bytes(b'{"step": 0, "split": "val", "loss": 1}\n' + wrong)
         with pytest.raises(UserError, match=r"metrics\.jsonl: line 2"):
             metrics_log.read(path)
@@ -44,7 +51,10 @@ def test_events_carry_the_same_numbers_under_the_same_tags(graph, tmp_path):
     log.add("train", 0, loss=2.5, accuracy=0.25)
     log.add("val", 3, loss=1.5, accuracy=0.75)
     log.close()
-    for split, step, values in (("train", 0, {"loss": 2.5, "accuracy": 0.25}), ("val", 3, {"loss": 1.5, "accuracy": 0.75})):
+    for split, step, values in (
+        ("train", 0, {"loss": 2.5, "accuracy": 0.25}),
+        ("val", 3, {"loss": 1.5, "accuracy": 0.75}),
+    ):
         (file,) = (tmp_path / split).glob("events.out.tfevents.*")
         found = {
             value.tag: (event.step, value.simple_value)

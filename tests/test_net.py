@@ -379,9 +379,9 @@ def ops_that_ran(fetch, feed=None, initialize=()):
 CONDITIONALS = {"If", "StatelessIf", "Switch", "Merge"}
 
 
-def test_the_training_graph_is_fused_and_has_no_conditional(graph, few_records):
+def test_the_training_graph_is_fused_and_has_no_conditional(graph, records):
     recipe = dataclasses.replace(recipes.RECIPES["notebook"], image_size=16, batch_size=4)
-    built = training_graph.build(recipe, few_records, seed=0)
+    built = training_graph.build(recipe, records, seed=0)
     tables = [tf.local_variables_initializer(), tf.tables_initializer()]
     ops = ops_that_ran(built.train_op, initialize=tables)
     assert ops["ResourceApplyMomentum"] == len(tf.trainable_variables())

@@ -192,7 +192,7 @@ def test_damaged_files_are_one_line_each(tmp_path):
 
 def test_find(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("b.png", "A.JPG", "c.txt", "sub/d.gif", "[1].bmp"):
+    for name in ("b.png", "A.JPG", "c.txt", "sub/d.gif", "[1].bmp", "sub/._d.gif"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()

@@ -12,7 +12,9 @@ KEEP = 5
 
 def steps(train_dir):
     """Global steps of the checkpoints in a train dir, whole or not, newest first."""
-    names = (re.fullmatch(r"model\.ckpt-(\d+)\.index", path.name) for path in Path(train_dir).glob("model.ckpt-*.index"))
+    names = (
+        re.fullmatch(r"model\.ckpt-(\d+)\.index", path.name) for path in Path(train_dir).glob("model.ckpt-*.index")
+    )
     return sorted((int(name[1]) for name in names if name), reverse=True)
 
 

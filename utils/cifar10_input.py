@@ -130,14 +130,25 @@ def prepared(images, image_size, mean=CIFAR10_MEAN, std=CIFAR10_STD):
 
 def pictures(records, indices, split="val"):
     """The records of a split as pictures, by number: uint8 [n, side, side, 3]."""
+    rows = _rows(records, indices, split)[:, records.label_bytes :]
+    return rows.reshape(-1, 3, records.side, records.side).transpose(0, 2, 3, 1)
+
+
+def labels(records, indices, split="val"):
+    """The classes of the records of a split, by number: uint8 [n]."""
+    return _rows(records, indices, split)[:, records.label_offset]
+
+
+def _rows(records, indices, split):
+    """Records of a split by number: uint8 [n, record_bytes]."""
     paths = records.train if split == "train" else records.test
     files = [np.memmap(path, np.uint8, mode="r").reshape(-1, records.record_bytes) for path in paths]
     ends = np.cumsum([len(rows) for rows in files])
-    images = np.empty((len(indices), 3, records.side, records.side), np.uint8)
-    for image, i in zip(images, indices):
+    rows = np.empty((len(indices), records.record_bytes), np.uint8)
+    for row, i in zip(rows, indices):
         k = np.searchsorted(ends, i, side="right")
-        image.flat = files[k][i - ends[k]][records.label_bytes :]  # counted from the end of its file
-    return images.transpose(0, 2, 3, 1)
+        row[:] = files[k][i - ends[k]]  # counted from the end of its file
+    return rows
 
 
 def _passes(records, split, image_size, batch_size, mean, std):

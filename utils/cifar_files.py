@@ -142,13 +142,14 @@ class Records:
     """Checked record files: each record is `label_bytes` labels, then uint8 pixels [3, side, side].
 
     Attributes:
-        dataset: "cifar10", "cifar100", "synthetic" or "synthetic100".
+        dataset: "cifar10", "cifar100", "synthetic", "synthetic100", or "pictures" (`utils.picture_folders`).
         train, test: tuples of pathlib.Path, in record order.
         side: height and width of a picture, in pixels.
         label_bytes: 1, or 2 (coarse, fine) with 100 classes.
         label_offset: which of the label bytes is the class.
         class_names: tuple of str, by class number.
         num_train, num_test: records in all of `train` and in all of `test`.
+        directory: pathlib.Path of the folders that "pictures" were made from.
     """
 
     dataset: str
@@ -160,6 +161,7 @@ class Records:
     class_names: tuple
     num_train: int
     num_test: int
+    directory: Path | None = None
 
     @property
     def num_classes(self):
@@ -172,7 +174,7 @@ class Records:
     @property
     def label(self):
         """'fine' or 'coarse'."""
-        return LAYOUTS[self.dataset].labels[self.label_offset].kind
+        return "fine" if self.dataset == "pictures" else LAYOUTS[self.dataset].labels[self.label_offset].kind
 
     @property
     def title(self):
@@ -180,6 +182,8 @@ class Records:
         count = f" ({self.num_classes} {'superclasses' if self.label == 'coarse' else 'classes'})"
         if _is_synthetic(self.dataset):
             return "synthetic" + count
+        if self.dataset == "pictures":
+            return f"pictures in {self.directory.name}" + count
         return LAYOUTS[self.dataset].title + (count if self.label == "coarse" else "")
 
 
@@ -497,13 +501,15 @@ def sha256(*paths):
 
 
 def describe(records):
-    """A dict for a config.json by which `same_data` tells whether a later run has the same data."""
+    """A dict for a config.json by which `same_data` tells whether a later run has the same data, wherever it is."""
     files = []
     for path in records.train + records.test:
         digest, size = sha256(path), path.stat().st_size
         count = size // records.record_bytes
         files.append({"name": path.name, "bytes": size, "records": count, "sha256": digest})
     about = {"dataset": records.dataset, "label": records.label, "num_classes": records.num_classes}
+    if records.directory:
+        about["directory"] = str(records.directory)
     return {**about, "files": files}
 
 

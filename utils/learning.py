@@ -48,9 +48,11 @@ def train_with_bn(
     learning_rate=None,
     config=None,
     hooks=(),
+    init_fn=None,
+    summary_op=None,
     after_evaluation=None,
 ):
-    """Runs updates until the global step is `max_step`: exactly `max_step` of them, less those of a restored checkpoint.
+    """Runs updates until the global step is `max_step`: that many, less those of the checkpoint it goes on from.
 
     Args:
       train_op: op or tensor that makes one update. If it does not count the global step, the loop does.
@@ -68,6 +70,8 @@ def train_with_bn(
       learning_rate: float or scalar tensor, written beside the training lines.
       config: ConfigProto.
       hooks: SessionRunHooks around the training op, such as tf.compat.v1.train.ProfilerHook.
+      init_fn: function(session) that sets variables after their initialization, unless a checkpoint is continued from.
+      summary_op: serialized summaries, such as histograms of the weights, written at each evaluation.
       after_evaluation: called with the history after each evaluation.
 
     Returns:
@@ -84,7 +88,10 @@ def train_with_bn(
             tqdm.write(LEAK)
         saves = Checkpoints(train_dir)
         restored = saves.newest_whole(tqdm.write)
-        scaffold = tf.train.Scaffold(saver=saves.saver)
+        if restored:
+            instead = ", and not from the initial checkpoint" if init_fn else ""
+            tqdm.write(f"[checkpoint]: going on from {restored}{instead}")
+        scaffold = tf.train.Scaffold(saver=saves.saver, init_fn=init_fn and (lambda _, session: init_fn(session)))
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         stack.enter_context(train_op.graph.as_default())
@@ -93,7 +100,7 @@ def train_with_bn(
                 hooks=list(hooks), scaffold=scaffold, config=config, checkpoint_filename_with_path=restored
             )
         )
-        loop = _Loop(session, training, validation, saves, stop, after_evaluation)
+        loop = _Loop(session, training, validation, saves, stop, summary_op, after_evaluation)
         saves.continue_from(restored)
         loop.log = stack.enter_context(contextlib.closing(MetricsLog(train_dir, loop.step, train_op.graph)))
         loop.bar = stack.enter_context(
@@ -105,10 +112,10 @@ def train_with_bn(
 class _Loop:
     """The loop itself. At step s, in this order: evaluation, checkpoint, update."""
 
-    def __init__(self, session, training, validation, saves, stop, after_evaluation):
+    def __init__(self, session, training, validation, saves, stop, summary_op, after_evaluation):
         self.session, self.raw = session, session.raw_session()
         self.training, self.validation, self.saves = training, validation, saves
-        self.stop, self.after_evaluation = stop, after_evaluation
+        self.stop, self.summary_op, self.after_evaluation = stop, summary_op, after_evaluation
         self.step = int(self.raw.run(training.global_step))
 
     def run(self, max_step, log_every, eval_every, save_every, eval_at_start):
@@ -135,6 +142,8 @@ class _Loop:
         result = self.validation.run(self.raw, between_batches=self.leave_if_asked)
         self.log.add("val", self.step, **result)
         tqdm.write(f"[val]: step {self.step} loss = {result['loss']:.4f} acc = {result['accuracy']:.4f}")
+        if self.summary_op is not None:
+            self.log.add_summary("train", self.raw.run(self.summary_op), self.step)
         if self.after_evaluation:
             self.after_evaluation(self.log.history)
         self.training.start_clock()

@@ -89,14 +89,28 @@ class MetricsLog:
             self._file.write(json.dumps(record).encode() + b"\n")
             self._file.flush()
         except OSError as error:
-            raise UserError(f"cannot write {self._path} ({os.strerror(error.errno)}); mend that and run the same command")
+            raise UserError(
+                f"cannot write {self._path} ({os.strerror(error.errno)}); mend that and run the same command"
+            ) from None
         summary = tf.Summary(value=[tf.Summary.Value(tag=name, simple_value=v) for name, v in values.items()])
-        self._writers[split].add_summary(summary, step)
+        self.add_summary(split, summary, step)
         self._writers[split].flush()
         return record
+
+    def add_summary(self, split, summary, step):
+        """Hands a summary (serialized, or a proto) to TensorBoard."""
+        if split in self._writers:
+            self._writers[split].add_summary(summary, step)
 
     def close(self):
         if self._file is not None:
             self._file.close()
         for writer in self._writers.values():
             writer.close()
+
+
+def add_picture(train_dir, split, tag, png, step):
+    """Shows a PNG file among TensorBoard's images."""
+    image = tf.Summary.Image(encoded_image_string=Path(png).read_bytes())
+    with tf.Graph().as_default(), tf.summary.FileWriter(str(Path(train_dir) / split)) as writer:
+        writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag=tag, image=image)]), step)

@@ -36,7 +36,8 @@ def find(argument):
     """
     path = Path(argument)
     if path.is_dir():
-        files = sorted(str(each) for each in path.rglob("*") if each.suffix.lower() in ENDINGS and each.is_file())
+        found = (each for each in path.rglob("*") if each.suffix.lower() in ENDINGS and each.is_file())
+        files = sorted(str(each) for each in found if not each.name.startswith("."))
         if not files:
             raise UserError(f"{argument}: no {', '.join(ENDINGS)} file in this directory")
         return files

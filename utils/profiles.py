@@ -1,4 +1,5 @@
 """Where the time of a training step goes: Chrome traces by TensorFlow's ProfilerHook, and the costliest ops in them.
+Typical use:
 
     hooks = [tf.compat.v1.train.ProfilerHook(save_steps=100, output_dir='profile')]
     ...

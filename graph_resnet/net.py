@@ -198,7 +198,8 @@ def resnet_arg_scope(batch_norm_decay=0.99, *, biases=False, batch_norm_scale=Fa
     Args:
       batch_norm_decay: decay of the moving averages. slim's own default, 0.999, lags far behind a young net: after
         1,000 steps of 64 images of the tutorial's recipe a net evaluated with it had 24.7% on CIFAR-10 (JPEG-75) where
-        0.99 had 47.3%, after 5,000 steps 66.2% against 69.2%. Keras has 0.99 too.
+        0.99 had 47.3%, after 5,000 steps 66.2% against 69.2%. Keras has 0.99 too. A constant learning rate wants
+        0.9: see `recipes`.
       biases: convolutions keep a bias before the batch norm, as Keras tutorials have it. It is redundant: beta does
         the same.
       batch_norm_scale: batch norm has a gamma. slim's default is False, Keras's True.

@@ -59,6 +59,12 @@ class Recipe:
 
 
 def _rows():
+    # Batch norm's decay does not touch the training, only what is evaluated: at a constant learning rate of 0.01 the
+    # weights run ahead of slow moving averages. 500 steps from step 4,000 on, evaluated every 25 steps on 1,000
+    # training images of CIFAR-10 (JPEG-75) with averages of several decays kept side by side, accuracy in %:
+    #   decay                      0.8   0.9   0.95  0.97  0.99  0.995    a batch's own statistics
+    #   mean of 20 evaluations     73.9  72.6  71.2  70.5  68.7  67.2     76.2
+    #   standard deviation          1.9   2.7   3.0   2.8   4.2   4.5
     yield Recipe(
         name="notebook",
         source="the bottleneck ResNet tutorial: momentum, constant learning rate, flips; images resized to 96x96",
@@ -71,6 +77,7 @@ def _rows():
         steps=20_000,
         mean=CIFAR10_MEAN,
         std=CIFAR10_STD,
+        batch_norm_decay=0.9,
         eval_every=1_000,
     )
     # That tutorial's net ends in a softmax and its loss expects logits, so the softmax is applied twice. Ours takes

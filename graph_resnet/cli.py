@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import signal
 import sys
 
-from utils.errors import UserError
-from utils.signals import Interrupted
+from utils import signals
+from utils.errors import UserError, reason
 
 
 def arguments(argv=None):
@@ -31,27 +32,59 @@ positive.__name__ = "positive whole number"  # argparse: "invalid positive whole
 
 def run(main):
     """Ends the process with the status of a command: 0, 1 after an error of the user's, 128 + signal after a signal."""
-    sys.stdout.reconfigure(line_buffering=True)  # a log file grows line by line, too
+    # A log file grows line by line, too; and a file name need not be of the terminal's encoding.
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    signals.handle(_interrupt)
+    message = None
     try:
-        sys.exit(main())
+        status = main()
     except UserError as error:
-        sys.exit(f"error: {error}")
-    except Interrupted as stop:
-        print(stop, file=sys.stderr)
-        sys.exit(128 + stop.signum)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        status, message = 1, f"error: {error}"
+    except signals.Interrupted as stop:
+        status, message = 128 + stop.signum, stop
+    except BrokenPipeError:  # whoever read the output has enough of it
+        status = 128 + signal.SIGPIPE
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        status, message = 1, f"error: {UserError(where + reason(error))}"
+    if message is not None:
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print(message, file=sys.stderr)
+    _flush(sys.stdout)
+    sys.exit(status)
+
+
+def _interrupt(signum, frame):
+    raise signals.Interrupted(signum, f"stopped by {signal.Signals(signum).name}")
+
+
+def _flush(stream):
+    """Flushes, and gives up what cannot be written: Python would try again at its exit and change the status."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def import_tensorflow():
     """Imports TensorFlow without its start-up chatter, in graph mode. For commands only: it is global."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters comes as an exception, too
-    with _silenced_stderr():  # some of it is written before any log level is read
-        import tensorflow.compat.v1 as tf
+    # Half-way through an import an exception would come out as another one.
+    before = signals.handle(lambda signum, frame: os._exit(128 + signum))
+    try:
+        with _silenced_stderr():  # some of it is written before any log level is read
+            import tensorflow.compat.v1 as tf
 
-        from utils import slim_compat
+            from utils import slim_compat
 
-        tf.config.list_physical_devices()  # the search for a GPU has something to say, too
+            tf.config.list_physical_devices()  # the search for a GPU has something to say, too
+    except (ImportError, MemoryError) as error:
+        raise UserError(
+            f"TensorFlow cannot be imported ({reason(error)}); install it, or give it more memory"
+        ) from error
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
     slim_compat.quiet()
     tf.disable_eager_execution()
     return tf

@@ -88,7 +88,7 @@ def load(session, checkpoint):
             why = " and ".join(f"{what} {_some(names)}" for what, names in lines if names)
             raise UserError(f"checkpoint {checkpoint}: {why}; pass a --checkpoint of this train dir's net")
         try:
-            tf.train.Saver(variables).restore(session, checkpoint)
+            checkpoints.restore(session, tf.train.Saver(variables), checkpoint)
         except (tf.errors.OpError, ValueError) as error:
             raise UserError(f"checkpoint {checkpoint}: cannot be restored ({str(error).splitlines()[0]})") from error
 

@@ -50,7 +50,8 @@ def export(trained, checkpoint, directory):
     model = SavedModel(saved_model_schema_version=1, meta_graphs=[meta_graph]).SerializeToString(deterministic=True)
     with _new_directory(directory) as draft:
         (draft / "assets").mkdir()
-        (draft / "assets" / CLASS_NAMES).write_text("".join(f"{name}\n" for name in trained.class_names))
+        names = "".join(f"{_one_line(name)}\n" for name in trained.class_names)
+        (draft / "assets" / CLASS_NAMES).write_bytes(names.encode(errors="replace"))
         (draft / "saved_model.pb").write_bytes(model)
     return len(model)
 
@@ -66,6 +67,11 @@ def frozen(trained, checkpoint):
         constant = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), list(OUTPUTS))
     plain = tf.graph_util.remove_training_nodes(constant, protected_nodes=list(OUTPUTS))
     return folding.fold_batch_norm(plain, OUTPUTS)
+
+
+def _one_line(name):
+    """The name of a class may be that of a folder: anything."""
+    return "".join(each if each.isprintable() else "?" for each in name)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import sys
 from pathlib import Path
 
 from utils.errors import UserError
@@ -24,26 +25,45 @@ def claim(train_dir):
       UserError: it is a file, cannot be written, or another process trains into it (its id is named).
     """
     path = Path(train_dir)
+    check_name(path, "train dir")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = open(path / LOCK, "a+")  # noqa: SIM115 (held until the process ends)
+        lock = open(path / LOCK, "ab+", buffering=0)  # noqa: SIM115 (held until the process ends)
     except FileExistsError:
         raise UserError(f"train dir {path}: is a file; pass a directory as --train-dir") from None
     except OSError as error:
-        raise UserError(f"train dir {path}: cannot be written ({error.strerror}); pass another --train-dir") from None
+        raise _cannot_be_written(path, error) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        lock.truncate(0)
+        lock.write(b"%d\n" % os.getpid())
+    except BlockingIOError:
         lock.seek(0)
-        owner = lock.read().strip() or "unknown"
+        owner = lock.read().decode(errors="replace").strip() or "unknown"
         lock.close()
         raise UserError(
             f"train dir {path}: process {owner} trains into it; wait, or pass another --train-dir"
         ) from None
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
+    except OSError as error:
+        lock.close()
+        raise _cannot_be_written(path, error) from None
     return lock
+
+
+def _cannot_be_written(path, error):
+    return UserError(f"train dir {path}: cannot be written ({error.strerror}); mend that, or pass another --train-dir")
+
+
+def check_name(path, what):
+    """Refuses a path that TensorFlow, which takes names in UTF-8 only, would look for elsewhere.
+
+    Raises:
+      UserError: its name is not UTF-8, or Python's encoding of file names is another one.
+    """
+    name = str(path)
+    if os.fsencode(name) != name.encode(errors="replace"):
+        encoding = sys.getfilesystemencoding()
+        raise UserError(f"{what} {path}: not UTF-8 where file names are {encoding}; rename it, or set PYTHONUTF8=1")
 
 
 def read_config(train_dir):
@@ -63,6 +83,9 @@ def read_config(train_dir):
         isinstance(config, dict) and isinstance(config.get("recipe"), dict) and isinstance(config.get("data"), dict)
     ):
         raise UserError(f"{path}: not a run's config; put it back, or pass another --train-dir")
+    files = config["data"].get("files")
+    if not (isinstance(files, list) and all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in files)):
+        raise UserError(f"{path}: data has no list of files; put it back, or pass another --train-dir")
     return config
 
 
@@ -93,7 +116,7 @@ def check_same_run(train_dir, old, new, difference_of_data):
         before, now = old["recipe"].get(key), new["recipe"].get(key)
         if before != now:
             raise UserError(
-                f"train dir {train_dir}: holds a run with {key} {before}, not {now}; pass another --train-dir"
+                f"train dir {train_dir}: holds a run with {key} {before!s:.60}, not {now}; pass another --train-dir"
             )
     if difference_of_data:
         raise UserError(

@@ -118,7 +118,12 @@ def check_data(trained, records, *, allow_other=False):
     if len(trained.class_names) != records.num_classes:
         raise UserError(
             f"train dir {trained.directory}: its net tells {len(trained.class_names)} classes apart, "
-            f"{records.title} has {records.num_classes}; pass another --data-dir"
+            f"{records.title} has {records.num_classes}; pass another --data-dir or --dataset-dir"
+        )
+    if records.dataset == "pictures" and records.class_names != trained.class_names:
+        raise UserError(
+            f"train dir {trained.directory}: its classes are {', '.join(trained.class_names)}, the folders' are "
+            f"{', '.join(records.class_names)}; pass another --dataset-dir"
         )
     difference = None if allow_other else cifar_files.same_data(trained.data, cifar_files.describe(records))
     if difference:

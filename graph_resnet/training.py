@@ -1,7 +1,6 @@
 """One training run, from a recipe to a finished train dir."""
 
 import dataclasses
-import functools
 from pathlib import Path
 
 import numpy
@@ -9,7 +8,8 @@ import tensorflow.compat.v1 as tf
 
 import graph_resnet
 from graph_resnet import finetune, graph, report, train_dir
-from utils import cifar_files, learning, plots, profiles
+from utils import checkpoints, cifar_files, learning, plots, profiles
+from utils.errors import UserError, reason, writing
 from utils.session import choose_precision, session_config
 
 
@@ -46,6 +46,10 @@ def train(
 
     Returns:
       The last record of the history: the evaluation of the final weights over the whole test set.
+
+    Raises:
+      UserError: the train dir holds another run or cannot be written, memory runs out, the loss is not finite, ...
+      Interrupted: a signal came; what was trained is saved.
     """
     precision, why = choose_precision(precision)
     print(f"[precision]: {precision}, {why}")
@@ -62,7 +66,14 @@ def train(
             "numpy": numpy.__version__,
         },
     }
+    for path in records.train + records.test:
+        train_dir.check_name(path, "data file")
     before = train_dir.read_config(directory)
+    if before is None and checkpoints.steps(directory):
+        raise UserError(
+            f"train dir {directory}: holds checkpoints but no {train_dir.CONFIG} to tell of what; put it back, or pass "
+            "another --train-dir"
+        )
     if before is not None:
         difference = None if allow_other_data else cifar_files.same_data(before["data"], data)
         train_dir.check_same_run(directory, before, config, difference)
@@ -72,28 +83,49 @@ def train(
     init_fn = finetune.initializer(init_checkpoint, exclude_scopes) if init_checkpoint else None
     for variable in tf.trainable_variables():
         tf.summary.histogram(variable.op.name, variable)
-    tf.io.write_graph(tf.get_default_graph(), str(directory), "graph.pbtxt")
+    with writing(Path(directory) / "graph.pbtxt", tf.errors.OpError):
+        tf.io.write_graph(tf.get_default_graph(), str(directory), "graph.pbtxt")
     steps_an_epoch = records.num_train / recipe.batch_size
     picture, traces = Path(directory) / "curves.png", Path(directory) / "profile"
     if profile:
         traces.mkdir(exist_ok=True)
     title = f"{recipe.name} on {records.title}"
-    history = learning.train_with_bn(
-        **vars(built),
-        max_step=recipe.total_steps(records.num_train),
-        train_dir=directory,
-        log_every=log_every,
-        eval_every=recipe.eval_steps(records.num_train),
-        save_every=save_every,
-        eval_at_start=False,
-        learning_rate=recipe.learning_rate,
-        config=session_config(precision, threads=threads),
-        hooks=[tf.train.ProfilerHook(save_steps=profile, output_dir=str(traces))] if profile else [],
-        init_fn=init_fn,
-        summary_op=tf.summary.merge_all(),
-        after_evaluation=functools.partial(plots.save_curves, path=picture, title=title, steps_an_epoch=steps_an_epoch),
-    )
+
+    def draw(history):
+        with writing(picture):
+            plots.save_curves(history, path=picture, title=title, steps_an_epoch=steps_an_epoch)
+
+    try:
+        history = learning.train_with_bn(
+            **vars(built),
+            max_step=recipe.total_steps(records.num_train),
+            train_dir=directory,
+            log_every=log_every,
+            eval_every=recipe.eval_steps(records.num_train),
+            save_every=save_every,
+            eval_at_start=False,
+            learning_rate=recipe.learning_rate,
+            config=session_config(precision, threads=threads),
+            hooks=[tf.train.ProfilerHook(save_steps=profile, output_dir=str(traces))] if profile else [],
+            init_fn=init_fn,
+            summary_op=tf.summary.merge_all(),
+            after_evaluation=draw,
+        )
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise UserError(
+            f"out of memory with {recipe.batch_size} images of {recipe.image_size}x{recipe.image_size} a batch; lower "
+            "--batch-size or --image-size"
+        ) from error
+    except tf.errors.OpError:
+        # describe() names a file that is gone.
+        difference = cifar_files.same_data(data, cifar_files.describe(records))
+        if difference is None:
+            raise
+        raise UserError(f"the data changed while it was read ({difference}); run the same command again") from None
     if profile and profiles.newest(traces):
         print(profiles.table(profiles.newest(traces)))
-    print(f"[report]: {report.write(directory, records)}")
+    try:
+        print(f"[report]: {report.write(directory, records)}")
+    except (UserError, OSError, tf.errors.OpError) as error:  # the data was removed meanwhile, say: the run is whole
+        print(f"[report]: not written ({reason(error)})")
     return history[-1]

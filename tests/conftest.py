@@ -62,7 +62,7 @@ def records(tmp_path):
 def trained_dir(tmp_path_factory, cache):
     """(train dir, last line of stdout) of a tiny net after 20 steps, for the commands that read one."""
     directory = tmp_path_factory.mktemp("trained dir")
-    options = [*TINY, "--steps", "20", "--train-dir", directory]
+    options = [*TINY, "--batch-size", "50", "--steps", "20", "--train-dir", directory]
     status, lines, err = run(*options, env={**os.environ, "XDG_CACHE_HOME": str(cache)})
     assert status == 0, err
     return directory, lines[-1]

@@ -19,8 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils import cifar_files, synthetic
-from utils.cifar_files import DataError, describe, find, new_directory, same_data
+from utils import cifar_archives, cifar_files, synthetic
+from utils.cifar_archives import new_directory
+from utils.cifar_files import DataError, describe, find, same_data
 
 FILES = ("data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin")
 FILES += ("test_batch.bin",)
@@ -586,7 +587,7 @@ def test_download_without_a_server(serve, fresh_cache):
         port = unused.getsockname()[1]
     layout = dataclasses.replace(serve("good"), url=f"http://127.0.0.1:{port}/cifar-10-binary.tar.gz")
     with pytest.raises(DataError, match=f"^http://127.0.0.1:{port}/.*refused.*--data-dir DIR"):
-        cifar_files.download(layout, fresh_cache / "new")
+        cifar_archives.download(layout, fresh_cache / "new")
     assert leftovers(fresh_cache) == []
 
 
@@ -595,7 +596,7 @@ def test_stalling_download(serve, fresh_cache):
     try:
         layout, start = serve("stall"), time.monotonic()
         with pytest.raises(DataError, match=f"^{layout.url}: cannot be .*timed out.*--data-dir DIR"):
-            cifar_files.download(layout, fresh_cache / "new", timeout=0.3)
+            cifar_archives.download(layout, fresh_cache / "new", timeout=0.3)
         assert time.monotonic() - start < 10
         assert socket.getdefaulttimeout() == 17
     finally:

@@ -78,7 +78,9 @@ def test_what_does_not_fit_is_listed_with_the_flag_that_helps(records, tmp_path)
 
 def test_a_scope_to_train_has_to_exist(records):
     with tf.Graph().as_default():
-        with pytest.raises(UserError, match="--trainable-scopes resnet18: no variable begins with it; there are resnet/"):
+        with pytest.raises(
+            UserError, match="--trainable-scopes resnet18: no variable begins with it; there are resnet/"
+        ):
             graph.build(recipe(), records, seed=0, trainable_scopes=["resnet18"])
 
 

@@ -135,8 +135,8 @@ def test_hidden_and_other_files_are_passed_over(folder):
 
 def test_folders_that_are_not_as_wanted(folder):
     wanted = "one folder of pictures a class is wanted, in it or in its train/ and val/"
-    assert why(folder) == f"dataset_dir {folder}: no such directory; {wanted}"
-    assert why(__file__) == f"dataset_dir {__file__}: this is a file; {wanted}"
+    assert why(folder) == f"dataset_dir {folder}: no such directory; pass another --dataset-dir"
+    assert why(__file__) == f"dataset_dir {__file__}: this is a file; pass another --dataset-dir"
     save(folder / "1.png")
     assert why(folder) == f"dataset_dir {folder}: no class folders; {wanted}"
     numbered(folder, "cat", 3)
@@ -226,21 +226,22 @@ def test_flags_that_do_not_go_together(flags, message, capsys):
 def test_a_net_is_trained_on_them_and_evaluated(folder, tmp_path, cache):
     rng = np.random.default_rng(0)
     for name, level in (("dark", 60), ("light", 190)):
-        (folder / name).mkdir(parents=True)
-        for i in range(30):
-            noise = rng.integers(-50, 51, (20, 24, 3))
-            Image.fromarray((level + noise).astype(np.uint8)).save(folder / name / f"{i}.jpg")
+        other = "light" if name == "dark" else "dark"
+        for part in [*20 * [f"train/{name}"], *3 * [f"val/{name}"], f"val/{other}"]:  # one that a good net gets wrong
+            path = folder / part / f"{rng.integers(1 << 40)}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((level + rng.integers(-50, 51, (20, 24, 3))).astype(np.uint8)).save(path)
     train_dir, env = tmp_path / "run", {**os.environ, "XDG_CACHE_HOME": str(cache)}
     small = ["--image-size", "16", "--batch-size", "8", "--steps", "10", "--precision", "float32"]
     status, lines, err = run("--dataset-dir", folder, "--train-dir", train_dir, *small, env=env)
     assert status == 0, err
-    assert lines[0] == "[data]: pictures in things (2 classes), 54 training and 6 test images"
-    assert lines[-1].startswith("[final]: step 10 ") and lines[-1].endswith("(6 images)")
+    assert lines[0] == "[data]: pictures in things (2 classes), 40 training and 8 test images"
+    assert lines[-1].startswith("[final]: step 10 ") and lines[-1].endswith("(8 images)")
     config = json.loads((train_dir / "config.json").read_text())
     assert config["class_names"] == ["dark", "light"]
     assert (config["recipe"]["dataset"], config["recipe"]["num_classes"]) == ("pictures", 2)
     assert config["data"]["directory"] == str(folder)
-    assert [(each["records"], each["bytes"]) for each in config["data"]["files"]] == [(54, 54 * 769), (6, 6 * 769)]
+    assert [(each["records"], each["bytes"]) for each in config["data"]["files"]] == [(40, 40 * 769), (8, 8 * 769)]
     # It needs to be told nothing; and, once the pictures have moved, only where they are.
     moved = folder.rename(tmp_path / "moved")
     evaluate = ["--train-dir", train_dir, "--json"]
@@ -250,5 +251,5 @@ def test_a_net_is_trained_on_them_and_evaluated(folder, tmp_path, cache):
     status, lines, err = run(*evaluate, "--dataset-dir", moved, module="graph_resnet.evaluate", env=env)
     assert status == 0, err
     result = json.loads(lines[-1])
-    assert [(each["name"], each["images"]) for each in result["classes"]] == [("dark", 3), ("light", 3)]
+    assert [(each["name"], each["images"]) for each in result["classes"]] == [("dark", 4), ("light", 4)]
     assert result["data"] == "pictures in moved (2 classes)"

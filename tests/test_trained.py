@@ -1,6 +1,7 @@
 """What is read of a train dir's config.json, and what is refused."""
 
 import copy
+import dataclasses
 import json
 
 import pytest
@@ -59,8 +60,6 @@ def test_a_config_is_read(tmp_path):
 
 
 def test_every_recipe_comes_back_as_it_was(tmp_path):
-    import dataclasses
-
     for recipe in RECIPES.values():
         config = {**CONFIG, "recipe": {**dataclasses.asdict(recipe), "num_classes": 2}}
         assert read(tmp_path, config).recipe == recipe

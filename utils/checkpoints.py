@@ -1,13 +1,15 @@
 """Checkpoints of a train dir: `model.ckpt-N`, kept by TensorFlow's Saver, read back only if whole."""
 
+import contextlib
 import re
 from pathlib import Path
 
 import tensorflow.compat.v1 as tf
 
-from utils.errors import UserError
+from utils.errors import UserError, reason
 
 KEEP = 5
+STATE = "checkpoint"
 
 
 def steps(train_dir):
@@ -30,8 +32,13 @@ def fault(path):
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
     except Exception as error:  # what is wrong with a file comes as any of OpError, IndexError, ValueError, ...
-        return (str(error) or type(error).__name__).splitlines()[0]
+        return reason(error)
     return None
+
+
+def restore(session, saver, path):
+    """`saver.restore`, which takes a path such as 'runs/[1]/model.ckpt-5' for a pattern and finds nothing."""
+    session.run(saver.saver_def.restore_op_name, {saver.saver_def.filename_tensor_name: path})
 
 
 class Checkpoints:
@@ -42,44 +49,71 @@ class Checkpoints:
 
     def __init__(self, train_dir):
         self.train_dir = train_dir
-        self.saver = tf.train.Saver(max_to_keep=KEEP, save_relative_paths=True)
+        # The rotation is ours: the Saver's takes a '[' in a path for a pattern, and deletes nothing.
+        self.saver = tf.train.Saver(max_to_keep=0, save_relative_paths=True)
         floats = [v for v in tf.global_variables() if v.dtype.base_dtype.is_floating]
         self._finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(v)) for v in floats])
+        self._shapes = {v.op.name: v.shape.as_list() for v in tf.global_variables()}
         self.last_step = None
 
     def newest_whole(self, say=print):
         """Path of the newest checkpoint that can be read whole, None if there never was one.
 
         Raises:
-          UserError: there were checkpoints and none can be read.
+          UserError: there were checkpoints and none can be read, or the newest is of another net.
         """
         if self.train_dir is None:
             return None
-        found = steps(self.train_dir)
+        found, named = steps(self.train_dir), self._named_newest()
+        if named is not None and named > max(found, default=-1):
+            say(f"[checkpoint]: {prefix(self.train_dir, named)} is missing: trying the one before")
         for step in found:
             path = prefix(self.train_dir, step)
             why = fault(path)
             if why is None:
+                self._check_net(path)
                 return path
             say(f"[checkpoint]: {path} cannot be read ({why}): trying the one before")
-        if found or (Path(self.train_dir) / "checkpoint").exists():
+        if found or (Path(self.train_dir) / STATE).exists():
             raise UserError(
                 f"{self.train_dir}: none of its checkpoints can be read; put one back, or pass another --train-dir"
             )
         return None
 
+    def _named_newest(self):
+        """The step that the state file names as newest, None if it names none."""
+        try:
+            state = (Path(self.train_dir) / STATE).read_bytes()
+        except OSError:
+            return None
+        named = re.match(rb'model_checkpoint_path: ".*model\.ckpt-(\d+)"', state)
+        return named and int(named[1])
+
+    def _check_net(self, path):
+        found = tf.train.NewCheckpointReader(path).get_variable_to_shape_map()
+        for name, shape in self._shapes.items():
+            if found.get(name) != shape:
+                other = "none" if name not in found else f"one of shape {found[name]}"
+                raise UserError(
+                    f"{path} is of another net: wanted a variable {name} of shape {shape}, it has {other}; "
+                    "pass another --train-dir"
+                )
+
     def continue_from(self, path):
-        """Takes over the checkpoints up to `path`, so that rotation counts them too, and tidies up after a kill."""
-        if path is None:
-            return
-        self.last_step = int(path.rpartition("-")[2])
-        older = [step for step in steps(self.train_dir) if step <= self.last_step]
-        self.saver.recover_last_checkpoints([prefix(self.train_dir, step) for step in reversed(older)])
-        for leftover in Path(self.train_dir).glob("model.ckpt-*.tempstate*"):
-            leftover.unlink(missing_ok=True)
+        """Counts from the checkpoint at `path`, None for none, and tidies up after a kill."""
+        if path is not None:
+            self.last_step = int(path.rpartition("-")[2])
+        self._remove_drafts()
+
+    def _remove_drafts(self):
+        """Removes the halves of files that a kill or a full disk left."""
+        if self.train_dir is not None:
+            for pattern in ("model.ckpt-*.tempstate*", "model.ckpt-*.meta.tmp*", "checkpoint.tmp*", "graph.pbtxt.tmp*"):
+                for draft in Path(self.train_dir).glob(pattern):
+                    draft.unlink(missing_ok=True)
 
     def save(self, session, step):
-        """Writes `model.ckpt-<step>`, unless the run went on from just that.
+        """Writes `model.ckpt-<step>`, unless the run went on from just that; removes the oldest beyond `KEEP`.
 
         Raises:
           UserError: a weight is not finite, or the file cannot be written (a full disk, say).
@@ -88,15 +122,26 @@ class Checkpoints:
             return
         if not session.run(self._finite):
             raise UserError(f"a weight is not finite after step {step}, not saved: {self.last_good()}")
+        older = [each for each in steps(self.train_dir) if each < step]
+        kept = [prefix(self.train_dir, each) for each in reversed(older[: KEEP - 1])]
+        self.saver.set_last_checkpoints_with_time([(path, 0) for path in kept])  # for the state file
         try:
             self.saver.save(session, str(Path(self.train_dir) / "model.ckpt"), global_step=step)
+            self.last_step = step
+            for each in older[KEEP - 1 :]:
+                self._remove(each)
         except (tf.errors.OpError, OSError, ValueError) as error:
-            why = str(error).splitlines()[0]
+            with contextlib.suppress(OSError):
+                self._remove_drafts()
             raise UserError(
-                f"cannot write checkpoint {prefix(self.train_dir, step)} ({why}): {self.last_good()}; make room and "
-                "run the same command"
+                f"cannot write checkpoint {prefix(self.train_dir, step)} ({reason(error)}): {self.last_good()}; "
+                "make room and run the same command"
             ) from error
-        self.last_step = step
+
+    def _remove(self, step):
+        # The index last: without it nobody would know of the rest after a kill in between.
+        for path in sorted(Path(self.train_dir).glob(f"model.ckpt-{step}.*"), key=lambda path: path.suffix == ".index"):
+            path.unlink(missing_ok=True)
 
     def last_good(self):
         """A phrase that names the newest checkpoint."""

@@ -11,7 +11,7 @@ is trusted:
 
 Typical use (`cifar_files.find` does this):
 
-    directory = convert(Path("data/cifar-10-batches-py"), cifar_files.CIFAR10, cache)
+    directory = convert(Path("data/cifar-10-batches-py"), cifar_records.CIFAR10, cache)
 """
 
 import io
@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.cifar_files import OTHERWISE, PIXEL_BYTES, DataError, new_directory, sha256
+from utils.cifar_archives import new_directory
+from utils.cifar_records import OTHERWISE, PIXEL_BYTES, DataError, sha256
 
 PICKLE_BYTES = 200_000_000  # CIFAR-100's train is 155,249,918
 
@@ -100,7 +101,7 @@ def convert(source, layout, cache):
 
     Args:
         source, cache: pathlib.Path.
-        layout: a `cifar_files.Layout`.
+        layout: a `cifar_records.Layout`.
 
     Raises:
         DataError: a pickle that is missing, damaged, asks for more than data, or is not of this dataset.

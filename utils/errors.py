@@ -1,8 +1,29 @@
 """The error that a command shows as one line, without a traceback."""
 
+import contextlib
+
 
 class UserError(Exception):
     """Something that the user can mend: names the value or file at fault, and the mend, in one line."""
 
     def __init__(self, message):
-        super().__init__(" ".join(str(message).split("\n")))  # a file name may hold a line break
+        # A file name, or a value out of a foreign file, may hold line breaks and escape sequences.
+        super().__init__("".join(c if c.isprintable() else _shown(c) for c in str(message)))
+
+
+def _shown(character):
+    return " " if character.isspace() else character.encode("unicode_escape").decode()
+
+
+@contextlib.contextmanager
+def writing(path, *errors):
+    """Turns an OSError, or one of `errors`, that comes while `path` is written into a `UserError` that names it."""
+    try:
+        yield
+    except (OSError, *errors) as error:
+        raise UserError(f"cannot write {path} ({reason(error)}); mend that and run the same command") from error
+
+
+def reason(error):
+    """An exception in a few words: what the system says, else its first line."""
+    return getattr(error, "strerror", None) or (str(error) or type(error).__name__).splitlines()[0]

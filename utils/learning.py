@@ -13,13 +13,15 @@ step s the net is evaluated, that is written down, a checkpoint is saved, and th
 """
 
 import contextlib
+import errno
 import math
 import time
+from pathlib import Path
 
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from utils import cifar10_input
+from utils import checkpoints, cifar10_input, metrics_log
 from utils.checkpoints import Checkpoints
 from utils.errors import UserError
 from utils.metrics_log import MetricsLog
@@ -85,20 +87,27 @@ def train_with_bn(
         training = _Training(train_op, train_loss, train_acc, is_training, learning_rate)
         validation = Validation(val_loss, val_acc, is_training)
         if validation.feeds(training.op):
-            tqdm.write(LEAK)
+            say(LEAK)
         saves = Checkpoints(train_dir)
-        restored = saves.newest_whole(tqdm.write)
+        restored = saves.newest_whole(say)
         if restored:
             instead = ", and not from the initial checkpoint" if init_fn else ""
-            tqdm.write(f"[checkpoint]: going on from {restored}{instead}")
-        scaffold = tf.train.Scaffold(saver=saves.saver, init_fn=init_fn and (lambda _, session: init_fn(session)))
+            say(f"[checkpoint]: going on from {restored}{instead}")
+        elif train_dir is not None:
+            _start_over(train_dir, save_every)
+
+        def initialize(scaffold, session):
+            if restored:
+                checkpoints.restore(session, saves.saver, restored)
+            elif init_fn:
+                init_fn(session)
+
+        scaffold = tf.train.Scaffold(saver=saves.saver, init_fn=initialize)
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         stack.enter_context(train_op.graph.as_default())
         session = stack.enter_context(
-            tf.train.SingularMonitoredSession(
-                hooks=list(hooks), scaffold=scaffold, config=config, checkpoint_filename_with_path=restored
-            )
+            tf.train.SingularMonitoredSession(hooks=list(hooks), scaffold=scaffold, config=config)
         )
         loop = _Loop(session, training, validation, saves, stop, summary_op, after_evaluation)
         saves.continue_from(restored)
@@ -107,6 +116,34 @@ def train_with_bn(
             tqdm(total=max_step, initial=loop.step, unit="step", disable=None, dynamic_ncols=True)
         )
         return loop.run(max_step, log_every, eval_every, save_every, eval_at_start)
+
+
+def say(line):
+    """Prints a line above the progress bar. That a terminal was closed must not keep a run from saving its work."""
+    try:
+        tqdm.write(line)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+
+
+def _start_over(train_dir, save_every):
+    """Says that an earlier start was stopped before its first checkpoint; refuses where there must have been one.
+
+    Raises:
+      UserError: going on would cut off the record of a training whose checkpoints are gone.
+    """
+    path = Path(train_dir) / metrics_log.FILE
+    records, _ = metrics_log.read(path)
+    if not records:
+        return
+    last = records[-1]["step"]
+    if last >= save_every:
+        raise UserError(
+            f"{path}: goes to step {last}, but there is no checkpoint; put one back, remove this file to start "
+            "over, or pass another --train-dir"
+        )
+    say("[checkpoint]: none was written before the earlier start ended: starting at step 0")
 
 
 class _Loop:
@@ -140,8 +177,9 @@ class _Loop:
         if self.log.has("val", self.step):  # before the checkpoint that this run continues from
             return
         result = self.validation.run(self.raw, between_batches=self.leave_if_asked)
+        self.check_finite("validation loss", result["loss"])
         self.log.add("val", self.step, **result)
-        tqdm.write(f"[val]: step {self.step} loss = {result['loss']:.4f} acc = {result['accuracy']:.4f}")
+        say(f"[val]: step {self.step} loss = {result['loss']:.4f} acc = {result['accuracy']:.4f}")
         if self.summary_op is not None:
             self.log.add_summary("train", self.raw.run(self.summary_op), self.step)
         if self.after_evaluation:
@@ -150,18 +188,21 @@ class _Loop:
 
     def update(self, measure):
         result, seconds = self.training.update(self.session, self.raw, measure)
-        if not math.isfinite(result["loss"]):
-            raise UserError(
-                f"the loss is {result['loss']} at step {self.step}: {self.saves.last_good()}; try a lower learning rate"
-            )
+        self.check_finite("loss", result["loss"])
         if measure:
             self.log.add("train", self.step, **result)
-            tqdm.write(
+            say(
                 f"[train]: step {self.step} loss = {result['loss']:.4f} acc = {result['accuracy']:.4f} "
                 f"({seconds:.4f} / batch)"
             )
         self.step += 1
         self.bar.update()
+
+    def check_finite(self, what, loss):
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the {what} is {loss} at step {self.step}: {self.saves.last_good()}; try a lower learning rate"
+            )
 
 
 class _Training:

@@ -4,13 +4,17 @@
 measured and never rewritten. A resumed run cuts off what the checkpoint does not know: the steps come again, the same.
 """
 
+import contextlib
+import errno
 import json
 import os
+import platform
+import time
 from pathlib import Path
 
 import tensorflow.compat.v1 as tf
 
-from utils.errors import UserError
+from utils.errors import UserError, reason, writing
 
 FILE = "metrics.jsonl"
 
@@ -24,25 +28,31 @@ def read(path):
     Raises:
       UserError: a line is not a record.
     """
-    records, ends, end = [], [], 0
     try:
-        lines = Path(path).read_bytes().splitlines(keepends=True)
+        lines = Path(path).read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return [], []
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({reason(error)}); put it back, or remove it") from error
+    records, ends, end = [], [], 0
     for number, line in enumerate(lines, 1):
-        if not line.endswith(b"\n"):
-            break
         try:
             record = json.loads(line)
-            known = record["split"] in ("train", "val") and isinstance(record["step"], int)
-        except (ValueError, KeyError, TypeError, RecursionError):
-            known = False
-        if not known:
+        except (ValueError, RecursionError):
+            record = None
+        if not _is_record(record):
             raise UserError(f"{path}: line {number} is not a record of a run; mend or remove that line")
-        end += len(line)
+        end += len(line) + 1
         records.append(record)
         ends.append(end)
     return records, ends
+
+
+def _is_record(value):
+    """Whether a JSON value is a record: a step, a split, and numbers."""
+    if not (isinstance(value, dict) and value.get("split") in ("train", "val") and type(value.get("step")) is int):
+        return False
+    return value["step"] >= 0 and all(type(v) in (int, float) for name, v in value.items() if name != "split")
 
 
 class MetricsLog:
@@ -57,22 +67,26 @@ class MetricsLog:
 
     def __init__(self, train_dir, step, graph=None):
         self.history = []
-        self._file, self._writers = None, {}
+        self._file, self._events = None, {}
         if train_dir is None:
             return
-        path = Path(train_dir) / FILE
-        records, ends = read(path)
+        self._path = Path(train_dir) / FILE
+        records, ends = read(self._path)
         kept = len(records)
         while kept and records[kept - 1]["step"] >= step + (records[kept - 1]["split"] == "val"):
             kept -= 1
         self.history = records[:kept]
-        self._path, self._file = path, open(path, "ab")  # noqa: SIM115 (closed by close())
-        self._file.truncate(ends[kept - 1] if kept else 0)
-        for split in ("train", "val"):
-            writer = tf.summary.FileWriter(str(Path(train_dir) / split), graph if split == "train" else None)
+        with writing(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: what could not be written is not tried again behind our back.
+            self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 (closed by close())
+            self._file.truncate(ends[kept - 1] if kept else 0)
+        self._events = {split: Events(Path(train_dir) / split, step) for split in ("train", "val")}
+        if graph is not None:
+            self._events["train"].add(graph_def=graph.as_graph_def(add_shapes=True).SerializeToString())
+        for events in self._events.values():
             # Tells TensorBoard to forget what an earlier run wrote beyond this step.
-            writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), global_step=step)
-            self._writers[split] = writer
+            events.add(session_log=tf.SessionLog(status=tf.SessionLog.START), step=step)
 
     def has(self, split, step):
         """Whether that record is there already."""
@@ -85,32 +99,61 @@ class MetricsLog:
         self.history.append(record)
         if self._file is None:
             return record
-        try:
-            self._file.write(json.dumps(record).encode() + b"\n")
-            self._file.flush()
-        except OSError as error:
-            raise UserError(
-                f"cannot write {self._path} ({os.strerror(error.errno)}); mend that and run the same command"
-            ) from None
+        line = json.dumps(record).encode() + b"\n"
+        with writing(self._path):
+            if self._file.write(line) < len(line):  # the disk filled up in the middle of the line
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         summary = tf.Summary(value=[tf.Summary.Value(tag=name, simple_value=v) for name, v in values.items()])
         self.add_summary(split, summary, step)
-        self._writers[split].flush()
         return record
 
     def add_summary(self, split, summary, step):
         """Hands a summary (serialized, or a proto) to TensorBoard."""
-        if split in self._writers:
-            self._writers[split].add_summary(summary, step)
+        if split in self._events:
+            if isinstance(summary, bytes):
+                summary = tf.Summary.FromString(summary)
+            self._events[split].add(summary=summary, step=step)
 
     def close(self):
         if self._file is not None:
             self._file.close()
-        for writer in self._writers.values():
-            writer.close()
+        for events in self._events.values():
+            events.close()
+
+
+class Events:
+    """An event file of TensorBoard, each event in it as soon as it is added.
+
+    tf.summary.FileWriter writes in a thread of its own, and on a full disk it is that thread which fails, aloud.
+
+    Args:
+      directory: made where it is missing.
+      step: int, part of the file's name: with it two starts in one second, or after the clock was set back, differ.
+    """
+
+    def __init__(self, directory, step):
+        name = f"events.out.tfevents.{int(time.time()):010d}.{platform.node()}.{os.getpid()}.{step}"
+        self._path = Path(directory) / name
+        with writing(self._path, tf.errors.OpError):
+            Path(directory).mkdir(exist_ok=True)
+            self._writer = tf.io.TFRecordWriter(str(self._path))
+        self.add(file_version="brain.Event:2")
+
+    def add(self, **fields):
+        """Writes a tf.Event with these fields."""
+        event = tf.Event(wall_time=time.time(), **fields)
+        with writing(self._path, tf.errors.OpError):
+            self._writer.write(event.SerializeToString())
+            self._writer.flush()
+
+    def close(self):
+        # All has been written, or it has been said that it could not be.
+        with contextlib.suppress(tf.errors.OpError):
+            self._writer.close()
 
 
 def add_picture(train_dir, split, tag, png, step):
     """Shows a PNG file among TensorBoard's images."""
     image = tf.Summary.Image(encoded_image_string=Path(png).read_bytes())
-    with tf.Graph().as_default(), tf.summary.FileWriter(str(Path(train_dir) / split)) as writer:
-        writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag=tag, image=image)]), step)
+    with contextlib.closing(Events(Path(train_dir) / split, step)) as events:
+        events.add(summary=tf.Summary(value=[tf.Summary.Value(tag=tag, image=image)]), step=step)

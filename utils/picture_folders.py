@@ -25,6 +25,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from utils import cifar_files, pictures
+from utils.cifar_archives import new_directory
 from utils.cifar_files import DataError
 from utils.errors import UserError
 
@@ -75,7 +76,7 @@ def _listing(directory, seed):
     """(train, val): each a dict from class name to a list of (path below `directory`, bytes, mtime in ns), sorted."""
     if not os.path.isdir(directory):
         what = "this is a file" if os.path.exists(directory) else "no such directory"
-        raise DataError(f"dataset_dir {directory}: {what}; {WANTED}")
+        raise DataError(f"dataset_dir {directory}: {what}; pass another --dataset-dir")
     if not directory.name.isprintable():
         raise DataError(f"dataset_dir {str(directory)!r}: unprintable characters in its name; rename it")
     if {"train", "val"} <= set(_folders(directory)):
@@ -150,8 +151,8 @@ def _write(target, directory, listings, side):
     """Decodes all pictures and writes a record file for each of `listings`, {file name: `_listing`'s train or val}."""
     total = sum(len(files) for listing in listings.values() for files in listing.values())
     failures = []
-    bar = tqdm(total=total, desc=f"reading {directory.name}", unit="picture", leave=False, disable=None)
-    with cifar_files.new_directory(target) as draft, bar:
+    progress = {"total": total, "desc": f"reading {directory.name}", "unit": "picture"}
+    with new_directory(target) as draft, tqdm(**progress, leave=False, disable=None) as bar:
         for name, listing in listings.items():
             paths = [directory / path for files in listing.values() for path, _, _ in files]
             labels = [label for label, files in enumerate(listing.values()) for _ in files]

@@ -94,7 +94,7 @@ def image_grid(images, captions, columns=8, colors=None):
     Returns:
       A matplotlib Figure.
     """
-    rows = -(-len(images) // columns)
+    rows = max(1, -(-len(images) // columns))
     figure = _figure(1.4 * columns, 1.65 * rows)
     for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.axis("off")

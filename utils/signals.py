@@ -3,8 +3,10 @@
 import os
 import signal
 import threading
+import time
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM) + ((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ())
+ECHO = 0.1  # seconds within which a signal is the first one again: timeout(1) and a closed terminal send theirs twice
 
 
 class Interrupted(KeyboardInterrupt):
@@ -26,11 +28,7 @@ class StopRequest:
         self._before = {}
 
     def __enter__(self):
-        if threading.current_thread() is threading.main_thread():
-            # A signal that is ignored (as SIGHUP is under nohup) stays ignored.
-            self._before = {s: signal.getsignal(s) for s in STOP_SIGNALS if signal.getsignal(s) != signal.SIG_IGN}
-            for signum in self._before:
-                signal.signal(signum, self._receive)
+        self._before = handle(self._receive)
         return self
 
     def __exit__(self, *exception):
@@ -38,6 +36,18 @@ class StopRequest:
             signal.signal(signum, handler)
 
     def _receive(self, signum, frame):
-        if self.signum is not None:
+        if self.signum is None:
+            self.signum, self._when = signum, time.monotonic()
+        elif time.monotonic() - self._when > ECHO:
             os._exit(128 + signum)
-        self.signum = signum
+
+
+def handle(handler):
+    """Sets the handler of the stop signals, and returns those that they had. One that is ignored (as SIGHUP is under
+    nohup) stays ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    before = {s: signal.getsignal(s) for s in STOP_SIGNALS if signal.getsignal(s) != signal.SIG_IGN}
+    for signum in before:
+        signal.signal(signum, handler)
+    return before

@@ -15,7 +15,8 @@ logarithms).
 
 import numpy as np
 
-from utils import cifar_files
+from utils.cifar_archives import new_directory
+from utils.cifar_records import LAYOUTS, SIDE
 
 VERSION = "v1"  # part of the name under which find() keeps the files: to be raised when the pictures change
 SEED = 20170  # any number; with it the files are what they are
@@ -50,15 +51,15 @@ def write(directory, num_classes=10, num_train=5000, num_test=1000):
 
     Raises:
         ValueError: other numbers than these.
-        cifar_files.DataError: the directory cannot be written, or holds other files under these names.
+        cifar_records.DataError: the directory cannot be written, or holds other files under these names.
     """
     if num_classes not in (10, 100):
         raise ValueError(f"num_classes {num_classes}: 10 or 100")
     if num_train < 5 or num_test < 1:
         raise ValueError(f"num_train {num_train}, num_test {num_test}: at least 5 and 1")
-    layout = cifar_files.LAYOUTS["synthetic" if num_classes == 10 else "synthetic100"]
+    layout = LAYOUTS["synthetic" if num_classes == 10 else "synthetic100"]
     rng = np.random.default_rng(SEED)
-    with cifar_files.new_directory(directory) as draft:
+    with new_directory(directory) as draft:
         for files, number in ((layout.train, num_train), (layout.test, num_test)):
             labels = rng.permutation(np.arange(number) % num_classes)
             chunks = [labels[start : start + CHUNK] for start in range(0, number, CHUNK)]
@@ -90,7 +91,7 @@ def _draw(rng, n, low, high, *shape):
 def _draw_pictures(rng, shapes, fillings):
     """uint8 [n, 3, 32, 32] from the names of n shapes and n fillings, arrays of str."""
     n = len(shapes)
-    grid = np.arange(cifar_files.SIDE, dtype=np.float32) - np.float32(15.5)
+    grid = np.arange(SIDE, dtype=np.float32) - np.float32(15.5)
     radius = _draw(rng, n, 8, 14, 1, 1)  # pixels
     centre = _draw(rng, n, -1, 1, 2, 1, 1) * (16 - radius[:, None])
     x = grid[None, None, :] - centre[:, 0]  # [n, 1, 32]

@@ -1,0 +1,238 @@
+"""The evaluation command and the functions under it: against the training command, and computed a second time."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from graph_resnet import evaluate, evaluation, restore, trained
+from tests.conftest import run
+from utils import cifar10_input, cifar_files
+from utils.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def json_run(trained_dir):
+    """(the JSON object of a run of the command, its stderr)."""
+    status, lines, err = command("--train_dir", trained_dir[0], "--json")
+    assert status == 0, err
+    assert len(lines) == 1
+    return json.loads(lines[0]), err
+
+
+@pytest.fixture
+def net(trained_dir):
+    return trained.read(trained_dir[0])
+
+
+@pytest.fixture(scope="module")
+def val_run(trained_dir, cache):
+    """(records, logits, labels) of the test images."""
+    net = trained.read(trained_dir[0])
+    records = cifar_files.find("synthetic", cache / "graph_resnet")
+    return records, *evaluation.run(net, restore.find_checkpoint(net.directory), records)
+
+
+def command(*arguments, **options):
+    return run(*arguments, module="graph_resnet.evaluate", **options)
+
+
+def raw(records, split="val"):
+    """(uint8 [N, 32, 32, 3], int [N]) of a CIFAR-10-like split, read without the code under test."""
+    files = records.train if split == "train" else records.test
+    rows = np.concatenate([np.fromfile(path, np.uint8) for path in files]).reshape(-1, 3073)
+    return rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), rows[:, 0].astype(int)
+
+
+def logits_of(net, images):
+    with tf.Graph().as_default(), tf.Session() as session:
+        found = restore.logits_of_pictures(net, tf.constant(np.ascontiguousarray(images)))
+        restore.load(session, restore.find_checkpoint(net.directory))
+        return session.run(found)
+
+
+def test_the_numbers_are_those_of_the_training_command(trained_dir, json_run):
+    directory, final = trained_dir
+    result, err = json_run
+    assert err == ""
+    assert final == f"[final]: step 20 loss = {result['loss']:.4f} acc = {result['accuracy']:.4f} (1000 images)"
+    assert (result["step"], result["images"], result["split"], result["tta"]) == (20, 1000, "val", False)
+    assert result["checkpoint"] == str(directory / "model.ckpt-20")
+    assert result["data"] == "synthetic (10 classes)"
+
+
+def test_the_parts_of_the_result_agree(json_run):
+    result, _ = json_run
+    confusion = np.array(result["confusion"])
+    assert confusion.shape == (10, 10) and confusion.sum() == 1000
+    assert result["accuracy"] == confusion.trace() / 1000
+    assert result["accuracy"] <= result["top5_accuracy"] <= 1
+    assert 0 <= result["calibration_error"] <= 1
+    assert [each["name"] for each in result["classes"]][:2] == ["disc", "ring"]
+    for k, each in enumerate(result["classes"]):
+        assert each["images"] == 100
+        assert each["accuracy"] == confusion[k, k] / 100
+
+
+def test_the_pictures_are_written(trained_dir, json_run):
+    result, _ = json_run
+    assert result["files"] == {name: str(trained_dir[0] / f"{name}.png") for name in ("confusion", "mistakes")}
+    for path in result["files"].values():
+        with open(path, "rb") as file:
+            assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+    assert not list(trained_dir[0].glob("*.new"))
+
+
+def test_each_image_once_in_order(net, val_run):
+    records, logits, labels = val_run
+    images, expected = raw(records)
+    np.testing.assert_array_equal(labels, expected)
+    np.testing.assert_allclose(logits, logits_of(net, images), atol=1e-5)
+
+
+def test_training_images_in_order_without_augmentation_and_tta(net, val_run):
+    """Both in one run: the average over an image and its mirror image."""
+    records, *_ = val_run
+    found = evaluation.run(net, restore.find_checkpoint(net.directory), records, split="train", tta=True)
+    images, expected = raw(records, "train")
+    np.testing.assert_array_equal(found[1], expected)
+    some = images[-60:]
+    np.testing.assert_allclose(found[0][-60:], (logits_of(net, some) + logits_of(net, some[:, :, ::-1])) / 2, atol=1e-5)
+
+
+def test_the_table_and_another_checkpoint(trained_dir, tmp_path, cache):
+    """A train dir that cannot be written, a checkpoint elsewhere, and the pictures elsewhere again."""
+    shutil.copy(trained_dir[0] / "config.json", tmp_path)
+    for path in trained_dir[0].glob("model.ckpt-20.*"):
+        shutil.copy(path, tmp_path / path.name.replace("ckpt-20", "ckpt-7"))
+    output = tmp_path / "out"
+    output.mkdir()
+    flags = [
+        "--checkpoint",
+        tmp_path / "model.ckpt-7.index",
+        "--output-dir",
+        output,
+        "--data-dir",
+        cache / "graph_resnet",
+    ]
+    status, lines, err = command("--train-dir", tmp_path, "--tta", *flags)
+    assert (status, err) == (0, "")
+    assert lines[0] == "notebook at step 20, 1,000 test images of synthetic (10 classes), with their mirror images"
+    assert lines[1] == f"{tmp_path / 'model.ckpt-7'}, float32"
+    assert [line.split()[0] for line in lines if line.endswith("%") or line.endswith("-")][:2] == ["accuracy", "top-5"]
+    assert sum(line.split()[:2][-1:] == ["100"] for line in lines) == 10  # a row for each class
+    assert lines[-1] == f"[files]: {output / 'confusion.png'}, {output / 'mistakes.png'}"
+    assert sorted(path.name for path in output.iterdir()) == ["confusion.png", "mistakes.png"]
+
+
+def test_help_and_wrong_flags_without_tensorflow(capsys, monkeypatch):
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", None)
+    for arguments, status in ((["--help"], 0), ([], 2), (["--train-dir", "x", "--split", "test"], 2)):
+        with pytest.raises(SystemExit) as caught:
+            evaluate.main(arguments)
+        assert caught.value.code == status
+    out, err = capsys.readouterr()
+    assert "--json prints one object" in out
+    assert "invalid choice: 'test'" in err
+
+
+def test_errors_are_one_line_and_quick(trained_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", None)  # none of these needs it
+    with pytest.raises(UserError, match="none: no such directory"):
+        evaluate.main(["--train-dir", str(tmp_path / "none")])
+    directory = str(trained_dir[0])
+    with pytest.raises(UserError, match="nowhere: no directory that can be written; pass another --output-dir"):
+        evaluate.main(["--train-dir", directory, "--output-dir", str(tmp_path / "nowhere")])
+    records = cifar_files.find("synthetic")
+    shutil.copytree(records.test[0].parent, tmp_path / "other" / records.test[0].parent.name)
+    with open(tmp_path / "other" / records.test[0].parent.name / "test_batch.bin", "r+b") as file:
+        file.write(b"\x00" * 30)
+    with pytest.raises(UserError, match="was trained on other data .*test_batch.bin.*--allow-other-data"):
+        evaluate.main(["--train-dir", directory, "--data-dir", str(tmp_path / "other")])
+
+
+def test_which_checkpoint(trained_dir, tmp_path):
+    directory = trained_dir[0]
+    prefix = str(directory / "model.ckpt-20")
+    assert restore.find_checkpoint(directory) == prefix
+    for path in (prefix, prefix + ".index", prefix + ".data-00000-of-00001", prefix + ".meta", str(directory)):
+        assert restore.find_checkpoint("elsewhere", path) == prefix
+    with pytest.raises(UserError, match="no file .*model.ckpt-21.index; pass a prefix such as"):
+        restore.find_checkpoint(directory, directory / "model.ckpt-21")
+    with pytest.raises(UserError, match="it holds no checkpoint; train longer, or pass --checkpoint PATH"):
+        restore.find_checkpoint(tmp_path)
+    shutil.copytree(directory, tmp_path / "copy")
+    for end in ("index", "meta", "data-00000-of-00001"):
+        shutil.copy(f"{prefix}.{end}", tmp_path / "copy" / f"model.ckpt-25.{end}")
+    os.truncate(tmp_path / "copy" / "model.ckpt-25.data-00000-of-00001", 1000)
+    said = []
+    assert restore.find_checkpoint(tmp_path / "copy", say=said.append) == str(tmp_path / "copy" / "model.ckpt-20")
+    assert len(said) == 1 and "model.ckpt-25 cannot be read" in said[0]
+    with pytest.raises(UserError, match="model.ckpt-25: cannot be read"):
+        restore.find_checkpoint(directory, tmp_path / "copy" / "model.ckpt-25")
+
+
+def test_a_checkpoint_of_another_net_is_refused_in_one_line(tmp_path, graph):
+    for name, shape in (("a/weights", [3, 4]), ("b", []), ("other", [2])):
+        tf.get_variable(name, shape)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        checkpoint = tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+    with tf.Graph().as_default(), tf.Session() as session:
+        for name, shape in (("a/weights", [3, 5]), ("b", []), *((f"c{i}", [1]) for i in range(6))):
+            tf.get_variable(name, shape)
+        with pytest.raises(UserError) as caught:
+            restore.load(session, checkpoint)
+    assert str(caught.value) == (
+        f"checkpoint {checkpoint}: lacks c0, c1, c2, c3 and 2 more and has another shape for a/weights (3x4 instead of "
+        "3x5); pass a --checkpoint of this train dir's net"
+    )
+
+
+def test_a_net_that_diverged_is_named(net, records, tmp_path):
+    with tf.Graph().as_default(), tf.Session() as session:
+        restore.logits_of_pictures(net, tf.zeros([1, 32, 32, 3], tf.uint8))
+        restore.load(session, restore.find_checkpoint(net.directory))
+        weights = next(v for v in tf.global_variables() if v.op.name == "resnet/classification/logit/biases")
+        session.run(weights.assign([float("nan")] * 10))
+        checkpoint = tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+    with pytest.raises(UserError, match="the net's output is not finite for 7 images: it diverged"):
+        evaluation.run(net, checkpoint, records)
+
+
+def test_measures_of_a_class_without_images():
+    logits = np.array([[2.0, 1, 0], [0, 2, 1]], np.float32)
+    result = evaluation.measures(logits, np.array([0, 2]), ("a", "b", "c"))
+    assert [each["accuracy"] for each in result["classes"]] == [1.0, None, 0.0]
+    assert (result["accuracy"], result["top5_accuracy"], result["images"]) == (0.5, 1.0, 2)
+    assert ["b", "0", "-", "-"] in [line.split() for line in evaluation.table(result).splitlines()]
+    json.dumps(result)
+
+
+def test_pictures_by_number(tmp_path, records):
+    found = cifar10_input.pictures(records, [6, 0, 3])
+    assert found.shape == (3, 8, 8, 3) and found.dtype == np.uint8
+    assert [np.unique(each).tolist() for each in found] == [[106], [100], [103]]
+    synthetic = cifar_files.find("synthetic")  # five training files
+    images, _ = raw(synthetic, "train")
+    numbers = [0, 999, 1000, 2500, 4999]
+    np.testing.assert_array_equal(cifar10_input.pictures(synthetic, numbers, "train"), images[numbers])
+
+
+def test_no_mistakes_is_a_picture_too(tmp_path, records):
+    logits = np.eye(3)[[i % 3 for i in range(100, 107)]] * 9
+    labels = logits.argmax(1)
+    paths = evaluation.save_pictures(
+        tmp_path,
+        logits,
+        labels,
+        np.diag([2, 3, 2]),
+        records,
+        split="val",
+        class_names=("a", "b", "c"),
+        title="all right",
+    )
+    assert set(paths) == {"confusion", "mistakes"}

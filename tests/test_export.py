@@ -1,0 +1,240 @@
+"""The exported SavedModel: folded, frozen, and the same numbers wherever it is loaded; and folding by itself."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf1or2
+import tensorflow.compat.v1 as tf
+
+from graph_resnet import export, folding, net, restore, saved_model, trained
+from tests.conftest import run
+from utils.errors import UserError
+
+import tf_slim as slim  # isort: skip
+
+DEPRECATED = "ignore:.*tf.lite.Interpreter is deprecated:UserWarning"
+
+
+@pytest.fixture(scope="module")
+def exported(trained_dir, tmp_path_factory):
+    """(export dir, the JSON object of the command)."""
+    directory = tmp_path_factory.mktemp("export") / "models" / "1"
+    flags = ["--train_dir", trained_dir[0], "--export_dir", directory, "--json"]
+    status, lines, err = run(*flags, module="graph_resnet.export")
+    assert (status, err) == (0, "")
+    return directory, json.loads(lines[0])
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Pictures of the net's own size and of another."""
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, shape, np.uint8) for shape in ((9, 32, 32, 3), (2, 50, 37, 3))]
+
+
+@pytest.fixture(scope="module")
+def expected(exported, images):
+    """What tf.saved_model.load makes of the images: a list of dicts of arrays."""
+    predict = tf1or2.saved_model.load(str(exported[0])).signatures["serving_default"]
+    return [{name: t.numpy() for name, t in predict(images=tf1or2.constant(each)).items()} for each in images]
+
+
+def check(found, expected):
+    np.testing.assert_allclose(found["logits"], expected["logits"], atol=1e-4)
+    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-5)
+    np.testing.assert_array_equal(found["classes"], expected["classes"])
+
+
+def test_what_is_written(trained_dir, exported):
+    directory, result = exported
+    files = sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
+    assert files == ["assets/class_names.txt", "saved_model.pb"]
+    assert (directory / "assets/class_names.txt").read_text().split("\n")[:3] == ["disc", "ring", "square"]
+    assert [path.name for path in directory.parent.iterdir()] == ["1"]  # no draft is left
+    assert result["export_dir"] == str(directory) and result["step"] == 20
+    assert result["checkpoint"] == str(trained_dir[0] / "model.ckpt-20")
+    assert result["bytes"] == (directory / "saved_model.pb").stat().st_size
+    assert result["classes"][0] == "disc"
+
+
+def test_it_equals_the_tower_of_the_train_dir(trained_dir, images, expected):
+    trained_net = trained.read(trained_dir[0])
+    for each, outputs in zip(images, expected):
+        with tf.Graph().as_default(), tf.Session() as session:
+            logits = restore.logits_of_pictures(trained_net, tf.constant(each))
+            restore.load(session, restore.find_checkpoint(trained_dir[0]))
+            logits = session.run(logits)
+        assert outputs["logits"].shape == (len(each), 10)
+        assert {name: value.dtype for name, value in outputs.items()} == {
+            "logits": np.float32,
+            "probabilities": np.float32,
+            "classes": np.int64,
+        }
+        np.testing.assert_allclose(outputs["logits"], logits, atol=1e-4)
+        np.testing.assert_array_equal(outputs["classes"], logits.argmax(1))
+        np.testing.assert_allclose(outputs["probabilities"].sum(1), 1, atol=1e-5)
+
+
+def test_no_variable_no_batch_norm_and_the_class_names_come_along(exported):
+    directory, _ = exported
+    model = tf1or2.saved_model.load(str(directory))
+    assert not model.variables
+    assert [path.asset_path.numpy().decode() for path in model.asset_paths] == [
+        str(directory / "assets/class_names.txt")
+    ]
+    ops = {op.type for op in model.graph.get_operations()}
+    assert "Conv2D" in ops and not {"FusedBatchNormV3", "VarHandleOp", "ReadVariableOp", "If", "Switch"} & ops
+    text = (directory / "saved_model.pb").read_bytes()
+    assert b"is_training" not in text and str(directory.parent).encode() not in text
+
+
+def test_saved_model_cli_runs_it(exported, images, expected, tmp_path):
+    np.save(tmp_path / "images.npy", images[0])
+    flags = [
+        "--tag_set",
+        "serve",
+        "--signature_def",
+        "serving_default",
+        "--inputs",
+        f"images={tmp_path / 'images.npy'}",
+    ]
+    tool = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli"]
+    subprocess.run([*tool, "run", "--dir", exported[0], *flags, "--outdir", tmp_path], check=True, capture_output=True)
+    check({name: np.load(tmp_path / f"{name}.npy") for name in saved_model.OUTPUTS}, expected[0])
+
+
+@pytest.mark.filterwarnings(DEPRECATED)
+def test_tflite(exported, images, expected):
+    model = tf1or2.lite.TFLiteConverter.from_saved_model(str(exported[0])).convert()
+    predict = tf1or2.lite.Interpreter(model_content=model).get_signature_runner("serving_default")
+    for each, outputs in zip(images, expected):
+        check(predict(images=each), outputs)
+
+
+@pytest.mark.skipif(
+    not (importlib.util.find_spec("tf2onnx") and importlib.util.find_spec("onnxruntime")),
+    reason="pip install tf2onnx onnxruntime",
+)
+def test_onnx(exported, images, expected, tmp_path):
+    import onnxruntime
+
+    path = tmp_path / "model.onnx"
+    flags = ["--saved-model", exported[0], "--output", path, "--opset", "18"]
+    subprocess.run([sys.executable, "-m", "tf2onnx.convert", *flags], check=True, capture_output=True)
+    session = onnxruntime.InferenceSession(path)
+    for each, outputs in zip(images, expected):
+        found = session.run(list(saved_model.OUTPUTS), {"images": each})
+        check(dict(zip(saved_model.OUTPUTS, found)), outputs)
+
+
+def test_a_directory_in_use_is_refused(trained_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", None)  # it is not needed for that
+    (tmp_path / "file").touch()
+    for target, message in ((tmp_path, "not empty"), (tmp_path / "file", "not a directory")):
+        with pytest.raises(UserError, match=f"^export dir {target}: {message}; pass a new one$"):
+            export.main(["--train-dir", str(trained_dir[0]), "--export-dir", str(target)])
+    with pytest.raises(UserError, match=r"^export dir .*cannot be written \(Not a directory\)"):
+        with saved_model._new_directory(tmp_path / "file" / "x"):
+            pass
+
+
+def test_a_failure_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), saved_model._new_directory(tmp_path / "new") as draft:
+        (draft / "a").touch()
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "empty").mkdir()
+    with saved_model._new_directory(tmp_path / "empty") as draft:
+        (draft / "a").touch()
+    assert [path.name for path in (tmp_path / "empty").iterdir()] == ["a"]
+
+
+def test_help_and_wrong_flags_without_tensorflow(capsys, monkeypatch):
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", None)
+    for arguments, status in ((["--help"], 0), (["--train-dir", "x"], 2)):
+        with pytest.raises(SystemExit) as caught:
+            export.main(arguments)
+        assert caught.value.code == status
+    out, err = capsys.readouterr()
+    assert "uint8 [batch, height, width, 3]" in out and "--export-dir" in err
+
+
+def frozen(build):
+    """(frozen GraphDef of build(images) -> tensor 'out', its values on random images), random variables in it."""
+    rng = np.random.default_rng(0)
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        images = tf.placeholder(tf.float32, [None, 8, 8, 3], name="images")
+        tf.identity(build(images), name="out")
+        for variable in tf.global_variables():
+            low = 0.5 if "variance" in variable.op.name else -0.5
+            variable.load(rng.uniform(low, 1, variable.shape), session)
+        values = session.run("out:0", {"images:0": inputs()})
+        return tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ["out"]), values
+
+
+def inputs():
+    return np.random.default_rng(1).normal(size=(3, 8, 8, 3)).astype(np.float32)
+
+
+def ops(graph_def):
+    return [node.op for node in graph_def.node]
+
+
+def values(graph_def):
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.import_graph_def(graph_def, name="")
+        return session.run("out:0", {"images:0": inputs()})
+
+
+def batch_norm(x, **options):
+    return slim.batch_norm(x, is_training=False, **options)
+
+
+@pytest.mark.parametrize("keras", [False, True], ids=["no gamma, no bias", "gamma, biases, a plain shortcut"])
+def test_folding_of_blocks(keras):
+    def build(x):
+        scope = net.keras_arg_scope() if keras else net.resnet_arg_scope()
+        with slim.arg_scope(scope), slim.arg_scope([slim.batch_norm], is_training=False):
+            return net.basic_block(net.residual_block(x, 4, 8, stride=2), 12, normalize_shortcut=not keras)
+
+    graph_def, before = frozen(build)
+    assert ops(graph_def).count("FusedBatchNormV3") == (6 if keras else 7)
+    folded = folding.fold_batch_norm(graph_def, ["out"])
+    assert "FusedBatchNormV3" not in ops(folded)
+    assert ops(folded).count("Conv2D") == ops(folded).count("BiasAdd") == 7
+    np.testing.assert_allclose(values(folded), before, rtol=1e-5, atol=1e-5)
+    assert ops(graph_def).count("FusedBatchNormV3") > 0  # the argument is as it was
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        batch_norm,
+        lambda x: batch_norm(tf.nn.relu(slim.conv2d(x, 4, 3, activation_fn=None))),
+        lambda x: (lambda y: y + batch_norm(y))(slim.conv2d(x, 4, 3, activation_fn=None)),
+        lambda x: slim.batch_norm(slim.conv2d(x, 4, 3, activation_fn=None), is_training=True),
+    ],
+    ids=["no convolution", "an activation between", "the convolution is used twice", "training"],
+)
+def test_what_cannot_be_folded_stays(build):
+    graph_def, before = frozen(build)
+    folded = folding.fold_batch_norm(graph_def, ["out"])
+    assert ops(folded).count("FusedBatchNormV3") == 1
+    np.testing.assert_allclose(values(folded), before, rtol=1e-5, atol=1e-5)
+
+
+def test_convolutions_that_share_weights_are_folded_apart():
+    def build(x):
+        y = slim.conv2d(x, 3, 3, normalizer_fn=batch_norm, scope="a")
+        with tf.variable_scope("a", reuse=True):
+            weights = tf.get_variable("weights")
+        return batch_norm(tf.nn.conv2d(y, weights, 1, "SAME"), scope="other")
+
+    graph_def, before = frozen(build)
+    folded = folding.fold_batch_norm(graph_def, ["out"])
+    assert "FusedBatchNormV3" not in ops(folded)
+    np.testing.assert_allclose(values(folded), before, rtol=1e-5, atol=1e-5)

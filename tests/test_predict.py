@@ -1,0 +1,102 @@
+"""The prediction command, as a user and as a script run it. What is done to a single picture: test_pictures.py."""
+
+import json
+import os
+import pty
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from graph_resnet import predict
+from tests.conftest import run, start
+from utils.errors import UserError
+
+
+def command(*arguments, **options):
+    return run(*arguments, module="graph_resnet.predict", **options)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory, trained_dir, cache):
+    """(a directory with the first 150 test records as PNG files, and what the net makes of them: float64 [150, 10])."""
+    from graph_resnet import evaluation, restore, trained
+    from utils import cifar10_input, cifar_files, classification
+
+    net = trained.read(trained_dir[0])
+    records = cifar_files.find("synthetic", cache / "graph_resnet")
+    directory = tmp_path_factory.mktemp("pictures")
+    for i, image in enumerate(cifar10_input.pictures(records, range(150))):
+        Image.fromarray(image).save(directory / f"{i:03d}.png")
+    logits, _ = evaluation.run(net, restore.find_checkpoint(net.directory), records)
+    return directory, classification.softmax(logits[:150])
+
+
+def test_json_lines_and_bad_files(trained_dir, pictures, tmp_path):
+    """More than a batch of good pictures, and among them every kind of bad one: a line each, and exit status 1."""
+    directory, expected = pictures
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "text.png").write_text("no picture")
+    (bad / "half.png").write_bytes((directory / "000.png").read_bytes()[:200])
+    Image.new("L", (11_000, 10_000)).save(bad / "bomb.png")
+    (bad / "line\nbreak.jpg").write_bytes(b"\xff\xd8\xff" + struct.pack(">H", 9))
+    Image.new("CMYK", (300, 20), (1, 2, 3, 4)).save(bad / "fine.jpg")
+    status, lines, err = command(
+        "--train_dir", trained_dir[0], bad, directory, directory / "00[12].png", tmp_path / "none.gif", "--top=10"
+    )
+    assert status == 1
+    assert [line.partition(": ")[2] for line in err.splitlines()] == [
+        f"{tmp_path / 'none.gif'}: no such file",
+        f"{bad / 'bomb.png'}: more than 89,478,485 pixels",
+        *(line.partition(": ")[2] for line in err.splitlines()[2:4]),
+        f"{bad / 'text.png'}: not a picture in PNG, JPEG, BMP or GIF",
+    ]
+    assert f"{bad / 'half.png'}: " in err and "line?break.jpg: " in err
+    found = [json.loads(line) for line in lines]
+    names = [f"{i:03d}.png" for i in (*range(150), 1, 2)]
+    assert [each["image"] for each in found] == [str(bad / "fine.jpg"), *(str(directory / name) for name in names)]
+    for each, probabilities in zip(found[1:151], expected):
+        order = [p["label"] for p in each["predictions"]]
+        assert sorted(order) == list(range(10))
+        np.testing.assert_allclose([p["probability"] for p in each["predictions"]], probabilities[order], atol=2e-6)
+        assert each["predictions"][0]["probability"] == max(p["probability"] for p in each["predictions"])
+    assert found[1]["predictions"] == found[1]["predictions"] and found[2] == found[151]
+    assert {p["label"]: p["class"] for p in found[0]["predictions"]}[1] == "ring"
+
+
+def test_a_table_on_a_terminal(trained_dir, pictures):
+    directory, expected = pictures
+    terminal, slave = pty.openpty()
+    flags = ["--train-dir", trained_dir[0], "--top", "2", directory / "003.png"]
+    _, err = start(*flags, module="graph_resnet.predict", stdout=slave).communicate(timeout=300)
+    os.close(slave)
+    assert err == ""
+    row = os.read(terminal, 10_000).decode().splitlines()
+    os.close(terminal)
+    first, second = np.sort(expected[3])[::-1][:2]
+    assert len(row) == 1
+    words = row[0].split()
+    assert words[0].endswith("003.png") and words[2::2] == [f"{first:.1%}", f"{second:.1%}"]
+
+
+def test_help_and_wrong_flags_without_tensorflow(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", None)
+    for arguments, status in ((["--help"], 0), (["--train-dir", "x"], 2), (["--train-dir", "x", "a", "--top", "0"], 2)):
+        with pytest.raises(SystemExit) as caught:
+            predict.main(arguments)
+        assert caught.value.code == status
+    out, err = capsys.readouterr()
+    assert '{"image": path, "predictions":' in out
+    assert "invalid positive whole number value: '0'" in err
+    with pytest.raises(UserError, match="none: no such directory"):
+        predict.main(["--train-dir", str(tmp_path / "none"), "a.png"])
+
+
+def test_nothing_to_classify_ends_before_tensorflow(trained_dir, capsys, monkeypatch):
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", None)
+    assert predict.main(["--train-dir", str(trained_dir[0]), "none.png", "none*.jpg"]) == 1
+    assert capsys.readouterr().err == (
+        "error: none.png: no such file\nerror: none*.jpg: no such file, nor any that matches\n"
+    )

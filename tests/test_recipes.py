@@ -1,0 +1,229 @@
+"""The recipes as data, their flags, and what optimizer and input make of them."""
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from graph_resnet import graph as training_graph
+from graph_resnet import net, recipes, train
+from tests.conftest import ROOT
+from utils import cifar10_input
+from utils.cifar_files import LAYOUTS, Records
+
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HALF, ONE = (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
+# name: net, dataset, image size, batch, optimizer, learning rate, steps, epochs, flip, mean, std
+SOURCES = {
+    "notebook": ("bottleneck", "cifar10", 96, 64, "momentum", 0.01, 20_000, None, True, None, None),
+    "resnet18-cifar100": ("resnet18", "cifar100", 32, 512, "adam", 1e-3, None, 500, False, HALF, ONE),
+    "resnet18-flip": ("resnet18", "cifar10", 32, 256, "adam", 1e-3, None, 500, True, *IMAGENET),
+    "resnet18-adam": ("resnet18", "cifar10", 32, 512, "adam", 1e-4, None, 100, False, HALF, HALF),
+    "resnet34-cifar100": ("resnet34", "cifar100", 32, 512, "adam", 1e-3, None, 500, False, HALF, ONE),
+}
+FLAGS = [f for f in dataclasses.fields(recipes.Recipe) if "help" in f.metadata]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_values_are_those_of_the_source(name):
+    r = recipes.RECIPES[name]
+    values = (r.net, r.dataset, r.image_size, r.batch_size, r.optimizer, r.learning_rate, r.steps, r.epochs, r.flip)
+    assert values == SOURCES[name][:9]
+    mean, std = SOURCES[name][9:]
+    assert r.mean == (mean or cifar10_input.CIFAR10_MEAN) and r.std == (std or cifar10_input.CIFAR10_STD)
+    assert (r.momentum, r.label, r.batch_norm_decay) == (0.9, "fine", 0.99)
+
+
+def test_the_sources_stand_first():
+    assert list(recipes.RECIPES)[: len(SOURCES)] == list(SOURCES)
+
+
+@pytest.mark.parametrize("recipe", recipes.RECIPES.values(), ids=list(recipes.RECIPES))
+def test_rows_are_well_formed(recipe):
+    assert recipes.RECIPES[recipe.name] is recipe
+    assert recipe.net in net.ARCHITECTURES
+    assert recipe.dataset in LAYOUTS
+    assert recipe.optimizer in recipes.OPTIMIZERS
+    assert (recipe.steps is None) != (recipe.epochs is None)
+    assert len(recipe.mean) == len(recipe.std) == 3
+    assert recipe.source
+
+
+def test_choices_are_what_there_is():
+    assert set(recipes.NETS) == set(net.ARCHITECTURES)
+    assert set(recipes.DATASETS) == {*LAYOUTS, "pictures"}
+
+
+def test_length_in_steps():
+    steps, epochs = recipes.RECIPES["notebook"], recipes.RECIPES["resnet18-flip"]
+    assert (steps.length, steps.total_steps(50_000), steps.eval_steps(50_000)) == ("20,000 steps", 20_000, 1_000)
+    # 195.3 batches of 256 are an epoch.
+    assert (epochs.length, epochs.total_steps(50_000), epochs.eval_steps(50_000)) == ("500 epochs", 97_656, 195)
+    assert epochs.total_steps(0) == epochs.eval_steps(1) == 1
+
+
+# The flags.
+
+
+def test_list_names_every_recipe_without_tensorflow():
+    command = [sys.executable, "-X", "importtime", "-m", "graph_resnet.train", "--recipe", "list"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert "graph_resnet.recipes" in imported
+    assert not {"tensorflow", "numpy", "tf_slim", "matplotlib"} & imported
+    lines = result.stdout.splitlines()
+    for recipe in recipes.RECIPES.values():
+        rows = [i for i, line in enumerate(lines) if line.startswith(f"{recipe.name} ")]
+        assert len(rows) == 1, recipe.name
+        first, second = lines[rows[0] : rows[0] + 2]
+        assert recipe.length in first and recipe.dataset in first
+        assert second.strip() == recipe.source
+
+
+def another(f, value):
+    """(words of the command line, what they make of a recipe's field) for another value than the recipe's."""
+    flag = "--" + f.name.replace("_", "-")
+    kind = f.type
+    if kind == "bool":
+        return ([f"--no-{f.name}"], False) if value else ([flag], True)
+    if f.metadata["choices"]:
+        other = next(choice for choice in f.metadata["choices"] if choice != value)
+        return [flag, other], other
+    if kind.startswith("tuple"):
+        return [flag, "0.25", "0.5", "0.75"], (0.25, 0.5, 0.75)
+    return ([flag, "0.125"], 0.125) if kind == "float" else ([flag, "77"], 77)
+
+
+@pytest.mark.parametrize("name", ["notebook", "resnet18-cifar100"])
+@pytest.mark.parametrize("f", FLAGS, ids=lambda f: f.name)
+def test_every_field_has_its_flag(f, name):
+    before = recipes.RECIPES[name]
+    words, value = another(f, getattr(before, f.name))
+    assert getattr(before, f.name) != value
+    recipe, _ = train.parse(["--recipe", name, *words])
+    assert recipe == dataclasses.replace(before, **{f.name: value})
+
+
+def test_fields_without_a_flag_of_that_kind_are_few():
+    fields = {f.name for f in dataclasses.fields(recipes.Recipe)} - {f.name for f in FLAGS}
+    assert fields == {"name", "source", "steps", "epochs"}
+
+
+@pytest.mark.parametrize("name", ["notebook", "resnet18-flip"])
+@pytest.mark.parametrize(
+    ("words", "steps", "epochs"),
+    [
+        (["--steps", "7"], 7, None),
+        (["--max_number_of_steps=7"], 7, None),
+        (["--max_steps", "7"], 7, None),
+        (["--max_train_steps", "7"], 7, None),
+        (["--epochs=7"], None, 7),
+    ],
+)
+def test_length_is_in_steps_or_in_epochs(words, steps, epochs, name):
+    recipe, _ = train.parse(["--recipe", name, *words])
+    assert (recipe.steps, recipe.epochs) == (steps, epochs)
+
+
+@pytest.mark.parametrize("words", [["--batch_size", "32"], ["--batch_size=32"], ["--batch-size=32"]])
+def test_underscores_are_dashes(words):
+    assert train.parse(words)[0].batch_size == 32
+
+
+def test_values_keep_their_underscores():
+    assert train.parse(["--data_dir=/a_b/c_d", "--train_dir", "e_f"])[1].data_dir == "/a_b/c_d"
+
+
+def test_one_number_is_for_all_channels():
+    recipe, _ = train.parse(["--mean", "0.5", "--std=1"])
+    assert (recipe.mean, recipe.std) == (HALF, ONE)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--batch-size", "0"], "argument --batch-size: invalid positive whole number value: '0'"),
+        (["--image-size=1.5"], "argument --image-size: invalid positive whole number value: '1.5'"),
+        (["--steps", "-3"], "argument --steps/--max-steps/"),
+        (["--learning-rate", "fast"], "argument --learning-rate: invalid float value: 'fast'"),
+        (["--batch-sze", "3"], "unrecognized arguments: --batch-sze 3"),
+        (["--batch", "3"], "unrecognized arguments: --batch 3"),
+        (["--recipe", "resnet19"], "argument --recipe: invalid choice: 'resnet19'"),
+        (["--net", "vgg"], "argument --net: invalid choice: 'vgg'"),
+        (["--mean", "1", "2"], "argument --mean: expected 1 or 3 numbers, got 2"),
+        (["--steps", "3", "--epochs", "3"], "argument --epochs: not allowed with argument --steps"),
+    ],
+)
+def test_wrong_flags_are_named(words, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        train.parse(words)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+# What the numbers become.
+
+
+@pytest.mark.parametrize(
+    ("name", "black", "white"),
+    [
+        ("resnet18-cifar100", [-0.5] * 3, [0.5] * 3),
+        ("resnet18-adam", [-1] * 3, [1] * 3),
+        ("resnet18-flip", [-2.117904, -2.035714, -1.804444], [2.248908, 2.428571, 2.64]),
+    ],
+)
+def test_pixels_become(graph, tmp_path, name, black, white):
+    """A black and a white image, through the input; the third row is (0 or 1 - mean) / deviation by hand."""
+    file = tmp_path / "test.bin"
+    np.uint8([[0] + [0] * 3072, [1] + [255] * 3072]).tofile(file)
+    one = (file,)
+    records = Records("cifar10", one, one, 32, 1, 0, LAYOUTS["cifar10"].labels[0].names, num_train=2, num_test=2)
+    recipe = recipes.RECIPES[name]
+    with tf.Session() as session:
+        pixels = cifar10_input.batches(records, recipe.image_size, 2, mean=recipe.mean, std=recipe.std)[2]
+        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+        session.run(tf.tables_initializer())
+        result = session.run(pixels)
+    assert result.shape == (2, 32, 32, 3)
+    expected = np.reshape([black, white], (2, 1, 1, 3)) * np.ones_like(result)
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
+
+
+def constants_of(op, *indices):
+    """Values of an op's inputs that are constants."""
+    return [float(tf.get_static_value(op.inputs[i])) for i in indices]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_optimizer(graph, records, name):
+    """The numbers that arrive at the op which changes a weight."""
+    recipe = dataclasses.replace(recipes.RECIPES[name], net="bottleneck", image_size=16, batch_size=2)
+    training_graph.build(recipe, records, seed=0)
+    ops = [op for op in graph.get_operations() if op.type in ("ResourceApplyAdam", "ResourceApplyMomentum")]
+    assert len(ops) == len(tf.trainable_variables()) == 32
+    for op in ops:
+        if recipe.optimizer == "adam":  # var, m, v, beta1_power, beta2_power, lr, beta1, beta2, epsilon, grad
+            assert op.type == "ResourceApplyAdam"
+            expected = [recipe.learning_rate, 0.9, 0.999, 1e-7]
+            np.testing.assert_allclose(constants_of(op, 5, 6, 7, 8), expected, rtol=1e-6)
+        else:  # var, accum, lr, grad, momentum
+            assert op.type == "ResourceApplyMomentum"
+            np.testing.assert_allclose(constants_of(op, 2, 4), [0.01, 0.9], rtol=1e-6)
+            assert op.get_attr("use_nesterov") is False
+
+
+def test_decay_of_a_recipe_reaches_the_moving_averages(graph):
+    recipe = dataclasses.replace(recipes.RECIPES["notebook"], batch_norm_decay=0.75)
+    x = np.random.default_rng(0).normal(3, 1, (4, 16, 16, 3)).astype(np.float32)
+    training_graph.logits(recipe, tf.constant(x), 10, is_training=True)
+    seen = graph.get_tensor_by_name("resnet/block1/conv5_5/Conv2D:0")
+    moving_mean = next(v for v in tf.global_variables() if v.op.name == "resnet/block1/conv5_5/BatchNorm/moving_mean")
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        batch, _ = session.run([seen, tf.get_collection(tf.GraphKeys.UPDATE_OPS)])
+        moved = session.run(moving_mean)
+    np.testing.assert_allclose(moved, 0.25 * batch.mean((0, 1, 2)), rtol=1e-3, atol=1e-5)

@@ -1,0 +1,399 @@
+"""What happens to a run that is left alone: full disks, lost files, signals, damaged records, odd names."""
+
+import contextlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tensorflow.compat.v1 as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graph_resnet import train_dir, training
+from graph_resnet.recipes import RECIPES
+from tests.conftest import ROOT
+from tests.test_learning import QUIET, diverging, final_value, regression
+from utils import checkpoints, cifar_files, learning, metrics_log
+from utils.errors import UserError
+
+CASES = int(os.environ.get("FUZZ_CASES", "150"))
+KEPT = {f"model.ckpt-{step}.{end}" for step in range(5, 10) for end in ("index", "meta", "data-00000-of-00001")}
+
+
+@contextlib.contextmanager
+def file_size_limit(size):
+    """No file of this process grows beyond `size` bytes: what a full disk does to it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def train(records, directory, max_step, *, hooks=(), ballast=0, **options):
+    """The session loop on a net of one weight, and of `ballast` floats beside it."""
+    with tf.Graph().as_default():
+        arguments, _ = regression(records)
+        tf.get_variable("ballast", [ballast], initializer=tf.zeros_initializer())
+        options = {"log_every": 1, "eval_every": 4, "save_every": 2, **options}
+        return learning.train_with_bn(*arguments, max_step, train_dir=directory, hooks=hooks, **options)
+
+
+def without_clock(history):
+    return [{name: value for name, value in r.items() if name != "images_per_second"} for r in history]
+
+
+def test_a_full_disk_while_a_checkpoint_is_written(records, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    expected = train(records, whole, 6, ballast=1 << 18)
+    train(records, parts, 4, ballast=1 << 18)
+    with pytest.raises(UserError) as error, file_size_limit(1 << 19):
+        train(records, parts, 6, ballast=1 << 18)
+    assert str(error.value).startswith(f"cannot write checkpoint {parts / 'model.ckpt-6'} (")
+    assert f"the last good checkpoint is {parts / 'model.ckpt-4'}; make room" in str(error.value)
+    assert final_value(parts, "global_step", 4) == 4
+    assert not list(parts.glob("*.tempstate*"))
+    assert without_clock(train(records, parts, 6, ballast=1 << 18)) == without_clock(expected)
+    data = "model.ckpt-6.data-00000-of-00001"
+    assert (parts / data).read_bytes() == (whole / data).read_bytes()
+
+
+def test_a_full_disk_while_a_record_is_written(graph, tmp_path):
+    log = metrics_log.MetricsLog(tmp_path, 0)
+    path = tmp_path / metrics_log.FILE
+    for step in range(9):
+        log.add("train", step, loss=1.0)
+    size = path.stat().st_size
+    with pytest.raises(UserError, match=r"cannot write .*metrics\.jsonl \(.*\); mend that"), file_size_limit(size + 9):
+        log.add("train", 9, loss=1.0)
+    log.close()
+    assert path.stat().st_size == size + 9  # half a line, which the next run leaves out
+    log = metrics_log.MetricsLog(tmp_path, 9)
+    assert [r["step"] for r in log.history] == list(range(9))
+    log.close()
+    assert path.stat().st_size == size
+
+
+def test_a_full_disk_while_an_event_or_a_config_is_written(tmp_path):
+    events = metrics_log.Events(tmp_path / "train", 0)
+    with pytest.raises(UserError, match=r"cannot write .*/train/events\.out\.tfevents\."), file_size_limit(2000):
+        events.add(graph_def=b"x" * 5000)
+    events.close()
+    train_dir.write_config(tmp_path, {"seed": 1})
+    with pytest.raises(UserError, match=r"config\.json: cannot be written"), file_size_limit(2000):
+        train_dir.write_config(tmp_path, {"seed": "x" * 5000})
+    assert json.loads((tmp_path / train_dir.CONFIG).read_text()) == {"seed": 1}
+
+
+class At(tf.train.SessionRunHook):
+    """Calls `act(session)` when `updates` updates have run."""
+
+    def __init__(self, updates, act):
+        self.updates, self.act = updates, act
+
+    def after_run(self, run_context, run_values):
+        self.updates -= 1
+        if self.updates == 0:
+            self.act(run_context.session)
+
+
+def test_a_train_dir_that_vanishes(records, tmp_path):
+    directory, away = tmp_path / "run", tmp_path / "away"
+    expected = train(records, directory, 7)
+    shutil.rmtree(directory)
+    with pytest.raises(UserError) as error:
+        train(records, directory, 7, hooks=[At(5, lambda _: directory.rename(away))])
+    assert f"cannot write checkpoint {directory / 'model.ckpt-6'}" in str(error.value)
+    assert not directory.exists()
+    away.rename(directory)
+    assert without_clock(train(records, directory, 7)) == without_clock(expected)
+
+
+def test_data_that_vanishes_during_a_run_is_not_missed(records, tmp_path):
+    def remove(_):
+        for path in records.train + records.test:
+            path.unlink()
+
+    history = train(records, tmp_path / "run", 12, hooks=[At(2, remove)])
+    assert [r["loss"] for r in history if r["split"] == "val"] == [pytest.approx(103)] * 4
+
+
+def test_the_graph_is_finalized(records):
+    seen = []
+    train(records, None, 1, hooks=[At(1, lambda session: seen.append(session.graph.finalized))])
+    assert seen == [True]
+
+
+def test_any_name_of_a_train_dir_will_do(records, tmp_path):
+    # TensorFlow takes [1] for a pattern in several places, and then finds nothing to restore or to rotate away.
+    directory = tmp_path / "a b [1]* \u00fc\u706b" / ("long " * 40)
+    for max_step in (3, 5, 9):
+        train(records, directory, max_step, save_every=1)
+    train(records, tmp_path / "plain", 9, save_every=1)
+    assert {path.name for path in directory.glob("model.ckpt-*")} == KEPT
+    assert final_value(directory, "weight", 9) == final_value(tmp_path / "plain", "weight", 9)
+    assert (directory / "checkpoint").read_text() == (tmp_path / "plain" / "checkpoint").read_text()
+    assert 'all_model_checkpoint_paths: "model.ckpt-5"' in (directory / "checkpoint").read_text()
+
+
+def test_what_a_kill_leaves_of_a_checkpoint_is_removed(records, tmp_path):
+    train(records, tmp_path, 3)
+    left = "model.ckpt-4.data-00000-of-00001.tempstate123", "model.ckpt-4.meta.tmp0a", "checkpoint.tmp0a"
+    for name in left:
+        (tmp_path / name).write_bytes(b"half")
+    train(records, tmp_path, 4)
+    assert not {path.name for path in tmp_path.iterdir()} & set(left)
+
+
+def test_lost_checkpoints_are_not_silently_trained_again(records, tmp_path, capsys):
+    train(records, tmp_path, 6)
+    for path in [*tmp_path.glob("model.ckpt-6.*"), *tmp_path.glob("model.ckpt-4.*")]:
+        path.unlink()
+    train(records, tmp_path, 6)
+    assert f"{tmp_path / 'model.ckpt-6'} is missing: trying the one before" in capsys.readouterr().out
+    for path in tmp_path.glob("model.ckpt-*"):
+        path.unlink()
+    with pytest.raises(UserError, match="none of its checkpoints can be read"):
+        train(records, tmp_path, 6)
+    (tmp_path / "checkpoint").unlink()
+    before = (tmp_path / metrics_log.FILE).read_bytes()
+    with pytest.raises(UserError, match=r"metrics\.jsonl: goes to step 6, but there is no checkpoint"):
+        train(records, tmp_path, 6)
+    assert (tmp_path / metrics_log.FILE).read_bytes() == before
+    (tmp_path / metrics_log.FILE).write_bytes(b'{"step": 0, "split": "train", "loss": 1.0, "accuracy": 0.5}\n')
+    train(records, tmp_path, 1)  # it was stopped before its first checkpoint
+    assert "none was written before the earlier start ended: starting at step 0" in capsys.readouterr().out
+
+
+def test_another_nets_checkpoint_is_refused(records, graph, tmp_path):
+    train(records, tmp_path, 1, ballast=3)
+    with pytest.raises(
+        UserError, match=r"of another net: wanted a variable ballast of shape \[4\], it has one of .*\[3\]"
+    ):
+        train(records, tmp_path, 2, ballast=4)
+    learning.train_with_bn(*diverging(5), 1, train_dir=tmp_path / "no ballast", **QUIET)
+    with pytest.raises(UserError, match=r"wanted a variable ballast of shape \[4\], it has none; pass another"):
+        train(records, tmp_path / "no ballast", 2, ballast=4)
+
+
+def test_a_validation_loss_that_is_not_finite_stops_the_run(graph, tmp_path):
+    arguments = diverging(99)
+    arguments[3] = tf.constant(float("inf"))
+    with pytest.raises(UserError, match="the validation loss is inf at step 4: the last good checkpoint is .*ckpt-2"):
+        learning.train_with_bn(
+            *arguments, 9, train_dir=tmp_path, log_every=9, eval_every=4, save_every=2, eval_at_start=False
+        )
+    assert "val" not in (tmp_path / metrics_log.FILE).read_text()
+
+
+def test_a_closed_terminal_does_not_stop_the_save(monkeypatch):
+    terminal, end = os.openpty()
+    os.close(terminal)
+    with open(end, "w") as closed, open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", closed)
+        learning.say("nobody reads this")
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(OSError, match="No space left"):
+            learning.say("nor this")
+        full.detach()
+
+
+STOPS = """
+import os, signal, sys, time
+from utils.signals import StopRequest
+with StopRequest() as stop:
+    for pause in sys.argv[1:]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(float(pause))
+    print(stop.signum)
+"""
+
+
+def python(source, *arguments):
+    """(exit status, stdout, stderr) of a Python program that needs no TensorFlow."""
+    done = subprocess.run([sys.executable, "-c", source, *arguments], cwd=ROOT, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_second_signal_leaves_at_once():
+    assert python(STOPS, "0.2", "9") == (143, "", "")
+    assert python(STOPS, "0", "0") == (0, "15\n", "")  # an echo of the first, as timeout(1) sends it
+
+
+COMMAND = """
+import os, signal
+from graph_resnet import cli
+def main():
+    print("\\udce9")  # of a file name that is not UTF-8
+    %s
+cli.run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    "act, status, message",
+    [
+        ("return 0", 0, ""),
+        ("os.kill(os.getpid(), signal.SIGINT)", 130, "stopped by SIGINT\n"),
+        ("os.kill(os.getpid(), signal.SIGTERM)", 143, "stopped by SIGTERM\n"),
+        ("os.kill(os.getpid(), signal.SIGHUP)", 129, "stopped by SIGHUP\n"),
+        ("open('/nowhere/at all', 'w')", 1, "error: /nowhere/at all: No such file or directory\n"),
+        ("raise OSError(28, 'No space left on device')", 1, "error: No space left on device\n"),
+        ("raise BrokenPipeError", 141, ""),
+    ],
+)
+def test_a_command_ends_with_a_status_and_one_line(act, status, message):
+    assert python(COMMAND % act) == (status, "\\udce9\n", message)
+
+
+def test_a_command_whose_terminal_is_gone_keeps_its_status():
+    source = COMMAND.replace(
+        "def main", "os.close(1); os.close(2)\nend, _ = os.openpty(); os.dup(_)\nos.close(end)\ndef main"
+    )
+    source = source.replace('print("\\udce9")', "")
+    assert python(source % "os.kill(os.getpid(), signal.SIGHUP)")[0] == 129
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("file", "is a file; pass a directory as --train-dir"),
+        ("file/below", "cannot be written \\(Not a directory\\)"),
+        ("x" * 300, "cannot be written \\(File name too long\\)"),
+        ("caf\udce9", "not UTF-8 where file names are utf-8; rename it, or set PYTHONUTF8=1"),
+    ],
+)
+def test_a_train_dir_that_cannot_be_one(tmp_path, name, message):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=f"^train dir .*{message}"):
+        train_dir.claim(tmp_path / name)
+
+
+def tiny(**changes):
+    return replace(RECIPES["notebook"], **{"image_size": 8, "batch_size": 2, "steps": 1, "eval_every": 1, **changes})
+
+
+def test_other_data_and_another_run_are_refused(few_records, graph, tmp_path):
+    data = tmp_path / "train.bin"
+    shutil.copy(few_records.train[0], data)
+    records = replace(few_records, train=(data, *few_records.train[1:]))
+
+    def again(records=records, **options):
+        with tf.Graph().as_default():
+            return training.train(tiny(**options.pop("recipe", {})), records, tmp_path / "run", **options)
+
+    (tmp_path / "run").mkdir()
+    again()
+    pixels = bytearray(data.read_bytes())
+    pixels[2000] ^= 1
+    data.write_bytes(pixels)
+    with pytest.raises(
+        UserError, match=r"other data \(sha256 of train\.bin was \w{64}, is \w{64}\).*--allow-other-data"
+    ):
+        again()
+    assert again(recipe={"steps": 2}, allow_other_data=True)["step"] == 2
+    for recipe, difference in (
+        ({"name": "mine"}, "name notebook, not mine"),
+        ({"net": "resnet18"}, "net bottleneck, not resnet18"),
+        ({"image_size": 9}, "image_size 8, not 9"),
+        ({"batch_size": 3}, "batch_size 2, not 3"),
+    ):
+        with pytest.raises(UserError, match=f"holds a run with {difference}"):
+            again(recipe=recipe)
+    fewer = replace(records, class_names=records.class_names[:-1])
+    with pytest.raises(UserError, match=f"num_classes {records.num_classes}, not {records.num_classes - 1}"):
+        again(fewer)
+    (tmp_path / "run" / train_dir.CONFIG).unlink()
+    with pytest.raises(UserError, match=r"holds checkpoints but no config\.json"):
+        again()
+
+
+def test_out_of_memory_names_what_to_lower(few_records, graph, tmp_path):
+    with pytest.raises(
+        UserError, match=r"out of memory with 10000 images of 99999x99999 a batch; lower --batch-size or"
+    ):
+        training.train(tiny(batch_size=10_000, image_size=99_999), few_records, tmp_path, precision="float32")
+
+
+CONFIG = {
+    "recipe": {"name": "notebook", "net": "bottleneck", "image_size": 96, "batch_size": 64, "num_classes": 10},
+    "data": {"dataset": "synthetic", "label": "fine", "num_classes": 10, "files": [{"name": "a.bin", "bytes": 1}]},
+}
+RECORD = {"step": 3, "split": "val", "loss": 0.5, "accuracy": 0.5}
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=9,
+)
+
+
+def damaged(good):
+    """Bytes near those of `good`: a stretch of them is replaced by something else."""
+    places = st.integers(0, len(good))
+    return st.builds(lambda a, b, c: good[: min(a, b)] + c + good[max(a, b) :], places, places, st.binary(max_size=9))
+
+
+def exchanged(value, path):
+    """`value` with anything at all in the place that `path` names."""
+    if not path:
+        return VALUES
+    return st.builds(lambda inner: {**value, path[0]: inner}, exchanged(value[path[0]], path[1:]))
+
+
+def as_bytes(values):
+    return values.map(lambda value: json.dumps(value).encode())
+
+
+PLACES = st.sampled_from([("recipe",), ("recipe", "name"), ("data",), ("data", "files"), ("data", "label")])
+CONFIGS = damaged(json.dumps(CONFIG).encode()) | as_bytes(PLACES.flatmap(lambda path: exchanged(CONFIG, path)) | VALUES)
+LINES = damaged(json.dumps(RECORD).encode()) | as_bytes(
+    st.sampled_from([*RECORD]).flatmap(lambda key: exchanged(RECORD, [key])) | VALUES
+)
+
+
+@settings(max_examples=CASES, deadline=None)
+@given(content=CONFIGS | st.binary(max_size=99))
+def test_any_config_is_read_or_refused(content):
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / train_dir.CONFIG).write_bytes(content)
+        try:
+            config = train_dir.read_config(directory)
+            train_dir.check_same_run(directory, config, CONFIG, cifar_files.same_data(config["data"], CONFIG["data"]))
+        except UserError as error:
+            assert directory in str(error) and str(error).isprintable()
+        else:
+            assert config["recipe"]["name"] == "notebook" and config["data"]["label"] == "fine"
+
+
+@settings(max_examples=CASES, deadline=None)
+@given(lines=st.lists(LINES | st.just(json.dumps(RECORD).encode()), max_size=4), tail=st.binary(max_size=9))
+def test_any_record_of_a_run_is_read_or_refused(lines, tail):
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / metrics_log.FILE
+        path.write_bytes(b"".join(line + b"\n" for line in lines) + tail)
+        try:
+            log = metrics_log.MetricsLog(directory, 3)
+        except UserError as error:
+            assert str(path) in str(error) and str(error).isprintable()
+            return
+        log.add("train", 3, loss=1.0)
+        log.close()
+        again, ends = metrics_log.read(path)
+        assert repr(again) == repr(log.history)  # by their text, as nan is not nan
+        assert ends[-1] == path.stat().st_size
+        assert all(isinstance(r["step"], int) and r["split"] in ("train", "val") for r in again)
+
+
+def test_a_checkpoint_that_is_named_by_nonsense_is_no_obstacle(records, tmp_path):
+    for state in (b"", b"\xff\x00", b'model_checkpoint_path: "elsewhere"\n'):
+        (tmp_path / checkpoints.STATE).write_bytes(state)
+        with pytest.raises(UserError, match="none of its checkpoints can be read"):
+            train(records, tmp_path, 1)

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint notebook clean
+.PHONY: demo test lint notebook torture clean
 
 demo: .venv/installed
 	$(BIN)/python -m graph_resnet.train --dataset synthetic --steps 300 --train-dir runs/demo
@@ -13,6 +13,9 @@ test: .venv/installed-test lint
 lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+torture: .venv/installed
+	$(BIN)/python -m benchmarks.torture
 
 notebook: .venv/installed-notebook
 	$(BIN)/jupyter notebook notebooks/resnet.ipynb

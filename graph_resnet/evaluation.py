@@ -44,6 +44,9 @@ def run(trained, checkpoint, records, *, split="val", tta=False, precision="floa
         logits = restore.logits(trained, images)
         if tta:
             logits = (logits + restore.logits(trained, tf.reverse(images, [2]), reuse=True)) / 2
+        # TensorFlow's rewrite to bfloat16 leaves what is fetched in float32. In training the last layer is not fetched,
+        # and here it shall compute the same: so something behind it is.
+        logits = tf.identity(logits)
         restore.load(session, checkpoint)
         session.run(tf.local_variables_initializer())
         session.run(tf.tables_initializer())

@@ -6,6 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from graph_resnet import restore
 from graph_resnet.graph import check_scope
+from utils import checkpoints
 from utils.errors import UserError
 
 import tf_slim as slim  # isort: skip  (graph_resnet.restore made it importable)
@@ -32,7 +33,8 @@ def initializer(checkpoint, exclude_scopes=()):
     # Of the net alone: neither the optimizer's variables nor the global step.
     patterns = [re.escape(scope) for scope in exclude_scopes]
     wanted = slim.filter_variables(slim.get_model_variables(), exclude_patterns=patterns, reg_search=False)
-    shapes = tf.train.NewCheckpointReader(prefix).get_variable_to_shape_map()
+    with checkpoints.reading(prefix) as reader:
+        shapes = reader.get_variable_to_shape_map()
     faults = []
     for variable in wanted:
         name, shape = variable.op.name, variable.shape.as_list()
@@ -46,4 +48,5 @@ def initializer(checkpoint, exclude_scopes=()):
             f"checkpoint {prefix} does not fit: {'; '.join(faults)}. To start these anew: "
             f"--exclude-scopes {' '.join(scopes)}"
         )
-    return slim.assign_from_checkpoint_fn(prefix, wanted)
+    saver = tf.train.Saver(wanted)
+    return lambda session: checkpoints.restore(session, saver, prefix)

@@ -57,7 +57,7 @@ def main(argv=None):
     def complain(error):
         nonlocal failures
         failures += 1
-        tqdm.write(f"error: {_printable(str(error))}", file=sys.stderr)
+        tqdm.write(f"error: {error}", file=sys.stderr)
 
     for argument in flags.images:
         try:
@@ -85,14 +85,9 @@ def main(argv=None):
 
 def _row(path, best, width):
     """A line of the table: 'photos/cat.png   cat 93.1%   dog 4.0% ...'."""
-    name = _printable(path)
+    name = "".join(each if each.isprintable() else "?" for each in path)
     name = name if len(name) <= width else "…" + name[1 - width :]
     return f"{name:<{width}}  " + "  ".join(f"{each['class']:>10} {each['probability']:6.1%}" for each in best)
-
-
-def _printable(text):
-    """File names may hold line breaks, terminal codes, and bytes that are no text."""
-    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def command():

@@ -103,10 +103,10 @@ def write(directory, records):
 
 def _show_in_tensorboard(directory, records, confusion, step):
     """The first training images and the confusion matrix, among the images of TensorBoard."""
-    labels = cifar10_input.labels(records, range(32), "train")
-    captions = [records.class_names[label] for label in labels]
+    first = range(min(32, records.num_train))
+    captions = [records.class_names[label] for label in cifar10_input.labels(records, first, "train")]
     images = Path(directory) / "images.png"
-    plots.save(plots.image_grid(cifar10_input.pictures(records, range(32), "train"), captions), images)
+    plots.save(plots.image_grid(cifar10_input.pictures(records, first, "train"), captions), images)
     metrics_log.add_picture(directory, "train", "first images", images, step)
     metrics_log.add_picture(directory, "val", "confusion", confusion, step)
 

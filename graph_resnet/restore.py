@@ -52,8 +52,8 @@ def _newest_whole(directory, say):
 
 def step_of(checkpoint):
     """The global step at which a checkpoint was written, None where it does not say."""
-    reader = tf.train.NewCheckpointReader(checkpoint)
-    step = reader.get_tensor("global_step") if reader.has_tensor("global_step") else None
+    with checkpoints.reading(checkpoint) as reader:
+        step = reader.get_tensor("global_step") if reader.has_tensor("global_step") else None
     return int(step) if isinstance(step, np.integer) else None
 
 
@@ -76,7 +76,8 @@ def load(session, checkpoint):
     """
     with session.graph.as_default():
         variables = {variable.op.name: variable for variable in tf.global_variables()}
-        shapes = tf.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
+        with checkpoints.reading(checkpoint) as reader:
+            shapes = reader.get_variable_to_shape_map()
         missing = sorted(variables.keys() - shapes.keys())
         others = [
             f"{name} ({_by(shapes[name])} instead of {_by(variables[name].shape)})"

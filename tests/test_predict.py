@@ -11,6 +11,7 @@ from PIL import Image
 
 from graph_resnet import predict
 from tests.conftest import run, start
+from tests.test_pictures import png
 from utils.errors import UserError
 
 
@@ -40,8 +41,8 @@ def test_json_lines_and_bad_files(trained_dir, pictures, tmp_path):
     bad.mkdir()
     (bad / "text.png").write_text("no picture")
     (bad / "half.png").write_bytes((directory / "000.png").read_bytes()[:200])
-    Image.new("L", (11_000, 10_000)).save(bad / "bomb.png")
-    (bad / "line\nbreak.jpg").write_bytes(b"\xff\xd8\xff" + struct.pack(">H", 9))
+    (bad / "bomb.png").write_bytes(png(10_000, 10_000))
+    (bad / "color\x1b[31m.jpg").write_bytes(b"\xff\xd8\xff" + struct.pack(">H", 9))
     Image.new("CMYK", (300, 20), (1, 2, 3, 4)).save(bad / "fine.jpg")
     status, lines, err = command(
         "--train_dir", trained_dir[0], bad, directory, directory / "00[12].png", tmp_path / "none.gif", "--top=10"
@@ -53,7 +54,7 @@ def test_json_lines_and_bad_files(trained_dir, pictures, tmp_path):
         *(line.partition(": ")[2] for line in err.splitlines()[2:4]),
         f"{bad / 'text.png'}: not a picture in PNG, JPEG, BMP or GIF",
     ]
-    assert f"{bad / 'half.png'}: " in err and "line?break.jpg: " in err
+    assert f"{bad / 'half.png'}: " in err and f"{bad}/color\\x1b[31m.jpg: " in err
     found = [json.loads(line) for line in lines]
     names = [f"{i:03d}.png" for i in (*range(150), 1, 2)]
     assert [each["image"] for each in found] == [str(bad / "fine.jpg"), *(str(directory / name) for name in names)]

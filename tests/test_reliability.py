@@ -20,7 +20,7 @@ from graph_resnet import train_dir, training
 from graph_resnet.recipes import RECIPES
 from tests.conftest import ROOT
 from tests.test_learning import QUIET, diverging, final_value, regression
-from utils import checkpoints, cifar_files, learning, metrics_log
+from utils import checkpoints, cifar_files, learning, metrics_log, synthetic
 from utils.errors import UserError
 
 CASES = int(os.environ.get("FUZZ_CASES", "150"))
@@ -57,7 +57,8 @@ def test_a_full_disk_while_a_checkpoint_is_written(records, tmp_path):
     train(records, parts, 4, ballast=1 << 18)
     with pytest.raises(UserError) as error, file_size_limit(1 << 19):
         train(records, parts, 6, ballast=1 << 18)
-    assert str(error.value).startswith(f"cannot write checkpoint {parts / 'model.ckpt-6'} (")
+    message = f"cannot write checkpoint {parts / 'model.ckpt-6'} ({parts / 'model.ckpt-6.data'}"
+    assert str(error.value).startswith(message) and "File too large" in str(error.value)
     assert f"the last good checkpoint is {parts / 'model.ckpt-4'}; make room" in str(error.value)
     assert final_value(parts, "global_step", 4) == 4
     assert not list(parts.glob("*.tempstate*"))
@@ -139,7 +140,8 @@ def test_any_name_of_a_train_dir_will_do(records, tmp_path):
         train(records, directory, max_step, save_every=1)
     train(records, tmp_path / "plain", 9, save_every=1)
     assert {path.name for path in directory.glob("model.ckpt-*")} == KEPT
-    assert final_value(directory, "weight", 9) == final_value(tmp_path / "plain", "weight", 9)
+    data = "model.ckpt-9.data-00000-of-00001"
+    assert (directory / data).read_bytes() == (tmp_path / "plain" / data).read_bytes()
     assert (directory / "checkpoint").read_text() == (tmp_path / "plain" / "checkpoint").read_text()
     assert 'all_model_checkpoint_paths: "model.ckpt-5"' in (directory / "checkpoint").read_text()
 
@@ -197,13 +199,13 @@ def test_a_validation_loss_that_is_not_finite_stops_the_run(graph, tmp_path):
 def test_a_closed_terminal_does_not_stop_the_save(monkeypatch):
     terminal, end = os.openpty()
     os.close(terminal)
-    with open(end, "w") as closed, open("/dev/full", "w") as full:
+    with contextlib.suppress(OSError), open(end, "w", buffering=1) as closed:
         monkeypatch.setattr(sys, "stdout", closed)
         learning.say("nobody reads this")
+        assert closed.buffer.raw.fileno() == end
+    with pytest.raises(OSError, match="No space left"), open("/dev/full", "w", buffering=1) as full:
         monkeypatch.setattr(sys, "stdout", full)
-        with pytest.raises(OSError, match="No space left"):
-            learning.say("nor this")
-        full.detach()
+        learning.say("nor this")
 
 
 STOPS = """
@@ -279,6 +281,13 @@ def test_a_train_dir_that_cannot_be_one(tmp_path, name, message):
 
 def tiny(**changes):
     return replace(RECIPES["notebook"], **{"image_size": 8, "batch_size": 2, "steps": 1, "eval_every": 1, **changes})
+
+
+@pytest.fixture
+def few_records(tmp_path):
+    """Records of 20 training and 10 test pictures, drawn ones."""
+    synthetic.write(tmp_path / f"synthetic-{synthetic.VERSION}", num_train=20, num_test=10)
+    return cifar_files.find("synthetic", tmp_path)
 
 
 def test_other_data_and_another_run_are_refused(few_records, graph, tmp_path):

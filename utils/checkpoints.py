@@ -1,7 +1,10 @@
 """Checkpoints of a train dir: `model.ckpt-N`, kept by TensorFlow's Saver, read back only if whole."""
 
 import contextlib
+import errno
+import os
 import re
+import tempfile
 from pathlib import Path
 
 import tensorflow.compat.v1 as tf
@@ -25,20 +28,43 @@ def prefix(train_dir, step):
     return str(Path(train_dir) / f"model.ckpt-{step}")
 
 
-def fault(path):
-    """None if the checkpoint `path` can be read to its last byte (a checksum guards each tensor), else a phrase."""
-    try:
-        reader = tf.train.NewCheckpointReader(path)
-        for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)
-    except Exception as error:  # what is wrong with a file comes as any of OpError, IndexError, ValueError, ...
-        return reason(error)
-    return None
+@contextlib.contextmanager
+def _plain(path):
+    """A path to the same checkpoint without the characters that TensorFlow takes for a pattern.
+
+    It writes 'runs/[1]/model.ckpt-5', and cannot find it when it is to read it.
+    """
+    directory, name = os.path.split(os.path.abspath(path))
+    with contextlib.ExitStack() as stack:
+        if any(character in directory for character in "*?[\\"):
+            link = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "train_dir"
+            link.symlink_to(directory)
+            path = link / name
+        yield str(path)
+
+
+@contextlib.contextmanager
+def reading(path):
+    """A tf.train.NewCheckpointReader of the checkpoint `path`, whatever its name."""
+    with _plain(path) as plain:
+        yield tf.train.NewCheckpointReader(plain)
 
 
 def restore(session, saver, path):
-    """`saver.restore`, which takes a path such as 'runs/[1]/model.ckpt-5' for a pattern and finds nothing."""
-    session.run(saver.saver_def.restore_op_name, {saver.saver_def.filename_tensor_name: path})
+    """`saver.restore`, whatever the name of `path`."""
+    with _plain(path) as plain:
+        saver.restore(session, plain)
+
+
+def fault(path):
+    """None if the checkpoint `path` can be read to its last byte (a checksum guards each tensor), else a phrase."""
+    try:
+        with reading(path) as reader:
+            for name in reader.get_variable_to_shape_map():
+                reader.get_tensor(name)
+    except Exception as error:  # what is wrong with a file comes as any of OpError, IndexError, ValueError, ...
+        return reason(error)
+    return None
 
 
 class Checkpoints:
@@ -90,7 +116,8 @@ class Checkpoints:
         return named and int(named[1])
 
     def _check_net(self, path):
-        found = tf.train.NewCheckpointReader(path).get_variable_to_shape_map()
+        with reading(path) as reader:
+            found = reader.get_variable_to_shape_map()
         for name, shape in self._shapes.items():
             if found.get(name) != shape:
                 other = "none" if name not in found else f"one of shape {found[name]}"
@@ -126,6 +153,8 @@ class Checkpoints:
         kept = [prefix(self.train_dir, each) for each in reversed(older[: KEEP - 1])]
         self.saver.set_last_checkpoints_with_time([(path, 0) for path in kept])  # for the state file
         try:
+            if not Path(self.train_dir).is_dir():  # the Saver would make it anew
+                raise FileNotFoundError(errno.ENOENT, "the train dir is gone")
             self.saver.save(session, str(Path(self.train_dir) / "model.ckpt"), global_step=step)
             self.last_step = step
             for each in older[KEEP - 1 :]:

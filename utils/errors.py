@@ -1,6 +1,7 @@
 """The error that a command shows as one line, without a traceback."""
 
 import contextlib
+import re
 
 
 class UserError(Exception):
@@ -25,5 +26,9 @@ def writing(path, *errors):
 
 
 def reason(error):
-    """An exception in a few words: what the system says, else its first line."""
-    return getattr(error, "strerror", None) or (str(error) or type(error).__name__).splitlines()[0]
+    """An exception in a few words: what the system says, else its first line; of a session's, the one after the node."""
+    if getattr(error, "strerror", None):
+        return error.strerror
+    text = str(error) or type(error).__name__
+    in_a_graph = re.search(r"^Node: .*\n(.+)", text, re.MULTILINE)
+    return in_a_graph[1] if in_a_graph else text.splitlines()[0]

@@ -115,16 +115,19 @@ def confusion_matrix(matrix, class_names, title=""):
     Returns:
       A matplotlib Figure. A cell's colour is its share of its row; with up to 20 classes its count stands in it.
     """
+    from matplotlib.colors import PowerNorm
     from matplotlib.ticker import PercentFormatter
 
     classes = len(class_names)
     few = classes <= 20
     side = max(5.0, 0.58 * classes if few else 0.14 * classes)
     figure = _figure(side + 1.6, side)
-    figure.suptitle(title, fontsize=10)
+    figure.set_layout_engine("compressed")  # the axes are square
+    figure.suptitle(title, fontsize=10, wrap=True)
     axes = figure.subplots()
     share = matrix / matrix.sum(axis=1, keepdims=True).clip(1)
-    picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    # Without the counts, small shares have to be seen by their colour.
+    picture = axes.imshow(share, cmap="Blues", norm=PowerNorm(1 if few else 0.5, 0, 1))
     axes.set(xlabel="predicted", ylabel="true")
     size = 9 if few else 5.5
     axes.set_xticks(range(classes), class_names, rotation=45 if few else 90, fontsize=size)

@@ -52,7 +52,7 @@ def wait(pid, until):
         status = ended(pid)
         if status is not None or until():
             return status
-        time.sleep(0.001)
+        time.sleep(0.005)
 
 
 def live(train_dir, steps, precision, moment):

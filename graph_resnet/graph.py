@@ -52,14 +52,18 @@ def build(recipe, records, *, seed, trainable_scopes=()):
         mean=recipe.mean,
         std=recipe.std,
     )
-    train_loss, train_acc = measures(logits(recipe, train_imgs, records.num_classes, is_training=True), train_labels)
+    train_logits = logits(recipe, train_imgs, records.num_classes, is_training=True)
+    with tf.name_scope("training"):  # a box in TensorBoard, as the others
+        train_loss, train_acc = measures(train_logits, train_labels)
     # Only now, so that they are the training tower's.
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-    val_logits = logits(recipe, val_imgs, records.num_classes, is_training=False, reuse=True)
+    with tf.name_scope("validation"):
+        val_logits = logits(recipe, val_imgs, records.num_classes, is_training=False, reuse=True)
+        val_loss, val_acc = measures(val_logits, val_labels)
     step = tf.train.get_or_create_global_step()
     with tf.control_dependencies(update_ops):
         train_op = _optimizer(recipe).minimize(train_loss, step, var_list=_trainable(trainable_scopes))
-    return Graph(train_op, train_loss, train_acc, *measures(val_logits, val_labels))
+    return Graph(train_op, train_loss, train_acc, val_loss, val_acc)
 
 
 def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=False):

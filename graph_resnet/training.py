@@ -81,8 +81,9 @@ def train(
 
     built = graph.build(recipe, records, seed=seed, trainable_scopes=trainable_scopes)
     init_fn = finetune.initializer(init_checkpoint, exclude_scopes) if init_checkpoint else None
-    for variable in tf.trainable_variables():
-        tf.summary.histogram(variable.op.name, variable)
+    with tf.name_scope("weights"):
+        for variable in tf.trainable_variables():
+            tf.summary.histogram(variable.op.name, variable)
     with writing(Path(directory) / "graph.pbtxt", tf.errors.OpError):
         tf.io.write_graph(tf.get_default_graph(), str(directory), "graph.pbtxt")
     steps_an_epoch = records.num_train / recipe.batch_size

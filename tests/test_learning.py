@@ -70,8 +70,10 @@ def test_evaluation_weighs_by_the_images_of_a_batch(records, graph):
 
 def test_a_loss_that_is_not_of_the_input_is_measured_over_one_batch(graph):
     weight = tf.get_variable("weight", initializer=2.0)
-    train_op = tf.train.GradientDescentOptimizer(0.25).minimize(weight**2)
-    history = learning.train_with_bn(train_op, weight**2, weight, weight * 10, weight, 2, learning_rate=0.25, **QUIET)
+    loss = weight**2
+    train_op = tf.train.GradientDescentOptimizer(0.25).minimize(loss)
+    accuracy = tf.constant(0.5)
+    history = learning.train_with_bn(train_op, loss, accuracy, weight * 10, accuracy, 2, learning_rate=0.25, **QUIET)
     assert [(r["split"], r["loss"]) for r in history] == [("val", 20.0), ("train", 4.0), ("val", 5.0)]
     assert history[1]["learning_rate"] == 0.25
     assert "images" not in history[-1]

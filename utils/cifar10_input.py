@@ -32,6 +32,10 @@ CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2470, 0.2435, 0.2616)
 
 
+# Autograph would translate these functions from their source: slower, and wrong after an edit during the start.
+_plain = tf.autograph.experimental.do_not_convert
+
+
 def load_data(
     image_size=96,
     batch_size=64,
@@ -91,6 +95,7 @@ def batches(
             tf.is_variable_initialized(step), lambda: tf.cast(step, tf.int64), lambda: tf.constant(0, tf.int64)
         )
 
+        @_plain
         def train_batch(k):
             images, labels = _decoded(tf.gather(train, _shuffled(k, batch_size, records.num_train, seed)), records)
             if flip:
@@ -155,6 +160,7 @@ def _passes(records, split, image_size, batch_size, mean, std):
     """(images, labels) of a split in order, again and again, and the collections by which a pass is counted."""
     paths, count = (records.train, records.num_train) if split == "train" else (records.test, records.num_test)
 
+    @_plain
     def batch(first):
         images, labels = _decoded(rows[first : first + batch_size], records)
         return prepared(images, image_size, mean, std), labels

@@ -26,7 +26,7 @@ def writing(path, *errors):
 
 
 def reason(error):
-    """An exception in a few words: what the system says, else its first line; of a session's, the one after the node."""
+    """An exception in a few words: what the system says, or its first line; of a session's, that behind the node."""
     if getattr(error, "strerror", None):
         return error.strerror
     text = str(error) or type(error).__name__

@@ -83,7 +83,7 @@ def train_with_bn(
       UserError: the loss is not finite, or a checkpoint or a metric cannot be written.
       Interrupted: SIGINT, SIGTERM or SIGHUP came; what was trained is saved.
     """
-    with train_op.graph.as_default():
+    with train_op.graph.as_default(), tf.name_scope("session_loop"):
         training = _Training(train_op, train_loss, train_acc, is_training, learning_rate)
         validation = Validation(val_loss, val_acc, is_training)
         if validation.feeds(training.op):

@@ -22,6 +22,7 @@ setup(
         "tf-slim==1.1.0",
         "numpy",
         "matplotlib>=3.8",
+        "pillow>=10",
         "tqdm",
     ],
     extras_require={

@@ -13,8 +13,8 @@ EPILOG = """examples:
   python -m graph_resnet.predict --train-dir runs/notebook photos/ --json > predictions.jsonl
 
 what is done to a picture: the largest centred square of it, upright as its EXIF data says, transparent parts on white,
-the first frame of a GIF, is shrunk (by averaging) or enlarged (bilinearly) to the size of the training's records (32x32 for
-CIFAR), and from there normalized and resized as in training.
+the first frame of a GIF, is shrunk (by averaging) or enlarged (bilinearly) to the size of the training's records
+(32x32 for CIFAR), and from there normalized and resized as in training.
 
 A file that cannot be used gets a line on stderr; the others are classified all the same, and the exit status is 1.
 

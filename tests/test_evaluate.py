@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import evaluate, evaluation, restore, trained
+from graph_resnet import evaluate, evaluation, graph, restore, trained
 from tests.conftest import run
 from utils import cifar10_input, cifar_files
 from utils.errors import UserError
+from utils.learning import Validation
+from utils.session import choose_precision, session_config
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,25 @@ def test_training_images_in_order_without_augmentation_and_tta(net, val_run):
     np.testing.assert_allclose(found[0][-60:], (logits_of(net, some) + logits_of(net, some[:, :, ::-1])) / 2, atol=1e-5)
 
 
+@pytest.mark.skipif(choose_precision()[0] != "bfloat16", reason="this CPU has no bfloat16 arithmetic")
+def test_the_numbers_are_those_of_the_training_command_in_bfloat16_too(net, val_run):
+    """Measured as the training loop does it: there the rewrite to bfloat16 meets another graph."""
+    records, in_float32, _ = val_run
+    checkpoint = restore.find_checkpoint(net.directory)
+    found = evaluation.measures(*evaluation.run(net, checkpoint, records, precision="bfloat16"), net.class_names)
+    with tf.Graph().as_default(), tf.Session(config=session_config("bfloat16")) as session:
+        recipe = net.recipe
+        images, labels = cifar10_input.in_order(records, 32, recipe.batch_size, mean=recipe.mean, std=recipe.std)
+        validation = Validation(*graph.measures(restore.logits(net, images), labels))
+        restore.load(session, checkpoint)
+        session.run([tf.local_variables_initializer()])
+        session.run([tf.tables_initializer()])
+        expected = validation.run(session)
+    assert found["accuracy"] == expected["accuracy"]
+    assert found["loss"] == pytest.approx(expected["loss"], abs=1e-6)
+    assert found["loss"] != evaluation.measures(in_float32, val_run[2], net.class_names)["loss"]
+
+
 def test_the_table_and_another_checkpoint(trained_dir, tmp_path, cache):
     """A train dir that cannot be written, a checkpoint elsewhere, and the pictures elsewhere again."""
     shutil.copy(trained_dir[0] / "config.json", tmp_path)
@@ -175,10 +196,10 @@ def test_which_checkpoint(trained_dir, tmp_path):
         restore.find_checkpoint(directory, tmp_path / "copy" / "model.ckpt-25")
 
 
-def test_a_checkpoint_of_another_net_is_refused_in_one_line(tmp_path, graph):
-    for name, shape in (("a/weights", [3, 4]), ("b", []), ("other", [2])):
-        tf.get_variable(name, shape)
-    with tf.Session() as session:
+def test_a_checkpoint_of_another_net_is_refused_in_one_line(tmp_path):
+    with tf.Graph().as_default(), tf.Session() as session:
+        for name, shape in (("a/weights", [3, 4]), ("b", []), ("other", [2])):
+            tf.get_variable(name, shape)
         session.run(tf.global_variables_initializer())
         checkpoint = tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
     with tf.Graph().as_default(), tf.Session() as session:

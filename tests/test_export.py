@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf1or2
 import tensorflow.compat.v1 as tf
+from PIL import Image
 
 from graph_resnet import export, folding, net, restore, saved_model, trained
-from tests.conftest import run
+from tests.conftest import ROOT, run
 from utils.errors import UserError
 
 import tf_slim as slim  # isort: skip
@@ -107,10 +109,25 @@ def test_saved_model_cli_runs_it(exported, images, expected, tmp_path):
     check({name: np.load(tmp_path / f"{name}.npy") for name in saved_model.OUTPUTS}, expected[0])
 
 
+@pytest.fixture
+def page(exported, tmp_path, monkeypatch):
+    """The programs of docs/export.md, in a directory with the files that they read."""
+    (tmp_path / "exported").symlink_to(exported[0])
+    Image.new("RGB", (40, 30), "teal").save(tmp_path / "picture.png")
+    monkeypatch.chdir(tmp_path)
+    return re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/export.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_program_in_the_docs(page, exported, capsys):
+    exec(page[0], {})
+    name, probability = capsys.readouterr().out.split()
+    assert name in exported[1]["classes"] and 0.1 <= float(probability) <= 1
+
+
 @pytest.mark.filterwarnings(DEPRECATED)
-def test_tflite(exported, images, expected):
-    model = tf1or2.lite.TFLiteConverter.from_saved_model(str(exported[0])).convert()
-    predict = tf1or2.lite.Interpreter(model_content=model).get_signature_runner("serving_default")
+def test_tflite_as_in_the_docs(page, images, expected):
+    exec(page[1], {})
+    predict = tf1or2.lite.Interpreter("model.tflite").get_signature_runner("serving_default")
     for each, outputs in zip(images, expected):
         check(predict(images=each), outputs)
 

@@ -31,15 +31,13 @@ def weights(directory, step):
 def test_it_begins_with_the_weights_of_another_net(records, tmp_path, capsys):
     train(records, tmp_path / "first", 3)
     first = weights(tmp_path / "first", 3)
-    train(
-        records,
-        tmp_path / "second",
-        2,
-        seed=7,
-        init_checkpoint=tmp_path / "first",
-        exclude_scopes=["resnet/classification"],
-        trainable_scopes=["resnet/classification", "resnet/block3/residual_block2"],
-    )
+    options = {
+        "seed": 7,
+        "init_checkpoint": tmp_path / "first",
+        "exclude_scopes": ["resnet/classification"],
+        "trainable_scopes": ["resnet/classification", "resnet/block3/residual_block2"],
+    }
+    train(records, tmp_path / "second", 2, **options)
     second = weights(tmp_path / "second", 2)
     assert second["global_step"] == 2
     frozen = [n for n in first if n.startswith(("resnet/block1", "resnet/block2")) and n.endswith(("weights", "beta"))]
@@ -50,7 +48,7 @@ def test_it_begins_with_the_weights_of_another_net(records, tmp_path, capsys):
         assert not np.array_equal(first[name], second[name]), name
     assert "resnet/block1/conv5_5/weights/Momentum" not in second  # nothing is kept for what is not trained
     capsys.readouterr()
-    train(records, tmp_path / "second", 3, seed=7, init_checkpoint=tmp_path / "first", exclude_scopes=["resnet/class"])
+    train(records, tmp_path / "second", 3, **options)
     assert "model.ckpt-2, and not from the initial checkpoint" in capsys.readouterr().out
 
 

@@ -122,7 +122,7 @@ class Checkpoints:
             if found.get(name) != shape:
                 other = "none" if name not in found else f"one of shape {found[name]}"
                 raise UserError(
-                    f"{path} is of another net or optimizer: wanted a variable {name} of shape {shape}, it has {other}; "
+                    f"{path} is of another net: wanted a variable {name} of shape {shape}, it has {other}; "
                     "pass another --train-dir"
                 )
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from graph_resnet import cli
 
-TINY = "--dataset synthetic --image-size 8 --batch-size 2 --eval-every 5000".split()
+TINY = "--dataset synthetic --image-size 8 --batch-size 2 --learning-rate 1e-4 --eval-every 5000".split()
 
 
 def sample(pid, train_dir):

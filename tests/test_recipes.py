@@ -34,7 +34,8 @@ def test_values_are_those_of_the_source(name):
     assert values == SOURCES[name][:9]
     mean, std = SOURCES[name][9:]
     assert r.mean == (mean or cifar10_input.CIFAR10_MEAN) and r.std == (std or cifar10_input.CIFAR10_STD)
-    assert (r.momentum, r.label, r.batch_norm_decay) == (0.9, "fine", 0.99)
+    # The notebook's departs from its source, for a measured reason: see recipes.py.
+    assert (r.momentum, r.label, r.batch_norm_decay) == (0.9, "fine", 0.9 if name == "notebook" else 0.99)
 
 
 def test_the_sources_stand_first():

@@ -119,7 +119,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(place=st.sampled_from([path for path in places(CONFIG) if path]), value=anything)
 def test_whatever_a_config_holds_it_is_read_or_refused(tmp_path_factory, place, value):
     try:

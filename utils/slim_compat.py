@@ -14,7 +14,7 @@ Three things `slim.batch_norm` could do once are refused with a ValueError: `ren
 precision inputs where the fused op cannot be used. Installing tf_keras would not help: its `legacy_tf_layers`
 are not at the place where TensorFlow looks for them.
 
-slim's own tests: `python -m pytest -W ignore -p utils.slim_compat --pyargs tf_slim.ops tf_slim.layers
+slim's own tests: `python -m pytest -p utils.slim_compat --pyargs tf_slim.ops tf_slim.layers
 tf_slim.losses`. 711 of 719 pass on TensorFlow 2.18, 2.20 and 2.21, 710 on 2.16 (numpy 1.26). The others:
 - test_dense_to_sparse_tensor_1d_str, ..._1d_str_special_ignore, testNpairsMultiLabel (2.16: 1d_bool too):
   they use `np.object`, `np.float` or `np.bool`, which numpy removed in 1.24 (`np.bool` is back in 2.0).

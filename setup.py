@@ -22,7 +22,7 @@ setup(
         "tf-slim==1.1.0",
         "numpy",
         "matplotlib>=3.8",
-        "pillow>=10",
+        "pillow>=10.1",
         "tqdm",
     ],
     extras_require={

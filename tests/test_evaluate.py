@@ -254,6 +254,6 @@ def test_no_mistakes_is_a_picture_too(tmp_path, records):
         records,
         split="val",
         class_names=("a", "b", "c"),
-        title="all right",
+        title="$\\5 and $6, as folders may be named",
     )
     assert set(paths) == {"confusion", "mistakes"}

@@ -1,6 +1,7 @@
 """Pictures of a run: curves, grids of images. matplotlib is imported on first use, with no display needed."""
 
 import os
+import textwrap
 
 
 def _figure(width, height):
@@ -64,6 +65,10 @@ def save_curves(history, path, **options):
 
 def save(figure, path):
     """Writes a figure as a PNG; whoever reads the file meanwhile sees the old picture or the new one."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a class may be named "$5"
     draft = f"{path}.new"
     figure.savefig(draft, dpi=110, format="png")
     os.replace(draft, path)
@@ -123,7 +128,8 @@ def confusion_matrix(matrix, class_names, title=""):
     side = max(5.0, 0.58 * classes if few else 0.14 * classes)
     figure = _figure(side + 1.6, side)
     figure.set_layout_engine("compressed")  # the axes are square
-    figure.suptitle(title, fontsize=10, wrap=True)
+    lines = [textwrap.fill(line, int(12 * (side + 1.6))) for line in title.splitlines()]
+    figure.suptitle("\n".join(lines), fontsize=10)
     axes = figure.subplots()
     share = matrix / matrix.sum(axis=1, keepdims=True).clip(1)
     # Without the counts, small shares have to be seen by their colour.

@@ -1,5 +1,6 @@
 """One training run, from a recipe to a finished train dir."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 import graph_resnet
 from graph_resnet import finetune, graph, report, train_dir
-from utils import checkpoints, cifar_files, learning, plots, profiles
+from utils import checkpoints, cifar_files, filter_gradients, learning, plots, profiles
 from utils.errors import UserError, reason, writing
 from utils.session import choose_precision, session_config
 
@@ -79,7 +80,8 @@ def train(
         train_dir.check_same_run(directory, before, config, difference)
     train_dir.write_config(directory, config)
 
-    built = graph.build(recipe, records, seed=seed, trainable_scopes=trainable_scopes)
+    with filter_gradients.as_convolutions() if precision == "bfloat16" else contextlib.nullcontext():
+        built = graph.build(recipe, records, seed=seed, trainable_scopes=trainable_scopes)
     init_fn = finetune.initializer(init_checkpoint, exclude_scopes) if init_checkpoint else None
     with tf.name_scope("weights"):
         for variable in tf.trainable_variables():

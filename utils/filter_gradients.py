@@ -1,9 +1,9 @@
 """Filter gradients of convolutions as forward convolutions, where that is quicker.
 
 The gradient of a convolution's filter is itself a convolution: with the channels of the input as its batch, the images
-as its channels, and the output's gradient as its filter (dilated by the stride). oneDNN's forward kernels run at twice
-the rate of its filter gradients in bfloat16, and for the small, deep layers at the end of a ResNet that pays for the two
-transpositions. Measured on two cores of an AMD EPYC with avx512_bf16 (TensorFlow 2.21, bfloat16, 128 images, 3x3):
+as its channels, and the output's gradient as its filter (dilated by the stride). In bfloat16 oneDNN's forward kernels
+run at up to twice the rate of its filter gradients, and for the small, deep layers at the end of a ResNet that pays for
+the two transpositions. Measured on two cores of an AMD EPYC with avx512_bf16 (TensorFlow 2.21, 128 images, 3x3):
 
     output, depths         stock    as a convolution
     30x30,  64 ->  64      33 ms    53 ms
@@ -12,9 +12,9 @@ transpositions. Measured on two cores of an AMD EPYC with avx512_bf16 (TensorFlo
      8x8,  256 -> 256      37 ms    25 ms
      4x4,  512 -> 512      51 ms    26 ms
 
-The other ways were no quicker there: nine matrix products over shifted views 47, 40, 39 and 44 ms for the layers without
-a stride, one product over copied patches 53, 39, 40 and 44 ms, and for 1x1 filters a matrix product within 10% of the
-stock kernel.
+The other ways were no quicker there: nine matrix products over shifted views took 47, 40, 39 and 44 ms for the layers
+without a stride, one product over copied patches 53, 39, 40 and 44 ms, tiles of the images as more channels at best as
+long as the stock kernel, and for 1x1 filters a matrix product was within 10% of it.
 """
 
 import tensorflow.compat.v1 as tf

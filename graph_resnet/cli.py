@@ -27,7 +27,16 @@ def positive(text):
     return value
 
 
+def natural(text):
+    """An int of at least 0, for argparse."""
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
 positive.__name__ = "positive whole number"  # argparse: "invalid positive whole number value: '0'"
+natural.__name__ = "whole number, 0 or more,"
 
 
 def run(main):

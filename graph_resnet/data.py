@@ -1,6 +1,7 @@
 """Which records a run has: CIFAR's, drawn ones, or pictures of one's own."""
 
 from utils import cifar_files, picture_folders
+from utils.cifar_records import hold_out
 from utils.errors import UserError
 
 
@@ -9,13 +10,14 @@ def record_side(recipe):
     return recipe.image_size if recipe.dataset == "pictures" else cifar_files.SIDE
 
 
-def find_records(recipe, data_dir=None, dataset_dir=None):
+def find_records(recipe, data_dir=None, dataset_dir=None, held_out=0):
     """The records of a recipe.
 
     Args:
       recipe: `recipes.Recipe`; its dataset says which of the two directories is looked at.
       data_dir: str or path, see `cifar_files.find`, or None.
       dataset_dir: str or path, see `picture_folders.find`, for the dataset 'pictures'.
+      held_out: int, how many training records to validate on: see `cifar_records.hold_out`.
 
     Returns:
       `cifar_files.Records`.
@@ -23,6 +25,10 @@ def find_records(recipe, data_dir=None, dataset_dir=None):
     Raises:
       UserError: one line that names what is missing or wrong, and the mend.
     """
+    return hold_out(_all_records(recipe, data_dir, dataset_dir), held_out)
+
+
+def _all_records(recipe, data_dir, dataset_dir):
     if recipe.dataset != "pictures":
         if dataset_dir is not None:
             raise UserError(f"dataset_dir {dataset_dir}: the net's dataset is {recipe.dataset}; pass --data-dir")

@@ -42,7 +42,8 @@ def parse(argv=None):
     add("--train-dir", "--model-dir", required=True, metavar="DIR", help="of a run of graph_resnet.train")
     add("--checkpoint", "--checkpoint-path", metavar="PATH", help="a prefix such as DIR/model.ckpt-5000, one of its "
         "files, or a directory (default: the newest whole one of the train dir)")  # fmt: skip
-    add("--split", default="val", choices=("val", "train"), help="val: the test images (default)")
+    add("--split", default="val", choices=("val", "test", "train"), help="val: what training validated on, the test "
+        "images or those of --hold-out (default)")  # fmt: skip
     add("--tta", action="store_true", help="average the logits of each image and of its mirror image")
     add("--data-dir", metavar="DIR", help="as in train: the record files, their folder or archive")
     add("--dataset-dir", metavar="DIR", help="as in train: folders of pictures (default: where they were in training)")
@@ -64,7 +65,8 @@ def main(argv=None):
     output = flags.output_dir or flags.train_dir
     if not (os.path.isdir(output) and os.access(output, os.W_OK)):
         raise UserError(f"{output}: no directory that can be written; pass another --output-dir")
-    records = data.find_records(net.recipe, flags.data_dir, flags.dataset_dir or net.data.get("directory"))
+    directory = flags.dataset_dir or net.data.get("directory")
+    records = data.find_records(net.recipe, flags.data_dir, directory, net.held_out)
     trained.check_data(net, records, allow_other=flags.allow_other_data)
     precision = choose_precision(net.precision if flags.precision == "auto" else flags.precision)[0]
 
@@ -84,7 +86,7 @@ def main(argv=None):
         "precision": precision,
         **evaluation.measures(logits, labels, net.class_names),
     }
-    kind = "test" if flags.split == "val" else "training"
+    kind = {"train": "training", "test": "test", "val": "held-out" if records.held_out else "test"}[flags.split]
     mirrored = ", with their mirror images" if flags.tta else ""
     title = f"{net.recipe.name} at step {step}, {result['images']:,} {kind} images of {records.title}{mirrored}"
     if not flags.json:

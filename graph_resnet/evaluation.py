@@ -25,7 +25,7 @@ def run(trained, checkpoint, records, *, split="val", tta=False, precision="floa
       trained: a `Trained`.
       checkpoint: prefix of the checkpoint.
       records: `cifar_files.Records`.
-      split: 'val', the test records, or 'train', the training records without augmentation.
+      split: 'val', 'test', or 'train', which is not augmented here: see `Records.split`.
       tta: averages the logits of each image and of its mirror image (test-time augmentation).
       precision: 'bfloat16' or 'float32'.
 
@@ -50,7 +50,7 @@ def run(trained, checkpoint, records, *, split="val", tta=False, precision="floa
         restore.load(session, checkpoint)
         session.run(tf.local_variables_initializer())
         session.run(tf.tables_initializer())
-        total = records.num_train if split == "train" else records.num_test
+        _, _, total = records.split(split)
         parts, seen = [], 0
         with tqdm(total=total, desc="evaluation", unit="image", leave=False, disable=None) as bar:
             while seen < total:

@@ -22,6 +22,7 @@ class Graph:
     train_acc: tf.Tensor
     val_loss: tf.Tensor
     val_acc: tf.Tensor
+    learning_rate: tf.Tensor
 
 
 def build(recipe, records, *, seed, trainable_scopes=()):
@@ -49,29 +50,39 @@ def build(recipe, records, *, seed, trainable_scopes=()):
         recipe.batch_size,
         seed=seed,
         flip=recipe.flip,
+        alternating_flip=recipe.alternating_flip,
+        crop=recipe.crop,
         mean=recipe.mean,
         std=recipe.std,
     )
     train_logits = logits(recipe, train_imgs, records.num_classes, is_training=True)
     with tf.name_scope("training"):  # a box in TensorBoard, as the others
         train_loss, train_acc = measures(train_logits, train_labels)
+        minimized = objective(recipe, train_loss, train_logits, train_labels)
     # Only now, so that they are the training tower's.
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
     with tf.name_scope("validation"):
         val_logits = logits(recipe, val_imgs, records.num_classes, is_training=False, reuse=True)
         val_loss, val_acc = measures(val_logits, val_labels)
     step = tf.train.get_or_create_global_step()
+    rate = learning_rate(recipe, step, recipe.total_steps(records.num_train))
     with tf.control_dependencies(update_ops):
-        train_op = _optimizer(recipe).minimize(train_loss, step, var_list=_trainable(trainable_scopes))
-    return Graph(train_op, train_loss, train_acc, val_loss, val_acc)
+        train_op = _optimizer(recipe, rate).minimize(minimized, step, var_list=_trainable(trainable_scopes))
+    return Graph(train_op, train_loss, train_acc, val_loss, val_acc, rate)
 
 
 def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=False):
     """The recipe's net on float32 images [B, S, S, 3]: float32 [B, num_classes]."""
     row = net.ARCHITECTURES[recipe.net]
-    scope = net.resnet_arg_scope(recipe.batch_norm_decay, biases=row.biases, batch_norm_scale=row.biases)
+    scope = net.resnet_arg_scope(
+        recipe.batch_norm_decay,
+        biases=row.biases,
+        batch_norm_scale=row.biases or recipe.gamma != "none",
+        weight_decay=recipe.weight_decay,
+    )
+    options = {"is_training": is_training, "reuse": reuse, "verbose": verbose, "zero_gamma": recipe.gamma == "zeros"}
     with slim.arg_scope(scope):
-        return net.build(row, images, num_classes, is_training=is_training, reuse=reuse, verbose=verbose)
+        return net.build(row, images, num_classes, **options)
 
 
 def measures(logits, labels):
@@ -81,10 +92,35 @@ def measures(logits, labels):
     return loss, tf.reduce_mean(tf.cast(right, tf.float32))
 
 
-def _optimizer(recipe):
-    if recipe.optimizer == "momentum":
-        return tf.train.MomentumOptimizer(recipe.learning_rate, recipe.momentum)
-    return tf.train.AdamOptimizer(recipe.learning_rate, epsilon=1e-7)  # Keras's epsilon
+def objective(recipe, loss, logits, labels):
+    """What is minimized: the cross entropy, of smoothed labels where the recipe says so, and the weight decay."""
+    if recipe.label_smoothing:
+        one_hot = tf.one_hot(labels, logits.shape[1])
+        loss = tf.losses.softmax_cross_entropy(one_hot, logits, label_smoothing=recipe.label_smoothing)
+    return loss + tf.losses.get_regularization_loss() if recipe.weight_decay else loss
+
+
+def learning_rate(recipe, step, total_steps):
+    """The rate of the update that follows `step` (an int variable), float32 scalar: see `recipes.Recipe.schedule`."""
+    peak, warmup = recipe.learning_rate, recipe.warmup_steps
+    span = max(1, total_steps - warmup)
+    rate = {
+        "constant": lambda since: tf.constant(peak),
+        "piecewise": lambda since: tf.train.piecewise_constant(
+            since, [span // 2 - 1, span * 3 // 4 - 1], [peak, peak / 10, peak / 100]
+        ),
+        "cosine": lambda since: tf.train.cosine_decay(peak, since, span),
+        "linear": lambda since: tf.train.polynomial_decay(peak, since, span, end_learning_rate=0.0),
+    }[recipe.schedule](tf.maximum(step - warmup, 0))
+    if not warmup:
+        return rate
+    return tf.where(step < warmup, peak * (tf.cast(step, tf.float32) + 1) / warmup, rate)
+
+
+def _optimizer(recipe, rate):
+    if recipe.optimizer == "adam":
+        return tf.train.AdamOptimizer(rate, epsilon=1e-7)  # Keras's epsilon
+    return tf.train.MomentumOptimizer(rate, recipe.momentum, use_nesterov=recipe.optimizer == "nesterov")
 
 
 def _trainable(scopes):

@@ -54,7 +54,7 @@ def subsample(x, factor, scope=None):
     return slim.max_pool2d(x, [1, 1], stride=factor, padding="SAME", scope=scope)
 
 
-def residual_block(x, bottleneck_depth, out_depth, stride=1, scope="residual_block"):
+def residual_block(x, bottleneck_depth, out_depth, stride=1, scope="residual_block", *, zero_gamma=False):
     """A bottleneck residual block [1, fig. 5]: 1x1, 3x3 (carries the stride), 1x1, plus the shortcut, ReLU.
 
     The convolutions take normalizer, activation and initializer from the caller's arg_scope; only the last one and the
@@ -67,6 +67,8 @@ def residual_block(x, bottleneck_depth, out_depth, stride=1, scope="residual_blo
       out_depth: int, channels of the output. Where C equals it the shortcut is `subsample`, else a 1x1 convolution.
       stride: int, at least 1.
       scope: variable scope of the block.
+      zero_gamma: the gamma of the last batch norm starts at 0, so that the block starts as its shortcut (P. Goyal et
+        al., arXiv:1706.02677, 2017). The caller's batch norm must have a gamma.
 
     Returns:
       float tensor [B, ceil(H / stride), ceil(W / stride), out_depth], at least 0.
@@ -82,11 +84,12 @@ def residual_block(x, bottleneck_depth, out_depth, stride=1, scope="residual_blo
             shortcut = slim.conv2d(x, out_depth, [1, 1], stride=stride, activation_fn=None, scope="shortcut")
         residual = slim.conv2d(x, bottleneck_depth, [1, 1], stride=1, scope="conv1")
         residual = slim.conv2d(residual, bottleneck_depth, [3, 3], stride=stride, scope="conv2")
-        residual = slim.conv2d(residual, out_depth, [1, 1], stride=1, activation_fn=None, scope="conv3")
+        with _last_batch_norm(zero_gamma):
+            residual = slim.conv2d(residual, out_depth, [1, 1], stride=1, activation_fn=None, scope="conv3")
         return tf.nn.relu(shortcut + residual)
 
 
-def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortcut=True):
+def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortcut=True, zero_gamma=False):
     """A basic residual block [1, fig. 5]: 3x3 (carries the stride), 3x3, plus the shortcut, ReLU.
 
     The shortcut is the identity, or a 1x1 convolution where the stride or the depth changes. Normalizer, activation and
@@ -99,6 +102,7 @@ def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortc
       scope: variable scope of the block.
       normalize_shortcut: False leaves the normalizer out of a convolutional shortcut, which then has a bias, as the
         Keras tutorials have it.
+      zero_gamma: see `residual_block`.
 
     Returns:
       float tensor [B, ceil(H / stride), ceil(W / stride), out_depth], at least 0.
@@ -114,8 +118,16 @@ def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortc
         else:
             shortcut = slim.conv2d(x, out_depth, [1, 1], stride, activation_fn=None, scope="shortcut", **bare)
         residual = slim.conv2d(x, out_depth, [3, 3], stride=stride, scope="conv1")
-        residual = slim.conv2d(residual, out_depth, [3, 3], stride=1, activation_fn=None, scope="conv2")
+        with _last_batch_norm(zero_gamma):
+            residual = slim.conv2d(residual, out_depth, [3, 3], stride=1, activation_fn=None, scope="conv2")
         return tf.nn.relu(shortcut + residual)
+
+
+def _last_batch_norm(zero_gamma):
+    """What the last convolution of a block is built in."""
+    if not zero_gamma:
+        return contextlib.nullcontext()
+    return slim.arg_scope([slim.batch_norm], param_initializers={"gamma": tf.zeros_initializer()})
 
 
 def _checked_depth(x, scope, stride, **depths):
@@ -187,12 +199,25 @@ ARCHITECTURES = {
         unit_scope="residual_block",
         classifier_scope="classification",
     ),
+    # Bottleneck blocks where they pay on 32x32 images: more of them, at 16x16, 8x8 and 4x4.
+    "deep": Architecture(
+        scope="deep",
+        stem=Stem("stem", "conv1", 32, 3),
+        groups=(
+            Group("block1", 3, 128, bottleneck=64, pool=(2, 2)),
+            Group("block2", 4, 256, bottleneck=128, stride=2),
+            Group("block3", 2, 512, bottleneck=256, stride=2),
+        ),
+    ),
     "resnet18": _basic("resnet18", (2, 2, 2, 2), biases=True),
+    "resnet18-batchnorm": _basic("resnet18", (2, 2, 2, 2), biases=False),
     "resnet34": _basic("resnet34", (3, 4, 6, 3), biases=True),
 }
 
 
-def resnet_arg_scope(batch_norm_decay=0.99, *, biases=False, batch_norm_scale=False, weights_initializer=None):
+def resnet_arg_scope(
+    batch_norm_decay=0.99, *, biases=False, batch_norm_scale=False, weights_initializer=None, weight_decay=0.0
+):
     """ReLU and `slim.batch_norm` for every convolution: `with slim.arg_scope(resnet_arg_scope()): ResNet(...)`.
 
     Args:
@@ -204,9 +229,11 @@ def resnet_arg_scope(batch_norm_decay=0.99, *, biases=False, batch_norm_scale=Fa
         the same.
       batch_norm_scale: batch norm has a gamma. slim's default is False, Keras's True.
       weights_initializer: slim's Xavier (Glorot uniform) where None.
+      weight_decay: adds weight_decay * sum(w ** 2) / 2 to REGULARIZATION_LOSSES for the weights of every convolution
+        and fully connected layer; not for biases, beta or gamma.
 
     Returns:
-      An arg_scope for `slim.conv2d` and `slim.batch_norm`.
+      An arg_scope for `slim.conv2d`, `slim.fully_connected` and `slim.batch_norm`.
     """
     batch_norm = {"decay": batch_norm_decay, "scale": batch_norm_scale, "epsilon": 0.001}
     convolution = {
@@ -214,7 +241,12 @@ def resnet_arg_scope(batch_norm_decay=0.99, *, biases=False, batch_norm_scale=Fa
         "normalizer_fn": _biased_batch_norm if biases else slim.batch_norm,
         "weights_initializer": weights_initializer or slim.xavier_initializer(),
     }
-    with slim.arg_scope([slim.batch_norm], **batch_norm), slim.arg_scope([slim.conv2d], **convolution) as scope:
+    decay = slim.l2_regularizer(weight_decay) if weight_decay else None
+    with (
+        slim.arg_scope([slim.batch_norm], **batch_norm),
+        slim.arg_scope([slim.conv2d], **convolution),
+        slim.arg_scope([slim.conv2d, slim.fully_connected], weights_regularizer=decay) as scope,
+    ):
         return scope
 
 
@@ -224,7 +256,7 @@ def _biased_batch_norm(inputs):
     return slim.batch_norm(tf.nn.bias_add(inputs, biases))
 
 
-def build(architecture, inputs, num_classes, *, reuse=None, is_training=None, verbose=False):
+def build(architecture, inputs, num_classes, *, reuse=None, is_training=None, verbose=False, zero_gamma=False):
     """Builds a row of ARCHITECTURES under the caller's arg_scope.
 
     Args:
@@ -235,6 +267,7 @@ def build(architecture, inputs, num_classes, *, reuse=None, is_training=None, ve
       is_training: Python bool (a static tower, quicker: batch norm and ReLU fuse), bool tensor (a placeholder), or None
         to leave it to the caller's arg_scope.
       verbose: prints the name and static shape of every stage.
+      zero_gamma: for every block, see `residual_block`.
 
     Returns:
       float32 logits [B, num_classes].
@@ -254,7 +287,7 @@ def build(architecture, inputs, num_classes, *, reuse=None, is_training=None, ve
         show(stem.scope, net)
         for group in architecture.groups:
             with tf.variable_scope(group.scope):
-                net = _group(net, group, architecture)
+                net = _group(net, group, architecture, zero_gamma)
             show(group.scope, net)
         classifier = architecture.classifier_scope
         with tf.variable_scope(classifier) if classifier else contextlib.nullcontext():
@@ -264,16 +297,17 @@ def build(architecture, inputs, num_classes, *, reuse=None, is_training=None, ve
     return logits
 
 
-def _group(net, group, architecture):
+def _group(net, group, architecture, zero_gamma):
     if group.pool:
         size, stride = group.pool
         net = slim.max_pool2d(net, [size, size], stride=stride, padding="SAME", scope="max_pool")
     for i in range(1, group.units + 1):
         stride, scope = group.stride if i == 1 else 1, f"{architecture.unit_scope}{i}"
         if group.bottleneck:
-            net = residual_block(net, group.bottleneck, group.depth, stride, scope)
+            net = residual_block(net, group.bottleneck, group.depth, stride, scope, zero_gamma=zero_gamma)
         else:
-            net = basic_block(net, group.depth, stride, scope, normalize_shortcut=not architecture.biases)
+            options = {"normalize_shortcut": not architecture.biases, "zero_gamma": zero_gamma}
+            net = basic_block(net, group.depth, stride, scope, **options)
     return net
 
 

@@ -13,9 +13,11 @@ CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF, ONE = (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
 
-NETS = ("bottleneck", "resnet18", "resnet34")
+NETS = ("bottleneck", "deep", "resnet18", "resnet18-batchnorm", "resnet34")
 DATASETS = ("cifar10", "cifar100", "synthetic", "synthetic100", "pictures")
-OPTIMIZERS = ("momentum", "adam")
+OPTIMIZERS = ("momentum", "nesterov", "adam")
+SCHEDULES = ("constant", "piecewise", "cosine", "linear")
+GAMMAS = ("none", "ones", "zeros")
 
 
 def _flag(help, *, choices=None, default=dataclasses.MISSING):
@@ -33,15 +35,31 @@ class Recipe:
     image_size: int = _flag("side of the images that the net sees, in pixels")
     batch_size: int = _flag("images in a training batch")
     optimizer: str = _flag("update rule", choices=OPTIMIZERS)
-    learning_rate: float = _flag("learning rate, constant")
+    learning_rate: float = _flag("learning rate, the highest of the schedule")
     steps: int | None = None
     epochs: int | None = None
-    momentum: float = _flag("of the momentum optimizer", default=0.9)
+    schedule: str = _flag(
+        "of the learning rate over the run: to a tenth after half and again after three quarters of it (piecewise), or "
+        "down to zero at its end (cosine, linear)",
+        choices=SCHEDULES,
+        default="constant",
+    )
+    warmup_steps: int = _flag("steps in which the learning rate first rises from zero", default=0)
+    momentum: float = _flag("of the optimizers momentum and nesterov", default=0.9)
+    weight_decay: float = _flag("L2 penalty of the weights, not of biases, beta and gamma", default=0.0)
+    label_smoothing: float = _flag("share of the label that is spread over all classes", default=0.0)
     label: str = _flag("which labels of CIFAR-100", choices=("fine", "coarse"), default="fine")
     flip: bool = _flag("mirror each training image with probability 1/2", default=True)
+    alternating_flip: bool = _flag("mirror half of the images in an epoch, the other half in the next", default=False)
+    crop: int = _flag("shift each training image by up to N pixels, filled up by reflection", default=0)
     mean: tuple[float, ...] = _flag("subtracted from x / 255: one number a channel, or one for all", default=HALF)
     std: tuple[float, ...] = _flag("what is left is divided by it, likewise", default=ONE)
     batch_norm_decay: float = _flag("decay of batch norm's moving averages", default=0.99)
+    gamma: str = _flag(
+        "of batch norm: none, ones to begin with, or zeros in the last of each block; nets with biases have it anyway",
+        choices=GAMMAS,
+        default="none",
+    )
     eval_every: int | None = _flag("steps between evaluations; an epoch where the recipe does not say", default=None)
 
     def total_steps(self, num_train):
@@ -127,6 +145,48 @@ def _rows():
     yield dataclasses.replace(
         cifar100, name="resnet34-cifar100", net="resnet34", source="as resnet18-cifar100, with ResNet-34"
     )
+    strong = Recipe(
+        name="strong",
+        source="ours: the tutorial's net, trained as well as its 20,000 steps allow",
+        net="bottleneck",
+        dataset="cifar10",
+        image_size=96,
+        batch_size=64,
+        optimizer="nesterov",
+        learning_rate=0.05,
+        schedule="cosine",
+        warmup_steps=500,
+        steps=20_000,
+        weight_decay=5e-4,
+        label_smoothing=0.1,
+        alternating_flip=True,
+        crop=4,
+        mean=CIFAR10_MEAN,
+        std=CIFAR10_STD,
+        gamma="zeros",
+        eval_every=1_000,
+    )
+    yield strong
+    yield dataclasses.replace(
+        strong,
+        name="strong-deep",
+        source="ours: more of the same blocks on 32x32 images, in the time of the tutorial's net",
+        net="deep",
+        image_size=32,
+        learning_rate=0.1,
+    )
+    yield dataclasses.replace(
+        strong,
+        name="resnet18-strong",
+        source="ours: the usual ResNet-18, without redundant biases and with batch norm on the shortcut",
+        net="resnet18-batchnorm",
+        image_size=32,
+        batch_size=128,
+        learning_rate=0.1,
+        steps=None,
+        epochs=8,
+        eval_every=None,
+    )
 
 
 RECIPES = {recipe.name: recipe for recipe in _rows()}
@@ -136,6 +196,6 @@ def table():
     """The recipes as text, a paragraph each."""
     return "\n".join(
         f"{r.name:<18} {r.net}, {r.dataset}, {r.image_size}x{r.image_size}, batch {r.batch_size}, {r.optimizer} "
-        f"{r.learning_rate:g}, {r.length}\n{'':<18} {r.source}"
+        f"{r.learning_rate:g}{'' if r.schedule == 'constant' else ' ' + r.schedule}, {r.length}\n{'':<18} {r.source}"
         for r in RECIPES.values()
     )

@@ -24,7 +24,7 @@ td:first-child {{ color: #666; }}
 .number {{ font-size: 2em; }} .note {{ color: #666; }}
 </style>
 <h1>{title}</h1>
-<p><span class="number">{accuracy:.2%}</span> of {images:,} test images right at step {step:,}
+<p><span class="number">{accuracy:.2%}</span> of {images:,} {kind} images right at step {step:,}
 <span class="note">(cross entropy {loss:.4f}, top-5 {top5:.2%}, expected calibration error {ece:.4f})</span></p>
 <h2>Curves</h2>
 {curves}
@@ -80,6 +80,7 @@ def write(directory, records):
     page = PAGE.format(
         title=html.escape(f"{title}, {step:,} steps"),
         accuracy=result["accuracy"],
+        kind="held-out" if records.held_out else "test",
         images=result["images"],
         step=step,
         loss=result["loss"],

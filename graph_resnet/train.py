@@ -50,6 +50,8 @@ def parse(argv=None):
     add("--seed", type=int, default=0, metavar="N", help="of weights, order and augmentation (default: 0)")
     add("--log-every", type=cli.positive, default=50, metavar="N", help="steps between training lines (default: 50)")
     add("--save-every", type=cli.positive, default=500, metavar="N", help="steps between checkpoints (default: 500)")
+    add("--hold-out", type=cli.natural, default=0, metavar="N", help="validate on the last N training images, "
+        "not on the test images, and do not train on them: to choose settings by")  # fmt: skip
     add("--init-checkpoint", "--checkpoint-path", metavar="PATH", help="start from the weights of another net: a "
         "prefix such as runs/notebook/model.ckpt-20000, or a train dir")  # fmt: skip
     add("--exclude-scopes", "--checkpoint-exclude-scopes", nargs="+", default=[], metavar="SCOPE",
@@ -90,7 +92,8 @@ def _flag_of(f):
     kind = str(f.type)
     if kind == "bool":
         return {"action": argparse.BooleanOptionalAction, "help": f.metadata["help"]}
-    types = {"int": cli.positive, "int | None": cli.positive, "float": float, "tuple[float, ...]": float, "str": str}
+    int_type = cli.natural if f.default == 0 else cli.positive
+    types = {"int": int_type, "int | None": cli.positive, "float": float, "tuple[float, ...]": float, "str": str}
     flag = {"type": types[kind], "help": f.metadata["help"], "choices": f.metadata["choices"]}
     if kind.startswith("tuple"):
         flag["nargs"] = "+"
@@ -112,8 +115,9 @@ def main(argv=None):
 
     directory = Path(flags.train_dir or Path("runs") / recipe.name)
     lock = train_dir.claim(directory)
-    records = data.find_records(recipe, flags.data_dir, flags.dataset_dir)
-    print(f"[data]: {records.title}, {records.num_train:,} training and {records.num_test:,} test images")
+    records = data.find_records(recipe, flags.data_dir, flags.dataset_dir, flags.hold_out)
+    kind = "validation" if records.held_out else "test"
+    print(f"[data]: {records.title}, {records.num_train:,} training and {records.num_val:,} {kind} images")
     tf = cli.import_tensorflow()
     from graph_resnet import training
 

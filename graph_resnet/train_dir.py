@@ -112,8 +112,9 @@ def check_same_run(train_dir, old, new, difference_of_data):
     Raises:
       UserError: names the first difference.
     """
-    for key in IDENTITY:
-        before, now = old["recipe"].get(key), new["recipe"].get(key)
+    pairs = {key: (old["recipe"].get(key), new["recipe"].get(key)) for key in IDENTITY}
+    pairs["held_out"] = old.get("held_out", 0), new["held_out"]
+    for key, (before, now) in pairs.items():
         if before != now:
             raise UserError(
                 f"train dir {train_dir}: holds a run with {key} {before!s:.60}, not {now}; pass another --train-dir"

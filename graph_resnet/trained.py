@@ -25,6 +25,7 @@ class Trained:
       class_names: tuple of str, by class number.
       precision: 'bfloat16' or 'float32', in which it was trained and measured.
       data: dict, what `cifar_files.describe` recorded of the data.
+      held_out: how many of the training records were kept for validation.
     """
 
     directory: Path
@@ -32,6 +33,7 @@ class Trained:
     class_names: tuple[str, ...]
     precision: str
     data: dict
+    held_out: int = 0
 
 
 def read(directory):
@@ -65,7 +67,10 @@ def read(directory):
     files = data.get("files")
     if not (isinstance(files, list) and all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in files)):
         raise UserError(f"{path}: data has no list of files; put it back")
-    return Trained(directory, recipe, tuple(names), precision, data)
+    held_out = config.get("held_out", 0)
+    if not _is_a("int", held_out) or held_out < 0:
+        raise UserError(f"{path}: held_out is {reprlib.repr(held_out)}, not a number of records; put it back")
+    return Trained(directory, recipe, tuple(names), precision, data, held_out)
 
 
 def _recipe(values, path):

@@ -58,6 +58,7 @@ def train(
     config = {
         "recipe": {**dataclasses.asdict(recipe), "num_classes": records.num_classes},
         "seed": seed,
+        "held_out": records.held_out,
         "precision": precision,
         "data": data,
         "class_names": list(records.class_names),
@@ -107,7 +108,6 @@ def train(
             eval_every=recipe.eval_steps(records.num_train),
             save_every=save_every,
             eval_at_start=False,
-            learning_rate=recipe.learning_rate,
             config=session_config(precision, threads=threads),
             hooks=[tf.train.ProfilerHook(save_steps=profile, output_dir=str(traces))] if profile else [],
             init_fn=init_fn,

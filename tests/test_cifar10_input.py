@@ -9,7 +9,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from tests.conftest import ROOT
-from utils import cifar10_input, cifar_files
+from utils import cifar10_input, cifar_files, cifar_records
+from utils.errors import UserError
 
 RAW = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255,) * 3}  # leaves pixels as they are, 0..255
 
@@ -75,6 +76,69 @@ def test_an_epoch_is_a_permutation_and_two_epochs_differ(records):
         assert sorted(epoch) == list(range(20))
     assert list(order[0]) != list(order[1])
     assert list(order[0]) != list(range(20))
+
+
+@pytest.fixture
+def numbered(tmp_path):
+    """Records of 5x5 pictures: number n has pixel values n at the top left, and 100 + column + 10 * row elsewhere."""
+    place = 100 + np.arange(5) + 10 * np.arange(5)[:, None]
+    pictures = np.repeat(place[None, None], 6, 0).repeat(3, 1).astype(np.uint8)
+    rows = np.concatenate([np.arange(6, dtype=np.uint8)[:, None], pictures.reshape(6, -1)], 1)
+    files = tmp_path / "train.bin", tmp_path / "test.bin"
+    rows.tofile(files[0])
+    rows[:2].tofile(files[1])
+    return cifar_files.Records("pictures", files[:1], files[1:], 5, 1, 0, tuple("abcdef"), 6, 2, tmp_path)
+
+
+def _pictures(records, batches, batch_size, **options):
+    """(labels [n], one channel [n, 5, 5]) of the first training batches, and of a pass over the validation images."""
+    with tf.Graph().as_default():
+        tensors = cifar10_input.batches(records, 5, batch_size, **RAW, **options)
+        with session() as s:
+            train = [s.run(tensors[:2]) for _ in range(batches)]
+            val = s.run(tensors[2:])
+    images, labels = (np.concatenate(each) for each in zip(*train))
+    return labels, np.round(images[..., 0]).astype(int), val[1]
+
+
+def test_alternating_flips_show_every_image_both_ways_in_two_epochs(numbered):
+    labels, images, _ = _pictures(numbered, 6, 4, alternating_flip=True)  # batches of 4 straddle the epochs of 6
+    mirrored = images[:, 0, 0] == 104
+    assert (mirrored | (images[:, 0, 0] == 100)).all()
+    ways = np.full((4, 6), -1)
+    for place, (label, flipped) in enumerate(zip(labels, mirrored)):
+        ways[place // 6, label] = flipped
+    assert (ways[0] != ways[1]).all() and (ways[0] == ways[2]).all() and (ways[1] == ways[3]).all()
+    assert 0 < ways[0].sum() < 6
+
+
+def test_crops_are_shifts_filled_up_by_reflection(numbered):
+    _, images, _ = _pictures(numbered, 40, 6, flip=False, crop=2)
+    place = 100 + np.arange(5) + 10 * np.arange(5)[:, None]
+    padded = np.pad(place, 2, mode="reflect")
+    windows = {padded[y : y + 5, x : x + 5].tobytes() for y in range(5) for x in range(5)}
+    assert len(windows) == 25
+    assert {image.astype(padded.dtype).tobytes() for image in images} == windows  # all of them, and no other
+
+
+def test_a_crop_as_large_as_the_image_is_refused(numbered):
+    with pytest.raises(UserError, match="crop 5: the images have 5 pixels"):
+        _pictures(numbered, 1, 1, crop=5)
+
+
+def test_held_out_records_are_validated_on_and_not_trained_on(numbered):
+    records = cifar_records.hold_out(numbered, 2)
+    labels, _, held_out = _pictures(records, 8, 4)
+    assert sorted(labels) == sorted([0, 1, 2, 3] * 8)
+    np.testing.assert_array_equal(held_out, [4, 5])
+    np.testing.assert_array_equal(cifar10_input.labels(records, [0, 1], "val"), [4, 5])
+    np.testing.assert_array_equal(cifar10_input.labels(records, [0, 1], "test"), [0, 1])
+
+
+@pytest.mark.parametrize("count", [-1, 6])
+def test_something_has_to_be_left_to_train_on(numbered, count):
+    with pytest.raises(UserError, match=f"hold-out {count}: pictures in .* has 6 training records; hold out fewer"):
+        cifar_records.hold_out(numbered, count)
 
 
 def test_seeds_differ(records):

@@ -90,7 +90,7 @@ def another(f, value):
     flag = "--" + f.name.replace("_", "-")
     kind = f.type
     if kind == "bool":
-        return ([f"--no-{f.name}"], False) if value else ([flag], True)
+        return ([f"--no{flag[1:]}"], False) if value else ([flag], True)
     if f.metadata["choices"]:
         other = next(choice for choice in f.metadata["choices"] if choice != value)
         return [flag, other], other
@@ -148,6 +148,7 @@ def test_one_number_is_for_all_channels():
     ("words", "message"),
     [
         (["--batch-size", "0"], "argument --batch-size: invalid positive whole number value: '0'"),
+        (["--crop", "-1"], "argument --crop: invalid whole number, 0 or more, value: '-1'"),
         (["--image-size=1.5"], "argument --image-size: invalid positive whole number value: '1.5'"),
         (["--steps", "-3"], "argument --steps/--max-steps/"),
         (["--learning-rate", "fast"], "argument --learning-rate: invalid float value: 'fast'"),
@@ -215,6 +216,83 @@ def test_optimizer(graph, records, name):
             assert op.type == "ResourceApplyMomentum"
             np.testing.assert_allclose(constants_of(op, 2, 4), [0.01, 0.9], rtol=1e-6)
             assert op.get_attr("use_nesterov") is False
+
+
+def rates(total_steps, **values):
+    """The learning rate of every update of a run."""
+    recipe = dataclasses.replace(recipes.RECIPES["notebook"], learning_rate=1.0, **values)
+    with tf.Graph().as_default(), tf.Session() as session:
+        step = tf.train.get_or_create_global_step()
+        rate = training_graph.learning_rate(recipe, step, total_steps)
+        session.run(tf.global_variables_initializer())
+        result = []
+        for _ in range(total_steps):
+            result.append(session.run(rate))
+            session.run(tf.assign_add(step, 1))
+    return result
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [1] * 8),
+        ("linear", [1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]),
+        ("cosine", [(1 + np.cos(np.pi * k / 8)) / 2 for k in range(8)]),
+        ("piecewise", [1, 1, 1, 1, 1 / 10, 1 / 10, 1 / 100, 1 / 100]),
+    ],
+)
+def test_schedules(schedule, expected):
+    np.testing.assert_allclose(rates(8, schedule=schedule), expected, rtol=1e-5)
+    warmed = rates(12, schedule=schedule, warmup_steps=4)
+    np.testing.assert_allclose(warmed, [1 / 4, 2 / 4, 3 / 4, 1, *expected], rtol=1e-5)
+
+
+def test_nesterov(graph, records):
+    recipe = dataclasses.replace(recipes.RECIPES["strong"], image_size=16, batch_size=2)
+    training_graph.build(recipe, records, seed=0)
+    updates = [op for op in graph.get_operations() if op.type == "ResourceApplyMomentum"]
+    assert updates and all(op.get_attr("use_nesterov") for op in updates)
+
+
+def test_objective_by_hand(graph):
+    """Smoothed labels and weight decay of a layer with known numbers."""
+    recipe = dataclasses.replace(recipes.RECIPES["notebook"], label_smoothing=0.3, weight_decay=0.5)
+    logits, labels = tf.constant([[1.0, 2.0, 4.0]]), tf.constant([2])
+    with training_graph.slim.arg_scope(net.resnet_arg_scope(weight_decay=recipe.weight_decay)):
+        training_graph.slim.fully_connected(tf.ones([1, 3]), 2, scope="layer")
+    plain, _ = training_graph.measures(logits, labels)
+    objective = training_graph.objective(recipe, plain, logits, labels)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        (weights, biases), value = session.run([tf.trainable_variables(), objective])
+    logarithms = np.array([1, 2, 4]) - np.log(np.exp([1, 2, 4]).sum())
+    smoothed = -(logarithms * [0.1, 0.1, 0.8]).sum()
+    np.testing.assert_allclose(value, smoothed + 0.5 * (weights**2).sum() / 2, rtol=1e-5)
+    assert not biases.any()
+
+
+def test_weight_decay_is_of_weights_alone(graph, records):
+    recipe = dataclasses.replace(recipes.RECIPES["strong"], image_size=16, batch_size=2)
+    training_graph.build(recipe, records, seed=0)
+    penalized = len(tf.losses.get_regularization_losses())
+    assert penalized == len([v for v in tf.trainable_variables() if v.op.name.endswith("/weights")]) == 16
+
+
+@pytest.mark.parametrize("row", ["bottleneck", "deep", "resnet18-batchnorm", "resnet18"])
+@pytest.mark.parametrize("gamma", recipes.GAMMAS)
+def test_gamma(row, gamma):
+    """Only the last batch norm of each block starts at zero, and each block is then its shortcut."""
+    recipe = dataclasses.replace(recipes.RECIPES["notebook"], net=row, gamma=gamma)
+    with tf.Graph().as_default(), tf.Session() as session:
+        training_graph.logits(recipe, tf.zeros([1, 32, 32, 3]), 10, is_training=False)
+        session.run(tf.global_variables_initializer())
+        values = {v.op.name: session.run(v) for v in tf.trainable_variables() if v.op.name.endswith("/gamma")}
+    if gamma == "none" and row != "resnet18":
+        assert not values
+    last = "conv3/" if net.ARCHITECTURES[row].groups[0].bottleneck else "conv2/"
+    for name, value in values.items():
+        zero = gamma == "zeros" and last in name
+        np.testing.assert_array_equal(value, 0 if zero else 1, err_msg=name)
 
 
 def test_decay_of_a_recipe_reaches_the_moving_averages(graph):

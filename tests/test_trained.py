@@ -69,7 +69,7 @@ def test_every_recipe_comes_back_as_it_was(tmp_path):
     ("config", "message"),
     [
         (changed("recipe", "colour", value="red"), "unknown recipe field 'colour'"),
-        (changed("recipe", "net", value="vgg"), "net is 'vgg', not one of bottleneck, resnet18, resnet34"),
+        (changed("recipe", "net", value="vgg"), "net is 'vgg', not one of bottleneck, deep, resnet18"),
         (changed("recipe", "net", value=["a"]), "net is ['a'], not one of"),
         (changed("recipe", "image_size", value="96"), "image_size is '96', not int"),
         (changed("recipe", "image_size", value=0), "image_size is 0, not positive"),
@@ -85,6 +85,8 @@ def test_every_recipe_comes_back_as_it_was(tmp_path):
         (changed("class_names", value="cat"), "class_names is 'cat', not a list of names"),
         (changed("class_names", value=[]), "class_names is [], not a list of names"),
         (changed("precision", value="float8"), "precision is 'float8', not one of auto, bfloat16, float32"),
+        (changed("held_out", value=-1), "held_out is -1, not a number of records"),
+        (changed("held_out", value=-1), "held_out is -1, not a number of records"),
         (changed("data", "files", value=[1]), "data has no list of files"),
         (changed("data", value=None), "not a run's config"),
         ("{", "cannot be read"),

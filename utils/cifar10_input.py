@@ -10,6 +10,8 @@ Typical use:
 
     train_imgs, train_labels, val_imgs, val_labels = load_data(image_size=96, batch_size=64, data_dir='data')
 
+Flips that alternate are those of K. Jordan: 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:2404.00498, 2024.
+
 `utils.learning` initializes all of it. In a session of your own, run `tf.compat.v1.global_variables_initializer()`,
 `local_variables_initializer()` and `tables_initializer()`.
 """
@@ -18,6 +20,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from utils import cifar_files
+from utils.errors import UserError
 
 # Graph collections through which utils.learning finds the two streams: of each the op that starts it again and the
 # labels of a batch, of validation also the number of images in a pass.
@@ -70,7 +73,17 @@ def load_data(
 
 
 def batches(
-    records, image_size, batch_size, *, seed=0, flip=True, mean=CIFAR10_MEAN, std=CIFAR10_STD, val_batch_size=None
+    records,
+    image_size,
+    batch_size,
+    *,
+    seed=0,
+    flip=True,
+    alternating_flip=False,
+    crop=0,
+    mean=CIFAR10_MEAN,
+    std=CIFAR10_STD,
+    val_batch_size=None,
 ):
     """The tensors of `load_data`, from records already found.
 
@@ -80,6 +93,10 @@ def batches(
       batch_size: int, images in a training batch.
       seed: int, of the order and of the augmentation.
       flip: mirrors each training image with probability 1/2.
+      alternating_flip: mirrors half of the training images in an epoch and the other half in the next, so that two
+        epochs show each image both ways. `flip` is not looked at then.
+      crop: int, shifts each training image by up to so many pixels of the records in both directions, and fills up by
+        reflection.
       mean, std: of each channel, in units of x / 255; images become (x / 255 - mean) / std.
       val_batch_size: int, `batch_size` where None.
 
@@ -88,6 +105,8 @@ def batches(
     """
     if image_size < 1 or batch_size < 1:
         raise ValueError(f"image_size and batch_size must be positive, got {image_size} and {batch_size}")
+    if not 0 <= crop < records.side:
+        raise UserError(f"crop {crop}: the images have {records.side} pixels; shift them by fewer")
     with tf.name_scope("input"):
         step = tf.train.get_or_create_global_step()
         # In a session that initializes no global variables, the stream starts at its beginning.
@@ -97,12 +116,19 @@ def batches(
 
         @_plain
         def train_batch(k):
-            images, labels = _decoded(tf.gather(train, _shuffled(k, batch_size, records.num_train, seed)), records)
-            if flip:
+            epoch, index = _shuffled(k, batch_size, records.num_train, seed)
+            images, labels = _decoded(tf.gather(train, index), records)
+            if alternating_flip:
+                odd = (_permuted(index, records.num_train, seed) + epoch) % 2
+                images = _flipped(images, tf.equal(odd, 1))
+            elif flip:
                 images = _flipped(images, tf.random.stateless_uniform([batch_size], seed=[seed, k]) < 0.5)
+            if crop:
+                shifts = tf.random.stateless_uniform([2, batch_size], [seed + 1, k], -crop, crop + 1, tf.int64)
+                images = _shifted(images, *tf.unstack(shifts))
             return prepared(images, image_size, mean, std), labels
 
-        train, train_ready = _record_variable("train_records", records.train, records.num_train, records)
+        train, train_ready = _record_variable("train_records", "train", records)
         steps = tf.data.Dataset.range(start, tf.int64.max).map(train_batch)
         train_next = _iterator(steps, train_ready, TRAIN_INITIALIZER).get_next()
         tf.add_to_collection(TRAIN_LABELS, train_next[1])
@@ -112,7 +138,7 @@ def batches(
 
 
 def in_order(records, image_size, batch_size, *, split="val", mean=CIFAR10_MEAN, std=CIFAR10_STD):
-    """One split, 'val' or 'train', as the validation tensors of `load_data`: in order, each image once a pass.
+    """One split of `Records.split`, as the validation tensors of `load_data`: in order, each image once a pass.
 
     Args, returns: as `batches`; images and labels of the one split.
     """
@@ -146,11 +172,11 @@ def labels(records, indices, split="val"):
 
 def _rows(records, indices, split):
     """Records of a split by number: uint8 [n, record_bytes]."""
-    paths = records.train if split == "train" else records.test
+    paths, first, _ = records.split(split)
     files = [np.memmap(path, np.uint8, mode="r").reshape(-1, records.record_bytes) for path in paths]
     ends = np.cumsum([len(rows) for rows in files])
     rows = np.empty((len(indices), records.record_bytes), np.uint8)
-    for row, i in zip(rows, indices):
+    for row, i in zip(rows, np.asarray(indices) + first):
         k = np.searchsorted(ends, i, side="right")
         row[:] = files[k][i - ends[k]]  # counted from the end of its file
     return rows
@@ -158,14 +184,14 @@ def _rows(records, indices, split):
 
 def _passes(records, split, image_size, batch_size, mean, std):
     """(images, labels) of a split in order, again and again, and the collections by which a pass is counted."""
-    paths, count = (records.train, records.num_train) if split == "train" else (records.test, records.num_test)
+    _, _, count = records.split(split)
 
     @_plain
     def batch(first):
         images, labels = _decoded(rows[first : first + batch_size], records)
         return prepared(images, image_size, mean, std), labels
 
-    rows, ready = _record_variable(f"{split}_records", paths, count, records)
+    rows, ready = _record_variable(f"{split}_records", split, records)
     dataset = tf.data.Dataset.range(0, count, batch_size).map(batch).repeat()
     images, labels = _iterator(dataset, ready, VALIDATION_INITIALIZER).get_next()
     tf.add_to_collection(VALIDATION_LABELS, labels)
@@ -173,12 +199,14 @@ def _passes(records, split, image_size, batch_size, mean, std):
     return images, labels
 
 
-def _record_variable(name, paths, count, records):
-    """A uint8 local variable [count, record_bytes] that is filled from the files; and the op that fills it."""
+def _record_variable(name, split, records):
+    """A uint8 local variable [count, record_bytes] of a split, and the op that fills it from the files."""
+    paths, first, count = records.split(split)
+    total = records.num_train + records.held_out if paths is records.train else count
 
     def read():
         files = [tf.io.decode_raw(tf.io.read_file(str(path)), tf.uint8) for path in paths]
-        return tf.reshape(tf.concat(files, 0), [count, records.record_bytes])
+        return tf.reshape(tf.concat(files, 0), [total, records.record_bytes])[first : first + count]
 
     collections = [tf.GraphKeys.LOCAL_VARIABLES]
     variable = tf.Variable(read, trainable=False, collections=collections, name=name, use_resource=True)
@@ -194,14 +222,35 @@ def _decoded(rows, records):
 
 
 def _shuffled(k, batch_size, size, seed):
-    """Records of batch k, int64 [batch_size]: each epoch a permutation of `size` records of its own."""
+    """(epoch, record) of each place in batch k, int64 [batch_size]: an epoch is a permutation of `size` records."""
     position = k * batch_size + tf.range(batch_size, dtype=tf.int64)
     epoch = position // size
-    seeds = tf.stack([tf.fill([batch_size], tf.constant(seed, tf.int64)), tf.zeros_like(epoch), epoch], axis=1)
+    return epoch, _permuted(position % size, size, seed, epoch)
+
+
+def _permuted(index, size, seed, epoch=None):
+    """Where a permutation of 0 .. size-1 takes `index`, int64 [B]; one of an epoch's own, or the same for all."""
+    if epoch is None:
+        low, high = tf.zeros_like(index), tf.ones_like(index)
+    else:
+        low, high = epoch, tf.zeros_like(index)
+    seeds = tf.stack([tf.zeros_like(index) + seed, high, low], axis=1)
     # The raw op: tf.random.experimental.index_shuffle pads a batch of seeds wrongly in TensorFlow 2.21.
     return tf.raw_ops.RandomIndexShuffle(
-        index=position % size, seed=tf.cast(seeds, tf.uint32), max_index=tf.constant(size - 1, tf.int64)
+        index=index, seed=tf.cast(seeds, tf.uint32), max_index=tf.constant(size - 1, tf.int64)
     )
+
+
+def _shifted(images, down, right):
+    """float32 [B, S, S, C], each image moved by its own whole numbers of pixels and filled up by reflection."""
+    side = int(images.shape[1])
+
+    def sources(shift):
+        place = tf.abs(tf.range(side, dtype=tf.int64) - shift[:, tf.newaxis])  # [B, S]: -1 is 1
+        return tf.minimum(place, 2 * (side - 1) - place)  # S is S - 2
+
+    images = tf.gather(images, sources(down), axis=1, batch_dims=1)
+    return tf.gather(images, sources(right), axis=2, batch_dims=1)
 
 
 def _flipped(images, mirrored):

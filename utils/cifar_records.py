@@ -7,7 +7,7 @@ https://www.cs.toronto.edu/~kriz/cifar.html. `utils.cifar_files` finds them.
 
 import hashlib
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -140,8 +140,9 @@ class Records:
         label_bytes: 1, or 2 (coarse, fine) with 100 classes.
         label_offset: which of the label bytes is the class.
         class_names: tuple of str, by class number.
-        num_train, num_test: records in all of `train` and in all of `test`.
+        num_train, num_test: records to train on, and in all of `test`.
         directory: pathlib.Path of the folders that "pictures" were made from.
+        held_out: how many records at the end of `train` are kept for validation, in place of `test`: see `hold_out`.
     """
 
     dataset: str
@@ -154,6 +155,22 @@ class Records:
     num_train: int
     num_test: int
     directory: Path | None = None
+    held_out: int = 0
+
+    def split(self, name):
+        """(paths, first, count) of a split: its records are `count` from number `first` on in those of `paths`.
+
+        'train' are those to train on, 'test' the test records, 'val' those that were held out or else the test records.
+        """
+        if name == "train":
+            return self.train, 0, self.num_train
+        if name == "val" and self.held_out:
+            return self.train, self.num_train, self.held_out
+        return self.test, 0, self.num_test
+
+    @property
+    def num_val(self):
+        return self.held_out or self.num_test
 
     @property
     def num_classes(self):
@@ -177,6 +194,17 @@ class Records:
         if self.dataset == "pictures":
             return f"pictures in {self.directory.name}" + count
         return LAYOUTS[self.dataset].title + (count if self.label == "coarse" else "")
+
+
+def hold_out(records, count):
+    """`Records` that validate on their last `count` training records, and do not train on them.
+
+    Raises:
+        DataError: nothing would be left to train on.
+    """
+    if not 0 <= count < records.num_train:
+        raise DataError(f"hold-out {count}: {records.title} has {records.num_train:,} training records; hold out fewer")
+    return replace(records, num_train=records.num_train - count, held_out=count)
 
 
 def check_file(path, layout, shown, mend):

@@ -1,9 +1,12 @@
 """Filter gradients as convolutions: the stock ones, to float rounding."""
 
+import contextlib
+
 import numpy
 import pytest
 import tensorflow.compat.v1 as tf
 
+from graph_resnet.net import resnet18
 from utils import filter_gradients
 
 
@@ -45,3 +48,23 @@ def test_large_shallow_and_pointwise_convolutions_keep_the_stock_gradient(side, 
     assert "Conv2DBackpropFilter" in types
     numpy.testing.assert_array_equal(ours[0], stock[0])
     numpy.testing.assert_array_equal(ours[1], stock[1])
+
+
+def test_of_a_whole_net():
+    """All gradients of a ResNet-18, 8 of whose 20 convolutions are small and deep, on two images."""
+    images = numpy.random.default_rng(3).normal(size=(2, 32, 32, 3)).astype("f")
+
+    def gradients(scope):
+        with tf.Graph().as_default() as graph, tf.Session() as session:
+            tf.set_random_seed(4)
+            with scope():
+                logits = resnet18(tf.constant(images), 10, is_training=True)
+            values = tf.gradients(tf.reduce_logsumexp(logits), tf.trainable_variables())
+            session.run(tf.global_variables_initializer())
+            return session.run(values), sum(op.type == "Conv2DBackpropFilter" for op in graph.get_operations())
+
+    stock, of_stock = gradients(contextlib.nullcontext)
+    ours, left = gradients(filter_gradients.as_convolutions)
+    assert (of_stock, left) == (20, 12)
+    for one, other in zip(ours, stock):
+        numpy.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * abs(other).max())

@@ -24,9 +24,7 @@ def curves(history, title="", steps_an_epoch=None):
     figure = _figure(11, 4.2)
     figure.suptitle(title)
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy")):
-        # The curves' names stand where a curve that falls, or rises, leaves room.
-        falls = name == "loss"
-        for line, (split, color) in enumerate((("train", "tab:blue"), ("val", "tab:orange"))):
+        for split, color in (("train", "tab:blue"), ("val", "tab:orange")):
             points = [(r["step"], r[name]) for r in history if r["split"] == split]
             if not points:
                 continue
@@ -35,12 +33,15 @@ def curves(history, title="", steps_an_epoch=None):
             if split == "train":
                 axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
                 values, label = _smooth(values), "training batches, smoothed"
-            axes.plot(steps, values, color=color, linewidth=1.6, marker="o" if split == "val" else None, markersize=3.5)
-            axes.text(
-                0.98, (0.96 if falls else 0.12) - 0.07 * line, f"{label}: {values[-1]:.3f}", color=color,
-                transform=axes.transAxes, ha="right", va="top", fontweight="bold",
-            )  # fmt: skip
-        axes.set(xlabel="step", ylabel="cross entropy (nats)" if falls else "accuracy")
+            style = {"marker": "o", "markersize": 3.5} if split == "val" else {}
+            axes.plot(steps, values, color=color, linewidth=1.6, label=f"{label}: {values[-1]:.3f}", **style)
+        if axes.has_data():
+            # No legend to compare colours with: the curves' names in their own, where there is room.
+            names = {"handlelength": 0, "handletextpad": 0, "labelcolor": "linecolor", "prop": {"weight": "bold"}}
+            legend = axes.legend(loc="best", framealpha=0.7, edgecolor="none", **names)
+            for handle in legend.legend_handles:
+                handle.set_visible(False)
+        axes.set(xlabel="step", ylabel="cross entropy (nats)" if name == "loss" else "accuracy")
         axes.grid(alpha=0.3)
         if steps_an_epoch:
             scale = (lambda x: x / steps_an_epoch, lambda x: x * steps_an_epoch)

@@ -1,10 +1,12 @@
-"""The trials by which the `strong` recipes were chosen: architecture rows, and ingredients taken away one at a time.
+"""Series of short runs: architecture rows, ingredients of a recipe taken away one at a time, precisions.
 
     python -m benchmarks.trials rows --steps 1500 --data-dir DIR
     python -m benchmarks.trials ingredients --steps 3000 --data-dir DIR --only "as it is" "without crop"
+    python -m benchmarks.trials precisions --recipe notebook --steps 2000 --data-dir DIR
 
-A trial is a whole run of the given length, validated on the last 5,000 training images, on which it does not train: the
-test set chooses nothing. Run again, the command goes on where it was. At the end it prints a table.
+Each is a whole run of the given length. What settings are chosen by is validated on the last 5,000 training images, on
+which it does not train: the test set chooses nothing. Run again, the command goes on where it was. At the end it prints
+a table: the training loss is the mean over the last 500 steps, the accuracy that of the final weights.
 """
 
 import argparse
@@ -40,6 +42,14 @@ INGREDIENTS = {
 }
 
 
+# Options of `training.train`.
+PRECISIONS = {
+    f"{precision}, seed {seed}": {"precision": precision, "seed": seed}
+    for seed in range(3)
+    for precision in ("bfloat16", "float32")
+}
+
+
 def row(net, groups):
     """An `Architecture` of `ROWS`, built like the row 'deep'."""
     made = [
@@ -52,7 +62,7 @@ def row(net, groups):
 def main():
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("rows", "ingredients"))
+    parser.add_argument("what", choices=("rows", "ingredients", "precisions"))
     parser.add_argument("--recipe", default="strong-deep", choices=recipes.RECIPES)
     parser.add_argument("--steps", type=cli.positive, default=3_000)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these trials alone (default: all)")
@@ -62,37 +72,44 @@ def main():
     tf = cli.import_tensorflow()
     from graph_resnet import data, net, train_dir, training
 
-    trials = INGREDIENTS
-    if flags.what == "rows":
-        trials = {"bottleneck": {"net": "bottleneck", "image_size": 96, "learning_rate": 0.05}}
-        for groups in ROWS:
-            name = ", ".join("/".join(map(str, group)) for group in groups)
-            net.ARCHITECTURES[name] = row(net, groups)
-            trials[name] = {"net": name}
     base = dataclasses.replace(recipes.RECIPES[flags.recipe], steps=flags.steps, eval_every=flags.steps)
-    lines = []
-    for name in flags.only or trials:
-        recipe = dataclasses.replace(base, **trials[name])
+    held_out = 0 if flags.what == "precisions" else HELD_OUT
+    lines = ["| trial | parameters | seconds a step | training loss | accuracy |", "| --- | --- | --- | --- | --- |"]
+    for name, (changes, options) in _trials(flags.what, net).items():
+        if flags.only and name not in flags.only:
+            continue
+        recipe = dataclasses.replace(base, **changes)
         directory = flags.runs / f"{flags.recipe} {flags.steps} {name.replace('/', '-')}"
-        records = data.find_records(recipe, flags.data_dir, held_out=HELD_OUT)
+        records = data.find_records(recipe, flags.data_dir, held_out=held_out)
         with train_dir.claim(directory), tf.Graph().as_default():
-            training.train(recipe, records, directory)
+            training.train(recipe, records, directory, log_every=1, **options)
             parameters = sum(v.shape.num_elements() for v in tf.trainable_variables())
         lines.append(f"| {name} | {parameters:,} | {_measured(directory, recipe)} |")
-    print(
-        "| trial | parameters | seconds a step | training loss | validation accuracy |\n| --- | --- | --- | --- | --- |"
-    )
     print("\n".join(lines))
 
 
+def _trials(what, net):
+    """{name: (changes to the recipe, options of `training.train`)}."""
+    if what == "precisions":
+        return {name: ({}, options) for name, options in PRECISIONS.items()}
+    if what == "ingredients":
+        return {name: (changes, {}) for name, changes in INGREDIENTS.items()}
+    trials = {"bottleneck": ({"net": "bottleneck", "image_size": 96, "learning_rate": 0.05}, {})}
+    for groups in ROWS:
+        name = ", ".join("/".join(map(str, group)) for group in groups)
+        net.ARCHITECTURES[name] = row(net, groups)
+        trials[name] = {"net": name}, {}
+    return trials
+
+
 def _measured(directory, recipe):
-    """Median seconds of a step, mean training loss of the last tenth of the run, accuracy of its end."""
+    """The columns of a run after its parameters: median seconds of a step, training loss, accuracy."""
     from utils import metrics_log
 
     history, _ = metrics_log.read(directory / metrics_log.FILE)
     train = [each for each in history if each["split"] == "train"]
     seconds = statistics.median(recipe.batch_size / each["images_per_second"] for each in train)
-    loss = statistics.mean(each["loss"] for each in train if each["step"] >= 0.9 * recipe.steps - 50)
+    loss = statistics.mean(each["loss"] for each in train[-500:])
     return f"{seconds:.3f} | {loss:.3f} | {history[-1]['accuracy']:.2%}"
 
 

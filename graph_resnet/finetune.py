@@ -7,7 +7,6 @@ import tensorflow.compat.v1 as tf
 from graph_resnet import restore
 from graph_resnet.graph import check_scope
 from utils import checkpoints
-from utils.errors import UserError
 
 import tf_slim as slim  # isort: skip  (graph_resnet.restore made it importable)
 
@@ -23,8 +22,8 @@ def initializer(checkpoint, exclude_scopes=()):
       function(session).
 
     Raises:
-      UserError: a variable is missing or has another shape (all are listed, with the flag that helps), or a scope to
-        exclude is of no variable.
+      UserError: variables are missing or have another shape (with the flag that helps), or a scope to exclude is of
+        no variable.
     """
     model = [variable.op.name for variable in slim.get_model_variables()]
     for scope in exclude_scopes:
@@ -33,20 +32,22 @@ def initializer(checkpoint, exclude_scopes=()):
     # Of the net alone: neither the optimizer's variables nor the global step.
     patterns = [re.escape(scope) for scope in exclude_scopes]
     wanted = slim.filter_variables(slim.get_model_variables(), exclude_patterns=patterns, reg_search=False)
-    with checkpoints.reading(prefix) as reader:
-        shapes = reader.get_variable_to_shape_map()
-    faults = []
-    for variable in wanted:
-        name, shape = variable.op.name, variable.shape.as_list()
-        if name not in shapes:
-            faults.append(f"{name} is not in it")
-        elif shapes[name] != shape:
-            faults.append(f"{name} is {shapes[name]} there, {shape} here")
-    if faults:
-        scopes = sorted({fault.split(" ")[0].rpartition("/")[0] for fault in faults})
-        raise UserError(
-            f"checkpoint {prefix} does not fit: {'; '.join(faults)}. To start these anew: "
-            f"--exclude-scopes {' '.join(scopes)}"
-        )
+    names = {variable.op.name for variable in wanted}
+    checkpoints.check_fit(prefix, wanted, lambda misfits: _mend(set(misfits), names))
     saver = tf.train.Saver(wanted)
     return lambda session: checkpoints.restore(session, saver, prefix)
+
+
+def _mend(misfits, names):
+    """What helps where `misfits`, of the variables `names`, do not fit: the fewest scopes with all of them in it and
+    nothing that fits."""
+    fitting = names - misfits
+    if not fitting:
+        return "It is of another net: pass another --init-checkpoint"
+
+    def scope_of(name):
+        while "/" in name and not any(other.startswith(name.rpartition("/")[0] + "/") for other in fitting):
+            name = name.rpartition("/")[0]
+        return name
+
+    return f"To start these anew: --exclude-scopes {' '.join(sorted({scope_of(name) for name in misfits}))}"

@@ -9,8 +9,6 @@ from graph_resnet import graph
 from utils import checkpoints, cifar10_input
 from utils.errors import UserError
 
-SHOWN = 4  # keys of each kind in an error
-
 
 def find_checkpoint(directory, path=None, say=print):
     """The prefix of the checkpoint to load: such as 'runs/notebook/model.ckpt-20000'.
@@ -24,7 +22,11 @@ def find_checkpoint(directory, path=None, say=print):
       UserError: there is none, or none that can be read.
     """
     if path is None or Path(path).is_dir():
-        return _newest_whole(directory if path is None else path, say)
+        directory = directory if path is None else path
+        newest = checkpoints.newest_whole(directory, say)
+        if newest is None:
+            raise UserError(f"{directory}: it holds no checkpoint; train longer, or pass --checkpoint PATH")
+        return newest
     prefix = str(path)
     for ending in (".index", ".meta", ".data-00000-of-00001"):
         prefix = prefix.removesuffix(ending)
@@ -36,18 +38,6 @@ def find_checkpoint(directory, path=None, say=print):
     if why is not None:
         raise UserError(f"checkpoint {prefix}: cannot be read ({why}); pass another --checkpoint")
     return prefix
-
-
-def _newest_whole(directory, say):
-    steps = checkpoints.steps(directory)
-    for step in steps:
-        prefix = checkpoints.prefix(directory, step)
-        why = checkpoints.fault(prefix)
-        if why is None:
-            return prefix
-        say(f"[checkpoint]: {prefix} cannot be read ({why}): trying the one before")
-    what = "none of its checkpoints can be read" if steps else "it holds no checkpoint"
-    raise UserError(f"{directory}: {what}; train longer, or pass --checkpoint PATH")
 
 
 def step_of(checkpoint):
@@ -72,32 +62,12 @@ def load(session, checkpoint):
     """Restores the variables of the session's graph, and of the checkpoint nothing else.
 
     Raises:
-      UserError: one line with the variables that are missing or have another shape.
+      UserError: one line with variables that are missing or have another shape.
     """
     with session.graph.as_default():
-        variables = {variable.op.name: variable for variable in tf.global_variables()}
-        with checkpoints.reading(checkpoint) as reader:
-            shapes = reader.get_variable_to_shape_map()
-        missing = sorted(variables.keys() - shapes.keys())
-        others = [
-            f"{name} ({_by(shapes[name])} instead of {_by(variables[name].shape)})"
-            for name in sorted(variables.keys() & shapes.keys())
-            if shapes[name] != variables[name].shape
-        ]
-        if missing or others:
-            lines = [("lacks", missing), ("has another shape for", others)]
-            why = " and ".join(f"{what} {_some(names)}" for what, names in lines if names)
-            raise UserError(f"checkpoint {checkpoint}: {why}; pass a --checkpoint of this train dir's net")
+        variables = tf.global_variables()
+        checkpoints.check_fit(checkpoint, variables, lambda names: "Pass a --checkpoint of this train dir's net")
         try:
             checkpoints.restore(session, tf.train.Saver(variables), checkpoint)
         except (tf.errors.OpError, ValueError) as error:
             raise UserError(f"checkpoint {checkpoint}: cannot be restored ({str(error).splitlines()[0]})") from error
-
-
-def _some(names):
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
-def _by(shape):
-    return "x".join(map(str, shape)) or "scalar"

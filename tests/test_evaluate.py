@@ -208,8 +208,8 @@ def test_a_checkpoint_of_another_net_is_refused_in_one_line(tmp_path):
         with pytest.raises(UserError) as caught:
             restore.load(session, checkpoint)
     assert str(caught.value) == (
-        f"checkpoint {checkpoint}: lacks c0, c1, c2, c3 and 2 more and has another shape for a/weights (3x4 instead of "
-        "3x5); pass a --checkpoint of this train dir's net"
+        f"checkpoint {checkpoint} does not fit: a/weights is [3, 4] there, [3, 5] here; c0 is not in it; c1 is not in "
+        "it; c2 is not in it; c3 is not in it; c4 is not in it; and 1 more. Pass a --checkpoint of this train dir's net"
     )
 
 

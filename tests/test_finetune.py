@@ -66,12 +66,16 @@ def test_what_does_not_fit_is_listed_with_the_flag_that_helps(records, tmp_path)
     message = str(error.value)
     assert "resnet/classification/logit/weights is [512, 3] there, [512, 5] here" in message
     assert "resnet/classification/logit/biases is [3] there, [5] here" in message
-    assert message.endswith("--exclude-scopes resnet/classification/logit")
+    assert message.endswith("To start these anew: --exclude-scopes resnet/classification")
     with tf.Graph().as_default():
         net(num_classes=5)
-        finetune.initializer(tmp_path, ["resnet/classification/logit"])
+        finetune.initializer(tmp_path, ["resnet/classification"])
         with pytest.raises(UserError, match="--exclude-scopes resnet/clasification: no variable begins with it"):
             finetune.initializer(tmp_path, ["resnet/clasification"])
+    with tf.Graph().as_default():
+        graph.logits(recipe(net="resnet18"), tf.zeros([2, 32, 32, 3]), 3, is_training=True)
+        with pytest.raises(UserError, match="; and 114 more. It is of another net: pass another --init-checkpoint"):
+            finetune.initializer(tmp_path)
 
 
 def test_a_scope_to_train_has_to_exist(records):
@@ -87,7 +91,7 @@ def test_another_number_of_classes_from_the_command_line(records, tmp_path):
     flags = "--dataset synthetic --image-size 8 --batch-size 4 --steps 2 --precision float32".split()
     status, lines, err = run(*flags, "--train-dir", tmp_path / "a", "--init-checkpoint", tmp_path / "first")
     assert (status, err.count("\n")) == (1, 1)
-    assert "--exclude-scopes resnet/classification/logit" in err
+    assert err.endswith("--exclude-scopes resnet/classification\n")
     status, lines, err = run(
         *flags, "--train-dir", tmp_path / "a", "--init-checkpoint", tmp_path / "first",
         "--exclude_scopes", "resnet/classification", "--profile", 1,

@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 from utils.errors import UserError, reason
 
 KEEP = 5
+SHOWN = 6  # variables in an error
 STATE = "checkpoint"
 
 
@@ -67,6 +68,65 @@ def fault(path):
     return None
 
 
+def newest_whole(train_dir, say=print):
+    """Path of the newest checkpoint in a train dir that can be read whole, None if there never was one.
+
+    Args:
+      train_dir: str or path.
+      say: called with a line for each newer one that cannot be read.
+
+    Raises:
+      UserError: there were checkpoints and none can be read.
+    """
+    found, named = steps(train_dir), _named_newest(train_dir)
+    if named is not None and named > max(found, default=-1):
+        say(f"[checkpoint]: {prefix(train_dir, named)} is missing: trying the one before")
+    for step in found:
+        path = prefix(train_dir, step)
+        why = fault(path)
+        if why is None:
+            return path
+        say(f"[checkpoint]: {path} cannot be read ({why}): trying the one before")
+    if found or (Path(train_dir) / STATE).exists():
+        raise UserError(f"{train_dir}: none of its checkpoints can be read; put one back, or pass another directory")
+    return None
+
+
+def _named_newest(train_dir):
+    """The step that the state file names as newest, None if it names none."""
+    try:
+        state = (Path(train_dir) / STATE).read_bytes()
+    except OSError:
+        return None
+    named = re.match(rb'model_checkpoint_path: ".*model\.ckpt-(\d+)"', state)
+    return named and int(named[1])
+
+
+def check_fit(path, variables, mend):
+    """Refuses a checkpoint that has not all of some variables, each in its shape.
+
+    Args:
+      path: of the checkpoint.
+      variables: list of variables.
+      mend: function(names of the variables that do not fit) -> str, what to do about it.
+
+    Raises:
+      UserError: one line with the first of them, and the mend.
+    """
+    with reading(path) as reader:
+        there = reader.get_variable_to_shape_map()
+    here = {variable.op.name: variable.shape.as_list() for variable in variables}
+    misfits = {
+        name: f"{name} is {there[name]} there, {shape} here" if name in there else f"{name} is not in it"
+        for name, shape in here.items()
+        if there.get(name) != shape
+    }
+    if misfits:
+        more = f"; and {len(misfits) - SHOWN} more" if len(misfits) > SHOWN else ""
+        listed = "; ".join(list(misfits.values())[:SHOWN])
+        raise UserError(f"checkpoint {path} does not fit: {listed}{more}. {mend(list(misfits))}")
+
+
 class Checkpoints:
     """The checkpoints of a run. Made before the graph is finalized; a `train_dir` of None keeps none.
 
@@ -79,7 +139,7 @@ class Checkpoints:
         self.saver = tf.train.Saver(max_to_keep=0, save_relative_paths=True)
         floats = [v for v in tf.global_variables() if v.dtype.base_dtype.is_floating]
         self._finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(v)) for v in floats])
-        self._shapes = {v.op.name: v.shape.as_list() for v in tf.global_variables()}
+        self._variables = tf.global_variables()
         self.last_step = None
 
     def newest_whole(self, say=print):
@@ -90,41 +150,10 @@ class Checkpoints:
         """
         if self.train_dir is None:
             return None
-        found, named = steps(self.train_dir), self._named_newest()
-        if named is not None and named > max(found, default=-1):
-            say(f"[checkpoint]: {prefix(self.train_dir, named)} is missing: trying the one before")
-        for step in found:
-            path = prefix(self.train_dir, step)
-            why = fault(path)
-            if why is None:
-                self._check_net(path)
-                return path
-            say(f"[checkpoint]: {path} cannot be read ({why}): trying the one before")
-        if found or (Path(self.train_dir) / STATE).exists():
-            raise UserError(
-                f"{self.train_dir}: none of its checkpoints can be read; put one back, or pass another --train-dir"
-            )
-        return None
-
-    def _named_newest(self):
-        """The step that the state file names as newest, None if it names none."""
-        try:
-            state = (Path(self.train_dir) / STATE).read_bytes()
-        except OSError:
-            return None
-        named = re.match(rb'model_checkpoint_path: ".*model\.ckpt-(\d+)"', state)
-        return named and int(named[1])
-
-    def _check_net(self, path):
-        with reading(path) as reader:
-            found = reader.get_variable_to_shape_map()
-        for name, shape in self._shapes.items():
-            if found.get(name) != shape:
-                other = "none" if name not in found else f"one of shape {found[name]}"
-                raise UserError(
-                    f"{path} is of another net: wanted a variable {name} of shape {shape}, it has {other}; "
-                    "pass another --train-dir"
-                )
+        path = newest_whole(self.train_dir, say)
+        if path is not None:
+            check_fit(path, self._variables, lambda names: "It is of another net: pass another --train-dir")
+        return path
 
     def continue_from(self, path):
         """Counts from the checkpoint at `path`, None for none, and tidies up after a kill."""

@@ -14,6 +14,8 @@ import tarfile
 import urllib.error
 from pathlib import Path, PurePosixPath
 
+from tqdm import tqdm
+
 from utils.cifar_records import NAMES_FILE_BYTES, OTHERWISE, DataError, check_file
 
 
@@ -82,7 +84,12 @@ def unpack(archive, layout, directory):
     limits = dict.fromkeys(layout.files, layout.max_records * layout.record_bytes)
     limits.update((label.names_file, NAMES_FILE_BYTES) for label in layout.labels)
     try:
-        with gzip.open(archive) as stream:
+        progress = {"total": os.path.getsize(archive), "desc": f"unpacking {Path(archive).name}", "unit": "B"}
+        with (
+            open(archive, "rb") as file,
+            tqdm.wrapattr(file, "read", **progress, leave=False, disable=None) as counted,
+            gzip.open(counted) as stream,
+        ):
             bounded = _Bounded(stream, sum(limits.values()) + (1 << 20))
             with tarfile.open(fileobj=bounded, mode="r|", bufsize=1 << 20) as tar:  # r|: forward only
                 for number, member in enumerate(tar):

@@ -9,6 +9,7 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "graph_resnet" / "__init__.py").read_text())[1]
 
 NOTEBOOK = ["ipykernel", "nbclient"]
+ONNX = ["tf2onnx>=1.17", "onnxruntime>=1.20"]  # tf2onnx 1.16 wants an older protobuf than TensorFlow
 setup(
     name="graph-resnet",
     version=VERSION,
@@ -26,10 +27,15 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "test": ["hypothesis", "pytest", "ruff>=0.9", *NOTEBOOK],
+        "test": ["hypothesis", "pytest", "ruff>=0.9", *NOTEBOOK, *ONNX],
         "notebook": ["notebook", *NOTEBOOK],
+        "onnx": ONNX,
         "tensorboard": ["tensorboard"],
         "benchmarks": ["torch==2.13.0"],
     },
-    entry_points={"console_scripts": ["graph-resnet-train=graph_resnet.train:command"]},
+    entry_points={
+        "console_scripts": [
+            f"graph-resnet-{name}=graph_resnet.{name}:command" for name in ("train", "evaluate", "predict", "export")
+        ]
+    },
 )

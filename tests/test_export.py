@@ -134,7 +134,7 @@ def test_tflite_as_in_the_docs(page, images, expected):
 
 @pytest.mark.skipif(
     not (importlib.util.find_spec("tf2onnx") and importlib.util.find_spec("onnxruntime")),
-    reason="pip install tf2onnx onnxruntime",
+    reason="tf2onnx or onnxruntime is not installed: pip install '.[onnx]'",
 )
 def test_onnx(exported, images, expected, tmp_path):
     import onnxruntime

@@ -154,9 +154,11 @@ def _is_not_deprecation(record):
 
 
 def quiet():
-    """Silences the deprecation messages of slim and of the layers under it, in this process: for commands."""
+    """Silences TensorFlow's chatter and the deprecation messages of slim and of the layers under it, in this process:
+    for commands."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"tensorflow\.python\.keras\.")
     tf.get_logger().addFilter(_is_not_deprecation)
+    tf.get_logger().setLevel("WARNING")  # INFO in a notebook otherwise: a line for each restored file
 
 
 restore_moved_names()

@@ -22,6 +22,7 @@ class Graph:
     train_acc: tf.Tensor
     val_loss: tf.Tensor
     val_acc: tf.Tensor
+    val_confusion: tf.Tensor  # int32 [C, C], images of class `row` taken for class `column`
     learning_rate: tf.Tensor
 
 
@@ -64,11 +65,12 @@ def build(recipe, records, *, seed, trainable_scopes=()):
     with tf.name_scope("validation"):
         val_logits = logits(recipe, val_imgs, records.num_classes, is_training=False, reuse=True)
         val_loss, val_acc = measures(val_logits, val_labels)
+        val_confusion = tf.math.confusion_matrix(val_labels, tf.argmax(val_logits, 1), records.num_classes)
     step = tf.train.get_or_create_global_step()
     rate = learning_rate(recipe, step, recipe.total_steps(records.num_train))
     with tf.control_dependencies(update_ops):
         train_op = _optimizer(recipe, rate).minimize(minimized, step, var_list=_trainable(trainable_scopes))
-    return Graph(train_op, train_loss, train_acc, val_loss, val_acc, rate)
+    return Graph(train_op, train_loss, train_acc, val_loss, val_acc, val_confusion, rate)
 
 
 def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=False):

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from graph_resnet import evaluation, restore, train_dir, trained
-from utils import cifar10_input, metrics_log, plots
+from utils import metrics_log
 from utils.errors import UserError
 
 PAGE = """<!doctype html>
@@ -62,7 +62,6 @@ def write(directory, records):
     pictures = evaluation.save_pictures(
         directory, logits, labels, result["confusion"], records, split="val", class_names=net.class_names, title=title
     )
-    _show_in_tensorboard(directory, records, pictures["confusion"], step)
     config = train_dir.read_config(directory)
     speeds = sorted(
         r["images_per_second"]
@@ -100,16 +99,6 @@ def write(directory, records):
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); mend that and run the same command") from None
     return path
-
-
-def _show_in_tensorboard(directory, records, confusion, step):
-    """The first training images and the confusion matrix, among the images of TensorBoard."""
-    first = range(min(32, records.num_train))
-    captions = [records.class_names[label] for label in cifar10_input.labels(records, first, "train")]
-    images = Path(directory) / "images.png"
-    plots.save(plots.image_grid(cifar10_input.pictures(records, first, "train"), captions), images)
-    metrics_log.add_picture(directory, "train", "first images", images, step)
-    metrics_log.add_picture(directory, "val", "confusion", confusion, step)
 
 
 def _image(path, text):

@@ -2,16 +2,29 @@
 
 import contextlib
 import dataclasses
+import io
 from pathlib import Path
 
 import numpy
 import tensorflow.compat.v1 as tf
+from PIL import Image
 
 import graph_resnet
 from graph_resnet import finetune, graph, report, train_dir
-from utils import checkpoints, cifar_files, filter_gradients, learning, plots, profiles
+from utils import (
+    checkpoints,
+    cifar10_input,
+    cifar_files,
+    filter_gradients,
+    learning,
+    metrics_log,
+    plots,
+    profiles,
+)
 from utils.errors import UserError, reason, writing
 from utils.session import choose_precision, session_config
+
+FIRST_IMAGES = 12  # shown by TensorBoard
 
 
 def train(
@@ -90,14 +103,22 @@ def train(
     with writing(Path(directory) / "graph.pbtxt", tf.errors.OpError):
         tf.io.write_graph(tf.get_default_graph(), str(directory), "graph.pbtxt")
     steps_an_epoch = records.num_train / recipe.batch_size
-    picture, traces = Path(directory) / "curves.png", Path(directory) / "profile"
+    traces = Path(directory) / "profile"
     if profile:
         traces.mkdir(exist_ok=True)
     title = f"{recipe.name} on {records.title}"
 
-    def draw(history):
-        with writing(picture):
-            plots.save_curves(history, path=picture, title=title, steps_an_epoch=steps_an_epoch)
+    def draw(history, confusion):
+        step, accuracy = history[-1]["step"], history[-1]["accuracy"]
+        matrix = f"{title}, {step:,} steps\n{accuracy:.2%} of the validation images right"
+        for name, figure in (
+            ("curves", plots.curves(history, title, steps_an_epoch)),
+            ("confusion", plots.confusion_matrix(confusion, records.class_names, matrix)),
+        ):
+            path = Path(directory) / f"{name}.png"
+            with writing(path):
+                plots.save(figure, path)
+        return metrics_log.pictures({"confusion": path.read_bytes()})
 
     try:
         history = learning.train_with_bn(
@@ -112,6 +133,7 @@ def train(
             hooks=[tf.train.ProfilerHook(save_steps=profile, output_dir=str(traces))] if profile else [],
             init_fn=init_fn,
             summary_op=tf.summary.merge_all(),
+            first_summary=_first_images(records),
             after_evaluation=draw,
         )
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
@@ -132,3 +154,15 @@ def train(
     except (UserError, OSError, tf.errors.OpError) as error:  # the data was removed meanwhile, say: the run is whole
         print(f"[report]: not written ({reason(error)})")
     return history[-1]
+
+
+def _first_images(records):
+    """The first training images, each under the name of its class, as a tf.Summary."""
+    indices = range(min(FIRST_IMAGES, records.num_train))
+    labels = cifar10_input.labels(records, indices, "train")
+    pngs = {}
+    for i, (label, pixels) in enumerate(zip(labels, cifar10_input.pictures(records, indices, "train")), 1):
+        png = io.BytesIO()
+        Image.fromarray(pixels).save(png, "PNG")
+        pngs[f"first_images/{i:02d} {records.class_names[label]}"] = png.getvalue()
+    return metrics_log.pictures(pngs)

@@ -9,7 +9,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from tests.test_cifar10_input import RAW, _stream
-from utils import cifar10_input, learning
+from utils import cifar10_input, learning, metrics_log
 from utils.errors import UserError
 from utils.signals import Interrupted
 
@@ -25,6 +25,12 @@ def regression(records, batch_size=3, *, placeholder=False, counts=True):
     step = tf.train.get_or_create_global_step() if counts else None
     train_op = tf.train.GradientDescentOptimizer(1e-3).minimize(weight * train_grey, step)
     return [train_op, train_grey, tf.constant(0.5), val_grey, tf.constant(0.25)], is_training
+
+
+def summaries(directory):
+    """(event, value) of each summary in the event files of a directory, in order."""
+    files = sorted(map(str, directory.glob("events.out.tfevents.*")))
+    return [(e, value) for file in files for e in tf.train.summary_iterator(file) for value in e.summary.value]
 
 
 def final_value(train_dir, name, step):
@@ -66,6 +72,46 @@ def test_evaluation_weighs_by_the_images_of_a_batch(records, graph):
     history = learning.train_with_bn(*arguments, 1, **QUIET)
     assert history[-1]["loss"] == pytest.approx(103, rel=1e-6)
     assert history[-1]["images"] == 7
+
+
+def test_the_confusion_matrix_is_summed_over_an_evaluation(records, graph, tmp_path):
+    arguments, _ = regression(records)
+    (labels,) = tf.get_collection(cifar10_input.VALIDATION_LABELS)
+    confusion = tf.math.confusion_matrix(labels, tf.fill([tf.size(labels)], 1), 3)  # all are taken for class 1
+    seen = []
+
+    def after(history, confusion):
+        seen.append((history[-1]["step"], confusion))
+        return metrics_log.pictures({"confusion": b"a picture"})
+
+    first = metrics_log.pictures({"x": b"1"})
+    options = {"val_confusion": confusion, "after_evaluation": after, "first_summary": first, "eval_at_start": False}
+    learning.train_with_bn(*arguments, 2, train_dir=tmp_path, **QUIET, **options)
+    ((step, found),) = seen
+    assert step == 2 and found.dtype == np.int64
+    # Images 100 to 106, whose classes are their numbers % 3.
+    np.testing.assert_array_equal(found, [[0, 2, 0], [0, 3, 0], [0, 2, 0]])
+    images = [(e.step, v.tag, v.image.encoded_image_string) for e, v in summaries(tmp_path / "val") if v.tag != "loss"]
+    assert (2, "confusion", b"a picture") in images
+    assert next((e.step, v.tag) for e, v in summaries(tmp_path / "train")) == (0, "x")
+
+
+def test_without_a_set_the_confusion_matrix_is_that_of_one_batch(graph):
+    weight = tf.get_variable("weight", initializer=2.0)
+    train_op = tf.train.GradientDescentOptimizer(0.25).minimize(weight**2)
+    seen = []
+    learning.train_with_bn(
+        train_op, weight, weight, weight, weight, 1, val_confusion=tf.eye(2, dtype=tf.int32), eval_at_start=False,
+        after_evaluation=lambda history, confusion: seen.append(confusion.tolist()),
+    )  # fmt: skip
+    assert seen == [[[1, 0], [0, 1]]]
+
+
+def test_a_graph_that_was_trained_is_refused_in_one_line(records, graph):
+    arguments, _ = regression(records)
+    learning.train_with_bn(*arguments, 1, **QUIET)
+    with pytest.raises(UserError, match=r"^this graph is finalized, .* build it anew, behind tf.reset_default_graph"):
+        learning.train_with_bn(*arguments, 2, **QUIET)
 
 
 def test_a_loss_that_is_not_of_the_input_is_measured_over_one_batch(graph):

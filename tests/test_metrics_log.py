@@ -48,11 +48,11 @@ def test_events_carry_the_same_numbers_under_the_same_tags(graph, tmp_path):
     import tensorflow.compat.v1 as tf
 
     log = metrics_log.MetricsLog(tmp_path, 0)
-    log.add("train", 0, loss=2.5, accuracy=0.25)
-    log.add("val", 3, loss=1.5, accuracy=0.75)
+    log.add("train", 0, loss=2.5, accuracy=0.25, learning_rate=0.5)
+    log.add("val", 3, loss=1.5, accuracy=0.75, images=7)  # how many images is nothing to be drawn
     log.close()
     for split, step, values in (
-        ("train", 0, {"loss": 2.5, "accuracy": 0.25}),
+        ("train", 0, {"loss": 2.5, "accuracy": 0.25, "training/learning_rate": 0.5}),
         ("val", 3, {"loss": 1.5, "accuracy": 0.75}),
     ):
         (file,) = (tmp_path / split).glob("events.out.tfevents.*")

@@ -7,8 +7,10 @@ import signal
 import time
 
 import pytest
+import tensorflow.compat.v1 as tf
 
 from tests.conftest import TINY, run, start
+from tests.test_learning import summaries
 
 LENGTH = "--steps 24 --save-every 5 --eval-every 12".split()
 
@@ -51,10 +53,9 @@ def test_the_train_dir_holds_what_is_promised(undisturbed):
     train_dir, lines = undisturbed
     there = {path.name for path in train_dir.iterdir()}
     checkpoints = {f"model.ckpt-24.{end}" for end in ("index", "meta", "data-00000-of-00001")}
-    assert checkpoints | {"checkpoint", "graph.pbtxt", "config.json", "metrics.jsonl", "curves.png"} <= there
-    for split in ("train", "val"):
-        assert list((train_dir / split).glob("events.out.tfevents.*"))
-    assert (train_dir / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert checkpoints | {"checkpoint", "graph.pbtxt", "config.json", "metrics.jsonl", "report.html"} <= there
+    for picture in ("curves", "confusion", "mistakes"):
+        assert (train_dir / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
     found = records(train_dir)
     assert [r["step"] for r in found if r["split"] == "train"] == list(range(24))
     assert [r["step"] for r in found if r["split"] == "val"] == [12, 24]
@@ -64,6 +65,31 @@ def test_the_train_dir_holds_what_is_promised(undisturbed):
     assert re.fullmatch(r"\[final\]: step 24 loss = \d+\.\d{4} acc = [01]\.\d{4} \(1000 images\)", lines[-1])
     assert sum(line.startswith("[train]: step ") for line in lines) == 24
     assert any("synthetic" in line for line in lines)
+
+
+def test_what_tensorboard_shows(undisturbed):
+    train_dir, _ = undisturbed
+    train, val = (summaries(train_dir / split) for split in ("train", "val"))
+    assert [(e.step, v.tag) for e, v in val] == [
+        (step, tag) for step in (12, 24) for tag in ("loss", "accuracy", "confusion")
+    ]
+    assert {v.tag for e, v in train if v.HasField("simple_value")} == {
+        "loss", "accuracy", "training/learning_rate", "training/images_per_second"
+    }  # fmt: skip
+    pictures = [(e.step, v.tag, v.image) for e, v in train if v.HasField("image")]
+    assert len(pictures) == 12 and {step for step, _, _ in pictures} == {0}
+    assert all(re.fullmatch(r"first_images/\d\d [a-z]+", tag) for _, tag, _ in pictures)
+    for image in [image for *_, image in pictures] + [v.image for _, v in val if v.tag == "confusion"]:
+        assert image.encoded_image_string.startswith(b"\x89PNG")
+    histograms = {(e.step, v.tag) for e, v in train if v.HasField("histo")}
+    assert {(12, "weights/resnet/block1/conv5_5/weights"), (24, "weights/resnet/block1/conv5_5/weights")} <= histograms
+    (file,) = (train_dir / "train").glob("events.out.tfevents.*")
+    graphs = [e.graph_def for e in tf.train.summary_iterator(str(file)) if e.HasField("graph_def")]
+    (names,) = ([node.name.split("/") for node in tf.GraphDef.FromString(graph).node] for graph in graphs)
+    assert {name[0] for name in names} == {
+        "global_step", "input", "resnet", "training", "validation", "gradients", "Momentum", "weights"
+    }  # fmt: skip
+    assert {name[2] for name in names if name[:2] == ["resnet", "block3"]} == {"residual_block1", "residual_block2"}
 
 
 def test_killed_and_run_again_it_ends_as_if_nothing_had_happened(undisturbed, tmp_path):

@@ -52,6 +52,8 @@ def train_with_bn(
     hooks=(),
     init_fn=None,
     summary_op=None,
+    first_summary=None,
+    val_confusion=None,
     after_evaluation=None,
 ):
     """Runs updates until the global step is `max_step`: that many, less those of the checkpoint it goes on from.
@@ -74,18 +76,29 @@ def train_with_bn(
       hooks: SessionRunHooks around the training op, such as tf.compat.v1.train.ProfilerHook.
       init_fn: function(session) that sets variables after their initialization, unless a checkpoint is continued from.
       summary_op: serialized summaries, such as histograms of the weights, written at each evaluation.
-      after_evaluation: called with the history after each evaluation.
+      first_summary: tf.Summary, such as the first images, written when a run begins at step 0.
+      val_confusion: int [C, C], validation images of class `row` that were taken for class `column`, of a batch as
+        `val_loss`.
+      after_evaluation: function(history, confusion) that is called after each evaluation; confusion is `val_confusion`,
+        summed over the evaluation, int64 [C, C], or None. It returns a tf.Summary for TensorBoard, or None.
 
     Returns:
       The history: dicts {"step", "split": "train" or "val", "loss", "accuracy", ...}, losses in nats.
 
     Raises:
-      UserError: the loss is not finite, or a checkpoint or a metric cannot be written.
+      UserError: the graph is finalized, the loss is not finite, or a checkpoint or a metric cannot be written.
       Interrupted: SIGINT, SIGTERM or SIGHUP came; what was trained is saved.
     """
+    if train_op.graph.finalized:
+        raise UserError(
+            "this graph is finalized, as after a train_with_bn: build it anew, behind tf.reset_default_graph(), to "
+            "train once more"
+        )
+    # For TensorBoard, without what the loop adds to it.
+    drawn = None if train_dir is None else train_op.graph.as_graph_def(add_shapes=True)
     with train_op.graph.as_default(), tf.name_scope("session_loop"):
         training = _Training(train_op, train_loss, train_acc, is_training, learning_rate)
-        validation = Validation(val_loss, val_acc, is_training)
+        validation = Validation(val_loss, val_acc, is_training, val_confusion)
         if validation.feeds(training.op):
             say(LEAK)
         saves = Checkpoints(train_dir)
@@ -111,7 +124,9 @@ def train_with_bn(
         )
         loop = _Loop(session, training, validation, saves, stop, summary_op, after_evaluation)
         saves.continue_from(restored)
-        loop.log = stack.enter_context(contextlib.closing(MetricsLog(train_dir, loop.step, train_op.graph)))
+        loop.log = stack.enter_context(contextlib.closing(MetricsLog(train_dir, loop.step, drawn)))
+        if first_summary is not None and loop.step == 0:
+            loop.log.add_summary("train", first_summary, 0)
         loop.bar = stack.enter_context(
             tqdm(total=max_step, initial=loop.step, unit="step", disable=None, dynamic_ncols=True)
         )
@@ -177,13 +192,16 @@ class _Loop:
         if self.log.has("val", self.step):  # before the checkpoint that this run continues from
             return
         result = self.validation.run(self.raw, between_batches=self.leave_if_asked)
+        confusion = result.pop("confusion", None)
         self.check_finite("validation loss", result["loss"])
         self.log.add("val", self.step, **result)
         say(f"[val]: step {self.step} loss = {result['loss']:.4f} acc = {result['accuracy']:.4f}")
         if self.summary_op is not None:
             self.log.add_summary("train", self.raw.run(self.summary_op), self.step)
         if self.after_evaluation:
-            self.after_evaluation(self.log.history)
+            summary = self.after_evaluation(self.log.history, confusion)
+            if summary is not None:
+                self.log.add_summary("val", summary, self.step)
         self.training.start_clock()
 
     def update(self, measure):
@@ -261,12 +279,14 @@ class Validation:
     Args:
       loss, accuracy: scalars, means over a validation batch.
       is_training: placeholder to feed False, or None.
+      confusion: int [C, C] of a validation batch, see `train_with_bn`, or None.
 
     A loss that does not come from `cifar10_input` is measured over one batch.
     """
 
-    def __init__(self, loss, accuracy, is_training=None):
+    def __init__(self, loss, accuracy, is_training=None, confusion=None):
         self._means = [loss, accuracy]
+        self._matrix = {} if confusion is None else {"confusion": tf.cast(confusion, tf.int64)}
         self._feed = None if is_training is None else {is_training: False}
         self._labels = _first(cifar10_input.VALIDATION_LABELS)
         if self._labels is not None and not self.feeds(loss):
@@ -281,23 +301,24 @@ class Validation:
         return self._labels is not None and self._labels.op in _ancestors(consumer)
 
     def run(self, session, between_batches=lambda: None):
-        """Returns {"loss", "accuracy"} and, over a whole set, {"images"}, the number of them."""
+        """Returns {"loss", "accuracy"}; of a whole set also "images", how many; "confusion" if asked for."""
         if self._labels is None:
-            loss, accuracy = session.run(self._means, self._feed)
-            return {"loss": float(loss), "accuracy": float(accuracy)}
+            (loss, accuracy), matrix = session.run([self._means, self._matrix], self._feed)
+            return {"loss": float(loss), "accuracy": float(accuracy), **matrix}
         session.run(self._restart)
-        totals, seen = [0.0, 0.0], 0
+        totals, seen, matrices = [0.0, 0.0], 0, {}
         with tqdm(total=self._size, desc="evaluation", unit="image", leave=False, disable=None) as bar:
             while seen < self._size:
                 between_batches()
-                *means, count = session.run([*self._means, self._count], self._feed)
+                means, matrix, count = session.run([self._means, self._matrix, self._count], self._feed)
                 totals = [total + float(mean) * int(count) for total, mean in zip(totals, means)]
+                matrices = {name: each + matrices.get(name, 0) for name, each in matrix.items()}
                 seen += int(count)
                 bar.update(int(count))
         if seen != self._size:
             raise RuntimeError(f"evaluated {seen} images of {self._size}")
         loss, accuracy = (total / seen for total in totals)
-        return {"loss": loss, "accuracy": accuracy, "images": seen}
+        return {"loss": loss, "accuracy": accuracy, "images": seen, **matrices}
 
 
 def _first(collection):

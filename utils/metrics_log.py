@@ -62,10 +62,10 @@ class MetricsLog:
       train_dir: directory, or None to keep the history alone.
       step: global step that the run starts from. A training record belongs to the update it came with, so those of
         `step` and later are cut off; an evaluation was made with the weights of its step, so that of `step` stays.
-      graph: drawn by TensorBoard.
+      graph_def: tf.GraphDef that TensorBoard draws.
     """
 
-    def __init__(self, train_dir, step, graph=None):
+    def __init__(self, train_dir, step, graph_def=None):
         self.history = []
         self._file, self._events = None, {}
         if train_dir is None:
@@ -82,11 +82,11 @@ class MetricsLog:
             self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 (closed by close())
             self._file.truncate(ends[kept - 1] if kept else 0)
         self._events = {split: Events(Path(train_dir) / split, step) for split in ("train", "val")}
-        if graph is not None:
-            self._events["train"].add(graph_def=graph.as_graph_def(add_shapes=True).SerializeToString())
+        if graph_def is not None:
+            self._events["train"].add(graph_def=graph_def.SerializeToString())
         for events in self._events.values():
-            # Tells TensorBoard to forget what an earlier run wrote beyond this step.
-            events.add(session_log=tf.SessionLog(status=tf.SessionLog.START), step=step)
+            # Tells TensorBoard to forget what an earlier run wrote beyond this step (all, where this is the beginning).
+            events.add(session_log=tf.SessionLog(status=tf.SessionLog.START), step=step + 1 if step else 0)
 
     def has(self, split, step):
         """Whether that record is there already."""
@@ -103,7 +103,8 @@ class MetricsLog:
         with writing(self._path):
             if self._file.write(line) < len(line):  # the disk filled up in the middle of the line
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        summary = tf.Summary(value=[tf.Summary.Value(tag=name, simple_value=v) for name, v in values.items()])
+        shown = {_tag(name): value for name, value in values.items() if name != "images"}
+        summary = tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=value) for tag, value in shown.items()])
         self.add_summary(split, summary, step)
         return record
 
@@ -119,6 +120,17 @@ class MetricsLog:
             self._file.close()
         for events in self._events.values():
             events.close()
+
+
+def _tag(name):
+    """TensorBoard opens its first two groups: what both splits have is to be seen at once, side by side."""
+    return name if name in ("loss", "accuracy") else f"training/{name}"
+
+
+def pictures(pngs):
+    """A tf.Summary that shows PNG files, a dict {tag: bytes}, among TensorBoard's images."""
+    values = [tf.Summary.Value(tag=tag, image=tf.Summary.Image(encoded_image_string=png)) for tag, png in pngs.items()]
+    return tf.Summary(value=values)
 
 
 class Events:
@@ -150,10 +162,3 @@ class Events:
         # All has been written, or it has been said that it could not be.
         with contextlib.suppress(tf.errors.OpError):
             self._writer.close()
-
-
-def add_picture(train_dir, split, tag, png, step):
-    """Shows a PNG file among TensorBoard's images."""
-    image = tf.Summary.Image(encoded_image_string=Path(png).read_bytes())
-    with contextlib.closing(Events(Path(train_dir) / split, step)) as events:
-        events.add(summary=tf.Summary(value=[tf.Summary.Value(tag=tag, image=image)]), step=step)

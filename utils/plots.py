@@ -59,11 +59,6 @@ def _smooth(values):
     return smooth
 
 
-def save_curves(history, path, **options):
-    """Writes `curves` as a PNG, in one go."""
-    save(curves(history, **options), path)
-
-
 def save(figure, path):
     """Writes a figure as a PNG; whoever reads the file meanwhile sees the old picture or the new one."""
     from matplotlib.text import Text

@@ -10,6 +10,7 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).parent.parent
+CASES = int(os.environ.get("FUZZ_CASES", "150"))  # of each test that feeds a reader with anything at all
 # 32 pixels, 8 images: the command's real path at about a hundredth of the work.
 TINY = "--dataset synthetic --image-size 32 --batch-size 8 --seed 3 --log-every 1 --precision float32".split()
 

@@ -18,12 +18,11 @@ from hypothesis import strategies as st
 
 from graph_resnet import train_dir, training
 from graph_resnet.recipes import RECIPES
-from tests.conftest import ROOT
+from tests.conftest import CASES, ROOT
 from tests.test_learning import QUIET, diverging, final_value, regression
 from utils import checkpoints, cifar_files, learning, metrics_log, synthetic
 from utils.errors import UserError
 
-CASES = int(os.environ.get("FUZZ_CASES", "150"))
 KEPT = {f"model.ckpt-{step}.{end}" for step in range(5, 10) for end in ("index", "meta", "data-00000-of-00001")}
 
 

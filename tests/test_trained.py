@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from graph_resnet import trained
 from graph_resnet.recipes import RECIPES, Recipe
+from tests.conftest import CASES
 from utils.errors import UserError
 
 CONFIG = {
@@ -122,7 +123,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=CASES, deadline=None)
 @given(place=st.sampled_from([path for path in places(CONFIG) if path]), value=anything)
 def test_whatever_a_config_holds_it_is_read_or_refused(tmp_path_factory, place, value):
     try:

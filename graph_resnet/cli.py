@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 
 from utils import signals
@@ -65,6 +66,21 @@ def run(main):
 
 def _interrupt(signum, frame):
     raise signals.Interrupted(signum, f"stopped by {signal.Signals(signum).name}")
+
+
+@contextlib.contextmanager
+def last_words(line):
+    """Has `line` on stderr if the process does not come to the end of this block: it crashed, or it was killed.
+
+    That happens where memory ends inside an op, or where the system takes it back, and nobody is left to say so but
+    another process: a shell, which waits for the end of a pipe that nothing is written to.
+    """
+    wait = 'read nothing; printf "%s\\n" "$0" >&2'
+    with subprocess.Popen(["sh", "-c", wait, line], stdin=subprocess.PIPE, start_new_session=True) as shell:
+        try:
+            yield
+        finally:
+            shell.kill()
 
 
 def _flush(stream):

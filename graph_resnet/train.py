@@ -6,6 +6,10 @@ from pathlib import Path
 
 from graph_resnet import cli, recipes
 
+DIED = (
+    "error: the process crashed or was killed; if that was for want of memory, lower --batch-size or --image-size, "
+    "else run the same command to go on"
+)
 EXAMPLES = r"""examples:
   python -m graph_resnet.train --steps 20000                        the tutorial's net on CIFAR-10 at 96x96
   python -m graph_resnet.train --dataset synthetic --steps 300      a try without any data
@@ -125,7 +129,7 @@ def main(argv=None):
         "seed", "precision", "threads", "log_every", "save_every", "allow_other_data", "init_checkpoint",
         "exclude_scopes", "trainable_scopes", "profile",
     )  # fmt: skip
-    with lock, tf.Graph().as_default():
+    with lock, cli.last_words(DIED), tf.Graph().as_default():
         final = training.train(recipe, records, directory, **{name: getattr(flags, name) for name in options})
     print(f"[files]: curves {directory / 'curves.png'}, checkpoints {directory / 'model.ckpt-*'}, "
           f"event files: tensorboard --logdir {directory}")  # fmt: skip

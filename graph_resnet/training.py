@@ -84,12 +84,13 @@ def train(
     for path in records.train + records.test:
         train_dir.check_name(path, "data file")
     before = train_dir.read_config(directory)
-    if before is None and checkpoints.steps(directory):
+    begun = bool(checkpoints.steps(directory))  # if not, there is nothing yet that would have to fit
+    if before is None and begun:
         raise UserError(
             f"train dir {directory}: holds checkpoints but no {train_dir.CONFIG} to tell of what; put it back, or pass "
             "another --train-dir"
         )
-    if before is not None:
+    if before is not None and begun:
         difference = None if allow_other_data else cifar_files.same_data(before["data"], data)
         train_dir.check_same_run(directory, before, config, difference)
     train_dir.write_config(directory, config)
@@ -151,7 +152,7 @@ def train(
         print(profiles.table(profiles.newest(traces)))
     try:
         print(f"[report]: {report.write(directory, records)}")
-    except (UserError, OSError, tf.errors.OpError) as error:  # the data was removed meanwhile, say: the run is whole
+    except (UserError, OSError, MemoryError, tf.errors.OpError) as error:  # its data is gone, say: the run is whole
         print(f"[report]: not written ({reason(error)})")
     return history[-1]
 

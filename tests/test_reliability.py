@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -207,12 +208,15 @@ def test_a_closed_terminal_does_not_stop_the_save(monkeypatch):
 
 STOPS = """
 import os, signal, sys, time
+from graph_resnet import cli
 from utils.signals import StopRequest
-with StopRequest() as stop:
-    for pause in sys.argv[1:]:
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(float(pause))
-    print(stop.signum)
+def main():
+    with StopRequest() as stop:
+        for pause in sys.argv[1:]:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(float(pause))
+        print(stop.signum)
+%s
 """
 
 
@@ -223,8 +227,29 @@ def python(source, *arguments):
 
 
 def test_the_second_signal_leaves_at_once():
-    assert python(STOPS, "0.2", "9") == (143, "", "")
-    assert python(STOPS, "0", "0") == (0, "15\n", "")  # an echo of the first, as timeout(1) sends it
+    assert python(STOPS % "cli.run(main)", "0.2", "9") == (130, "", "stopped by SIGINT\n")
+    assert python(STOPS % "cli.run(main)", "0", "0") == (0, "2\n", "")  # an echo of the first, as timeout(1) sends it
+
+
+def test_the_second_signal_does_what_it_did_before():
+    in_a_notebook = """
+try:
+    main()
+except KeyboardInterrupt:
+    print("the kernel lives")
+"""
+    assert python(STOPS % in_a_notebook, "0.2", "9") == (0, "the kernel lives\n", "")
+    by_default = "signal.signal(signal.SIGINT, signal.SIG_DFL)\nmain()"
+    assert python(STOPS % by_default, "0.2", "9") == (-signal.SIGINT, "", "")
+
+
+@pytest.mark.parametrize(
+    "end, status, message",
+    [("os.kill(os.getpid(), 9)", -9, "out of memory?\n"), ("os.abort()", -6, "out of memory?\n"), ("pass", 0, "")],
+)
+def test_a_process_that_cannot_speak_any_more_has_last_words(end, status, message):
+    source = f"import os\nfrom graph_resnet import cli\nwith cli.last_words('out of memory?'):\n    {end}"
+    assert python(source) == (status, "", message)
 
 
 COMMAND = """
@@ -297,6 +322,7 @@ def test_other_data_and_another_run_are_refused(few_records, graph, tmp_path):
             return training.train(tiny(**options.pop("recipe", {})), records, tmp_path / "run", **options)
 
     (tmp_path / "run").mkdir()
+    train_dir.write_config(tmp_path / "run", {"recipe": {}, "data": {"files": []}})  # of a start that saved nothing
     again()
     pixels = bytearray(data.read_bytes())
     pixels[2000] ^= 1

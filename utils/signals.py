@@ -1,6 +1,5 @@
-"""Signals that ask a training run to stop: the run saves once, then leaves; a second signal leaves at once."""
+"""Signals that ask a training run to stop: the run saves once, then leaves; a second signal does not wait for that."""
 
-import os
 import signal
 import threading
 import time
@@ -18,9 +17,10 @@ class Interrupted(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Context manager: notes the first stop signal in `signum`; the second ends the process.
+    """Context manager: notes the first stop signal in `signum`; the second does what it would have done without this.
 
-    Outside the main thread, where Python delivers no signals, it never asks to stop.
+    So it ends a command or a script at once, and in a notebook it ends the cell and not the kernel. Outside the main
+    thread, where Python delivers no signals, it never asks to stop.
     """
 
     def __init__(self):
@@ -39,7 +39,8 @@ class StopRequest:
         if self.signum is None:
             self.signum, self._when = signum, time.monotonic()
         elif time.monotonic() - self._when > ECHO:
-            os._exit(128 + signum)
+            signal.signal(signum, self._before[signum])
+            signal.raise_signal(signum)
 
 
 def handle(handler):

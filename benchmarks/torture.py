@@ -25,15 +25,15 @@ from graph_resnet import cli, train
 TINY = "--dataset synthetic --image-size 32 --batch-size 8 --log-every 1 --save-every 2 --eval-every 20".split()
 
 
-def start(train_dir, steps, precision):
-    """Starts the command, or goes on with it: its process id. What it prints is in `<train_dir>.log`."""
+def start(flags, log):
+    """Starts the training command in a fork: its process id. What it prints goes to the file `log`."""
     pid = os.fork()
     if pid:
         return pid
-    log = os.open(f"{train_dir}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    sys.argv[1:] = [*TINY, "--steps", str(steps), "--precision", precision, "--train-dir", str(train_dir)]
+    sys.argv[1:] = map(str, flags)
     try:
         cli.run(train.main)
     except SystemExit as end:
@@ -64,7 +64,7 @@ def live(train_dir, steps, precision, moment):
     seconds, after_a_step = moment
     log = Path(f"{train_dir}.log")
     log.unlink(missing_ok=True)
-    pid = start(train_dir, steps, precision)
+    pid = start([*TINY, "--steps", steps, "--precision", precision, "--train-dir", train_dir], log)
     status = None
     if after_a_step:
         status = wait(pid, lambda: log.exists() and "[train]: step" in log.read_text())

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint notebook torture clean
+.PHONY: demo test lint notebook torture bench clean
 
 demo: .venv/installed
 	$(BIN)/python -m graph_resnet.train --dataset synthetic --steps 300 --train-dir runs/demo
@@ -16,6 +16,9 @@ lint: .venv/installed-test
 
 torture: .venv/installed
 	$(BIN)/python -m benchmarks.torture
+
+bench: .venv/installed-benchmarks
+	$(BIN)/python -m benchmarks.compare
 
 notebook: .venv/installed-notebook
 	$(BIN)/jupyter notebook notebooks/resnet.ipynb

@@ -7,9 +7,26 @@ time. Medians of several rounds.
 import argparse
 import os
 import statistics
-import time
 
+from benchmarks.worker import Peer, timed
 from graph_resnet import cli
+
+
+def one_core(image_size=96, batch_size=64, data_dir=None):
+    """Peer whose task 'batch' takes one batch of images; this process is held to one CPU from now on."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    tf = cli.import_tensorflow()
+    from utils import cifar10_input, cifar_files
+    from utils.session import session_config
+
+    records = cifar_files.find("cifar10" if data_dir else "synthetic", data_dir)
+    images, *_ = cifar10_input.batches(records, image_size, batch_size)
+    session = tf.Session(config=session_config(threads=1))
+    session.run(tf.local_variables_initializer())
+    session.run(tf.tables_initializer())
+    task = timed(lambda: session.run(images.op))
+    task(100)
+    return Peer({"batch": task}, {"TensorFlow": tf.__version__}, {"data": records.title})
 
 
 def main():
@@ -19,26 +36,11 @@ def main():
     parser.add_argument("--image-size", type=int, default=96, metavar="N")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N")
     flags = parser.parse_args(cli.arguments())
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    tf = cli.import_tensorflow()
-    from utils import cifar10_input, cifar_files
-    from utils.session import session_config
-
-    records = cifar_files.find("cifar10" if flags.data_dir else "synthetic", flags.data_dir)
-    images, *_ = cifar10_input.batches(records, flags.image_size, flags.batch_size)
-    rates = []
-    with tf.Session(config=session_config(threads=1)) as session:
-        session.run(tf.local_variables_initializer())
-        session.run(tf.tables_initializer())
-        for _ in range(8):
-            since = time.perf_counter()
-            for _ in range(100):
-                session.run(images.op)
-            rates.append(100 * flags.batch_size / (time.perf_counter() - since))
-    rates = rates[1:]
+    peer = one_core(flags.image_size, flags.batch_size, flags.data_dir)
+    rates = [100 * flags.batch_size / peer.tasks["batch"](100) for _ in range(7)]
     print(
         f"{statistics.median(rates):,.0f} images/s at {flags.image_size}x{flags.image_size}, batch {flags.batch_size}, "
-        f"one core, {records.title} (from {min(rates):,.0f} to {max(rates):,.0f} in {len(rates)} rounds)"
+        f"one core, {peer.facts['data']} (from {min(rates):,.0f} to {max(rates):,.0f} in {len(rates)} rounds)"
     )
 
 

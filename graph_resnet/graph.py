@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import net
-from utils import cifar10_input
+from utils import cifar10_input, filter_gradients
 from utils.errors import UserError
 
 import tf_slim as slim  # isort: skip  (graph_resnet.net made it importable)
@@ -26,17 +27,14 @@ class Graph:
     learning_rate: tf.Tensor
 
 
-def build(recipe, records, *, seed, trainable_scopes=()):
-    """Builds a recipe's graph in the default graph.
-
-    The training and the validation tower share every variable, and each is built with a Python bool for is_training:
-    batch norm and ReLU then run as one kernel, which the conditionals of a placeholder prevent.
+def build(recipe, records, *, seed, precision="float32", trainable_scopes=()):
+    """Builds a recipe's graph in the default graph, from the record files to the update.
 
     Args:
       recipe: `recipes.Recipe`.
       records: `cifar_files.Records`.
       seed: int, of initial weights, order and augmentation.
-      trainable_scopes: prefixes of the variables to train, all of them where empty.
+      precision, trainable_scopes: see `on_batches`.
 
     Returns:
       A `Graph`.
@@ -45,7 +43,7 @@ def build(recipe, records, *, seed, trainable_scopes=()):
       UserError: a scope has no trainable variable.
     """
     tf.set_random_seed(seed)
-    train_imgs, train_labels, val_imgs, val_labels = cifar10_input.batches(
+    batches = cifar10_input.batches(
         records,
         recipe.image_size,
         recipe.batch_size,
@@ -56,7 +54,31 @@ def build(recipe, records, *, seed, trainable_scopes=()):
         mean=recipe.mean,
         std=recipe.std,
     )
-    train_logits = logits(recipe, train_imgs, records.num_classes, is_training=True)
+    return on_batches(recipe, batches, records, precision=precision, trainable_scopes=trainable_scopes)
+
+
+def on_batches(recipe, batches, records, *, precision="float32", trainable_scopes=()):
+    """The part of `build` after the input.
+
+    The training and the validation tower share every variable, and each is built with a Python bool for is_training:
+    batch norm and ReLU then run as one kernel, which the conditionals of a placeholder prevent.
+
+    Args:
+      recipe: `recipes.Recipe`.
+      batches: (train_imgs, train_labels, val_imgs, val_labels), float32 [B, S, S, 3] and int32 [B].
+      records: `cifar_files.Records`, for the numbers of classes and of training images.
+      precision: 'bfloat16' or 'float32', of the session that the graph will run in.
+      trainable_scopes: prefixes of the variables to train, all of them where empty.
+
+    Returns:
+      A `Graph`.
+
+    Raises:
+      UserError: a scope has no trainable variable.
+    """
+    train_imgs, train_labels, val_imgs, val_labels = batches
+    with filter_gradients.as_convolutions() if precision == "bfloat16" else contextlib.nullcontext():
+        train_logits = logits(recipe, train_imgs, records.num_classes, is_training=True)
     with tf.name_scope("training"):  # a box in TensorBoard, as the others
         train_loss, train_acc = measures(train_logits, train_labels)
         minimized = objective(recipe, train_loss, train_logits, train_labels)
@@ -69,7 +91,7 @@ def build(recipe, records, *, seed, trainable_scopes=()):
     step = tf.train.get_or_create_global_step()
     rate = learning_rate(recipe, step, recipe.total_steps(records.num_train))
     with tf.control_dependencies(update_ops):
-        train_op = _optimizer(recipe, rate).minimize(minimized, step, var_list=_trainable(trainable_scopes))
+        train_op = optimizer(recipe, rate).minimize(minimized, step, var_list=_trainable(trainable_scopes))
     return Graph(train_op, train_loss, train_acc, val_loss, val_acc, val_confusion, rate)
 
 
@@ -119,7 +141,8 @@ def learning_rate(recipe, step, total_steps):
     return tf.where(step < warmup, peak * (tf.cast(step, tf.float32) + 1) / warmup, rate)
 
 
-def _optimizer(recipe, rate):
+def optimizer(recipe, rate):
+    """The recipe's, with a learning rate that is a float or a scalar tensor."""
     if recipe.optimizer == "adam":
         return tf.train.AdamOptimizer(rate, epsilon=1e-7)  # Keras's epsilon
     return tf.train.MomentumOptimizer(rate, recipe.momentum, use_nesterov=recipe.optimizer == "nesterov")

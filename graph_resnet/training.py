@@ -1,6 +1,5 @@
 """One training run, from a recipe to a finished train dir."""
 
-import contextlib
 import dataclasses
 import io
 from pathlib import Path
@@ -15,7 +14,6 @@ from utils import (
     checkpoints,
     cifar10_input,
     cifar_files,
-    filter_gradients,
     learning,
     metrics_log,
     plots,
@@ -95,8 +93,7 @@ def train(
         train_dir.check_same_run(directory, before, config, difference)
     train_dir.write_config(directory, config)
 
-    with filter_gradients.as_convolutions() if precision == "bfloat16" else contextlib.nullcontext():
-        built = graph.build(recipe, records, seed=seed, trainable_scopes=trainable_scopes)
+    built = graph.build(recipe, records, seed=seed, precision=precision, trainable_scopes=trainable_scopes)
     init_fn = finetune.initializer(init_checkpoint, exclude_scopes) if init_checkpoint else None
     with tf.name_scope("weights"):
         for variable in tf.trainable_variables():

@@ -1,0 +1,116 @@
+"""The peers of benchmarks.compare are the same nets; turns, tables and what a step's products are."""
+
+import dataclasses
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from benchmarks import compare, keras, ours, ready, tables, turns
+from benchmarks.turns import Row, Worker
+from graph_resnet import graph as training_graph
+from utils.errors import UserError
+
+
+@pytest.fixture(scope="module", params=ready.WORK)
+def recipe(request):
+    """Four images, and in the bottleneck net smaller ones."""
+    return ready.recipe(request.param, image_size=32, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def facts(recipe):
+    """What ours says of itself."""
+    with tf.Graph().as_default():
+        images = tf.zeros([1, recipe.image_size, recipe.image_size, 3])
+        training_graph.logits(recipe, images, ready.CLASSES, is_training=False)
+        return ours.facts_of(recipe)
+
+
+def test_keras_is_the_same_net(recipe, facts):
+    theirs = keras.model(recipe)[1]
+    assert theirs["parameters"] == {"bottleneck": 619_402, "resnet18": 11_176_970}[recipe.net]
+    compare.check({"ours": facts, "Keras": theirs})
+
+
+def test_pytorch_is_the_same_net(recipe, facts):
+    pytest.importorskip("torch")
+    from benchmarks import pytorch
+
+    compare.check({"ours": facts, "PyTorch": pytorch.model(recipe)[1]})
+
+
+def test_another_net_is_refused(facts):
+    more = {**facts, "parameters": facts["parameters"] + 1}
+    with pytest.raises(UserError, match=r"Keras: has [\d,]+ parameters, ours [\d,]+; not the same net"):
+        compare.check({"ours": facts, "Keras": more})
+    turned = {**facts, "logits": facts["logits"][::-1]}
+    with pytest.raises(UserError, match="Keras: its logits differ from those of ours by .*; not the same net"):
+        compare.check({"ours": facts, "Keras": turned})
+
+
+def test_batches_are_the_pictures_normalized():
+    recipe = dataclasses.replace(ready.recipe("bottleneck", 64, 3), mean=(0.5, 0.25, 0.0), std=(0.5, 1.0, 2.0))
+    pictures, labels = ready.pictures(recipe, 2)
+    assert pictures.shape == (2, 3, 64, 64, 3) and labels.shape == (2, 3)
+    assert (pictures[:, :, ::2, ::2] == pictures[:, :, 1::2, 1::2]).all() and pictures.std() > 20
+    images, again = ready.batches(recipe, 2)
+    pixel = pictures[1, 2, 10, 20] / 255
+    assert images.dtype == "float32" and (again == labels).all()
+    assert images[1, 2, 10, 20] == pytest.approx([pixel[0] * 2 - 1, pixel[1] - 0.25, pixel[2] / 2], abs=1e-6)
+
+
+@pytest.mark.parametrize("net", ready.WORK)
+def test_flops_of_a_step(net):
+    """Side of the output, of the filter, depths in and out, how often; the first has no gradient of its input."""
+    layers = {
+        "bottleneck": [
+            (48, 5, 3, 32, 1),
+            (24, 1, 32, 128, 3), (24, 1, 32, 32, 1), (24, 3, 32, 32, 2), (24, 1, 128, 32, 1),
+            (24, 1, 128, 128, 1), (12, 3, 128, 128, 2), (12, 1, 128, 512, 3), (12, 1, 512, 128, 1),
+            (1, 1, 512, 10, 1),
+        ],
+        "resnet18": [
+            (30, 3, 3, 64, 1), (30, 3, 64, 64, 4),
+            (15, 3, 64, 128, 1), (15, 3, 128, 128, 3), (15, 1, 64, 128, 1),
+            (8, 3, 128, 256, 1), (8, 3, 256, 256, 3), (8, 1, 128, 256, 1),
+            (4, 3, 256, 512, 1), (4, 3, 512, 512, 3), (4, 1, 256, 512, 1),
+            (1, 1, 512, 10, 1),
+        ],
+    }[net]  # fmt: skip
+    forward = [2 * ready.recipe(net).batch_size * (side * size) ** 2 * a * b * n for side, size, a, b, n in layers]
+    assert ours.step_flops(net).facts["flops"] == 3 * sum(forward) - forward[0]
+
+
+def test_turns():
+    with Worker("ours", "products", size=64) as worker:
+        assert worker.facts()["tasks"] == ["float32", "bfloat16"]
+        rows = [Row(task, worker, task) for task in ("float32", "bfloat16")]
+        turns.measure(rows, 3)
+        assert worker.peak_mb > 50
+    for row in rows:
+        assert len(row.seconds) == 3 and all(0 < seconds < 1 for seconds in row.seconds)
+
+
+def test_a_peer_that_fails_is_named():
+    with Worker("ready", "recipe", net="vgg") as worker:
+        with pytest.raises(UserError, match=r"ready.recipe\({'net': 'vgg'}\): ended with status 1 \(KeyError: 'vgg'\)"):
+            worker.facts()
+
+
+def test_ratios_are_of_the_same_round():
+    ours, theirs = Row("ours", None, "step", [1.0, 2.0, 4.0]), Row("theirs", None, "step", [3.0, 4.0, 4.0])
+    assert turns.ratio(theirs, ours) == (2, 1, 3)
+    assert tables.cell((2, 1, 3)) == "2.00 (1.00 to 3.00)"
+
+
+def test_a_page_gets_its_tables(tmp_path):
+    page = tmp_path / "page.md"
+    text = f"before\n{tables.BEGIN.format('compare')}\nold\n{tables.END.format('compare')}\nafter\n"
+    page.write_text(text)
+    tables.exchange(page, "compare", str(tables.Table("New", ("a", "b"), [("c", "1.5")])))
+    new = page.read_text()
+    assert "| a | " in new and "old" not in new and new.startswith("before\n") and new.endswith("\nafter\n")
+    tables.exchange(page, "compare", "old")
+    assert page.read_text() == text.replace("\nold\n", "\n\nold\n\n")
+    with pytest.raises(UserError, match="page.md: has no lines <!-- begin"):
+        tables.exchange(page, "scaling", "")

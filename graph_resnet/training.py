@@ -98,6 +98,7 @@ def train(
     with tf.name_scope("weights"):
         for variable in tf.trainable_variables():
             tf.summary.histogram(variable.op.name, variable)
+        histograms = tf.summary.merge_all()
     with writing(Path(directory) / "graph.pbtxt", tf.errors.OpError):
         tf.io.write_graph(tf.get_default_graph(), str(directory), "graph.pbtxt")
     steps_an_epoch = records.num_train / recipe.batch_size
@@ -130,7 +131,7 @@ def train(
             config=session_config(precision, threads=threads),
             hooks=[tf.train.ProfilerHook(save_steps=profile, output_dir=str(traces))] if profile else [],
             init_fn=init_fn,
-            summary_op=tf.summary.merge_all(),
+            summary_op=histograms,
             first_summary=_first_images(records),
             after_evaluation=draw,
         )

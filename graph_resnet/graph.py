@@ -89,7 +89,7 @@ def on_batches(recipe, batches, records, *, precision="float32", trainable_scope
         val_loss, val_acc = measures(val_logits, val_labels)
         val_confusion = tf.math.confusion_matrix(val_labels, tf.argmax(val_logits, 1), records.num_classes)
     step = tf.train.get_or_create_global_step()
-    with tf.name_scope("training/"):  # the slash: the same box again
+    with tf.name_scope("learning_rate"):
         rate = learning_rate(recipe, step, recipe.total_steps(records.num_train))
     with tf.control_dependencies(update_ops):
         train_op = optimizer(recipe, rate).minimize(minimized, step, var_list=_trainable(trainable_scopes))

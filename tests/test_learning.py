@@ -107,11 +107,13 @@ def test_without_a_set_the_confusion_matrix_is_that_of_one_batch(graph):
     assert seen == [[[1, 0], [0, 1]]]
 
 
-def test_a_graph_that_was_trained_is_refused_in_one_line(records, graph):
+def test_a_graph_is_trained_again_but_not_if_it_is_finalized(records, graph):
     arguments, _ = regression(records)
-    learning.train_with_bn(*arguments, 1, **QUIET)
+    for max_step in (1, 2):
+        assert learning.train_with_bn(*arguments, max_step, **QUIET)[-1]["step"] == max_step
+    graph.finalize()
     with pytest.raises(UserError, match=r"^this graph is finalized, .* build it anew, behind tf.reset_default_graph"):
-        learning.train_with_bn(*arguments, 2, **QUIET)
+        learning.train_with_bn(*arguments, 3, **QUIET)
 
 
 def test_a_loss_that_is_not_of_the_input_is_measured_over_one_batch(graph):

@@ -91,8 +91,8 @@ def train_with_bn(
     """
     if train_op.graph.finalized:
         raise UserError(
-            "this graph is finalized, as after a train_with_bn: build it anew, behind tf.reset_default_graph(), to "
-            "train once more"
+            "this graph is finalized, as a session that could not start leaves it: build it anew, behind "
+            "tf.reset_default_graph()"
         )
     # For TensorBoard, without what the loop adds to it.
     drawn = None if train_dir is None else train_op.graph.as_graph_def(add_shapes=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -64,6 +65,17 @@ def test_the_numbers_are_those_of_the_training_command(trained_dir, json_run):
     assert (result["step"], result["images"], result["split"], result["tta"]) == (20, 1000, "val", False)
     assert result["checkpoint"] == str(directory / "model.ckpt-20")
     assert result["data"] == "synthetic (10 classes)"
+
+
+def test_the_keys_are_those_of_the_help(json_run):
+    keys = (
+        "train_dir checkpoint step data split tta precision images loss accuracy top5_accuracy calibration_error "
+        "classes confusion files"
+    ).split()
+    assert list(json_run[0]) == keys
+    assert list(json_run[0]["classes"][0]) == ["name", "images", "accuracy"]
+    documented = evaluate.EPILOG.partition("--json prints one object:")[2]
+    assert all(re.search(rf"\b{key}\b", documented) for key in keys)
 
 
 def test_the_parts_of_the_result_agree(json_run):

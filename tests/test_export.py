@@ -57,6 +57,7 @@ def test_what_is_written(trained_dir, exported):
     assert files == ["assets/class_names.txt", "saved_model.pb"]
     assert (directory / "assets/class_names.txt").read_text().split("\n")[:3] == ["disc", "ring", "square"]
     assert [path.name for path in directory.parent.iterdir()] == ["1"]  # no draft is left
+    assert list(result) == ["train_dir", "checkpoint", "step", "export_dir", "bytes", "classes"]
     assert result["export_dir"] == str(directory) and result["step"] == 20
     assert result["checkpoint"] == str(trained_dir[0] / "model.ckpt-20")
     assert result["bytes"] == (directory / "saved_model.pb").stat().st_size

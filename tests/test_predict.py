@@ -56,6 +56,8 @@ def test_json_lines_and_bad_files(trained_dir, pictures, tmp_path):
     ]
     assert f"{bad / 'half.png'}: " in err and f"{bad}/color\\x1b[31m.jpg: " in err
     found = [json.loads(line) for line in lines]
+    assert list(found[0]) == ["image", "predictions"]
+    assert list(found[0]["predictions"][0]) == ["class", "label", "probability"]
     names = [f"{i:03d}.png" for i in (*range(150), 1, 2)]
     assert [each["image"] for each in found] == [str(bad / "fine.jpg"), *(str(directory / name) for name in names)]
     for each, probabilities in zip(found[1:151], expected):

@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from benchmarks import ready
 from benchmarks.worker import Peer, timed
-from graph_resnet import export, graph
+from graph_resnet import graph, saved_model
 from graph_resnet.trained import Trained
 from utils import cifar_files
 from utils.session import session_config
@@ -85,7 +85,7 @@ def inference(net, precision):
         with tf.Session() as session:
             checkpoint = tf.train.Saver().save(initialized(session), f"{directory}/model.ckpt")
         trained = Trained(Path(directory), recipe, ("",) * ready.CLASSES, precision, {})
-        frozen = export.frozen(trained, checkpoint)
+        frozen = saved_model.frozen(trained, checkpoint)
         parameters = sum(v.shape.num_elements() for v in tf.trainable_variables())
     pictures = ready.pictures(recipe, 1)[0][0]
     with tf.Graph().as_default():

@@ -364,9 +364,9 @@ def test_a_placeholder_gives_the_logits_of_the_static_towers(graph):
 # How the training graph runs.
 
 
-def ops_that_ran(fetch, feed=None, initialize=()):
+def ops_that_ran(fetch, feed=None, initialize=(), precision="float32"):
     """How often each op type stands in the graph that TensorFlow made of a fetch: Counter."""
-    with tf.Session(config=session_config("float32")) as session:
+    with tf.Session(config=session_config(precision)) as session:
         for op in (tf.global_variables_initializer(), *initialize):
             session.run(op)
         options, metadata = tf.RunOptions(output_partition_graphs=True), tf.RunMetadata()
@@ -377,11 +377,12 @@ def ops_that_ran(fetch, feed=None, initialize=()):
 CONDITIONALS = {"If", "StatelessIf", "Switch", "Merge"}
 
 
-def test_the_training_graph_is_fused_and_has_no_conditional(graph, records):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_training_graph_is_fused_and_has_no_conditional(graph, records, precision):
     recipe = dataclasses.replace(recipes.RECIPES["notebook"], image_size=16, batch_size=4)
-    built = training_graph.build(recipe, records, seed=0)
+    built = training_graph.build(recipe, records, seed=0, precision=precision)
     tables = [tf.local_variables_initializer(), tf.tables_initializer()]
-    ops = ops_that_ran(built.train_op, initialize=tables)
+    ops = ops_that_ran(built.train_op, initialize=tables, precision=precision)
     assert ops["ResourceApplyMomentum"] == len(tf.trainable_variables())
     assert not CONDITIONALS & set(ops)
     if not any(name.startswith("_Mkl") for name in ops):

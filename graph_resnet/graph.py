@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 
 import tensorflow.compat.v1 as tf
@@ -77,7 +76,7 @@ def on_batches(recipe, batches, records, *, precision="float32", trainable_scope
       UserError: a scope has no trainable variable.
     """
     train_imgs, train_labels, val_imgs, val_labels = batches
-    with filter_gradients.as_convolutions() if precision == "bfloat16" else contextlib.nullcontext():
+    with filter_gradients.quickest(precision):
         train_logits = logits(recipe, train_imgs, records.num_classes, is_training=True)
     with tf.name_scope("training"):  # a box in TensorBoard, as the others
         train_loss, train_acc = measures(train_logits, train_labels)

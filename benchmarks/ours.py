@@ -82,7 +82,7 @@ def inference(net, precision):
     with tempfile.TemporaryDirectory() as directory, tf.Graph().as_default():
         images = tf.placeholder(tf.float32, [None, recipe.image_size, recipe.image_size, 3])
         graph.logits(recipe, images, ready.CLASSES, is_training=False)
-        with tf.Session() as session:
+        with tf.Session(config=session_config()) as session:
             checkpoint = tf.train.Saver().save(initialized(session), f"{directory}/model.ckpt")
         trained = Trained(Path(directory), recipe, ("",) * ready.CLASSES, precision, {})
         frozen = saved_model.frozen(trained, checkpoint)

@@ -18,8 +18,8 @@ def training(net):
         loss, _ = graph.measures(logits, labels)
         with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
             train_op = graph.optimizer(recipe, recipe.learning_rate).minimize(loss, tf.train.get_global_step())
+        session = initialized(tf.Session())  # before any other: the first one's threads are the process's
         facts = facts_of(recipe)
-        session = initialized(tf.Session())
     step = timed(lambda: session.run([train_op, loss], {is_training: True}))
     step(2)
     return Peer({"step": step}, VERSIONS, facts)

@@ -26,14 +26,14 @@ class Graph:
     learning_rate: tf.Tensor
 
 
-def build(recipe, records, *, seed, precision="float32", trainable_scopes=()):
+def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cluster=None):
     """Builds a recipe's graph in the default graph, from the record files to the update.
 
     Args:
       recipe: `recipes.Recipe`.
       records: `cifar_files.Records`.
       seed: int, of initial weights, order and augmentation.
-      precision, trainable_scopes: see `on_batches`.
+      precision, trainable_scopes, cluster: see `on_batches`.
 
     Returns:
       A `Graph`.
@@ -52,11 +52,12 @@ def build(recipe, records, *, seed, precision="float32", trainable_scopes=()):
         crop=recipe.crop,
         mean=recipe.mean,
         std=recipe.std,
+        rows=cluster.rows if cluster else slice(None),
     )
-    return on_batches(recipe, batches, records, precision=precision, trainable_scopes=trainable_scopes)
+    return on_batches(recipe, batches, records, precision=precision, trainable_scopes=trainable_scopes, cluster=cluster)
 
 
-def on_batches(recipe, batches, records, *, precision="float32", trainable_scopes=()):
+def on_batches(recipe, batches, records, *, precision="float32", trainable_scopes=(), cluster=None):
     """The part of `build` after the input.
 
     The training and the validation tower share every variable, and each is built with a Python bool for is_training:
@@ -68,6 +69,7 @@ def on_batches(recipe, batches, records, *, precision="float32", trainable_scope
       records: `cifar_files.Records`, for the numbers of classes and of training images.
       precision: 'bfloat16' or 'float32', of the session that the graph will run in.
       trainable_scopes: prefixes of the variables to train, all of them where empty.
+      cluster: `cluster.Cluster` where `train_imgs` are the rows of one of several workers.
 
     Returns:
       A `Graph`.
@@ -76,8 +78,9 @@ def on_batches(recipe, batches, records, *, precision="float32", trainable_scope
       UserError: a scope has no trainable variable.
     """
     train_imgs, train_labels, val_imgs, val_labels = batches
+    moments = cluster if recipe.sync_batch_norm else None
     with filter_gradients.quickest(precision):
-        train_logits = logits(recipe, train_imgs, records.num_classes, is_training=True)
+        train_logits = logits(recipe, train_imgs, records.num_classes, is_training=True, cluster=moments)
     with tf.name_scope("training"):  # a box in TensorBoard, as the others
         train_loss, train_acc = measures(train_logits, train_labels)
         minimized = objective(recipe, train_loss, train_logits, train_labels)
@@ -90,19 +93,27 @@ def on_batches(recipe, batches, records, *, precision="float32", trainable_scope
     step = tf.train.get_or_create_global_step()
     with tf.name_scope("learning_rate"):
         rate = learning_rate(recipe, step, recipe.total_steps(records.num_train))
+    update = optimizer(recipe, rate)
+    gradients = update.compute_gradients(minimized, _trainable(trainable_scopes))
+    if cluster:
+        gradients, train_loss, train_acc, update_ops = cluster.in_step(gradients, train_loss, train_acc, update_ops)
     with tf.control_dependencies(update_ops):
-        train_op = optimizer(recipe, rate).minimize(minimized, step, var_list=_trainable(trainable_scopes))
+        train_op = update.apply_gradients(gradients, step)
     return Graph(train_op, train_loss, train_acc, val_loss, val_acc, val_confusion, rate)
 
 
-def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=False):
-    """The recipe's net on float32 images [B, S, S, 3]: float32 [B, num_classes]."""
+def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=False, cluster=None):
+    """The recipe's net on float32 images [B, S, S, 3]: float32 [B, num_classes].
+
+    With a `cluster.Cluster`, the images are one worker's rows of the batch that batch norm takes its statistics of.
+    """
     row = net.ARCHITECTURES[recipe.net]
     scope = net.resnet_arg_scope(
         recipe.batch_norm_decay,
         biases=row.biases,
         batch_norm_scale=row.biases or recipe.gamma != "none",
         weight_decay=recipe.weight_decay,
+        cluster=cluster,
     )
     options = {"is_training": is_training, "reuse": reuse, "verbose": verbose, "zero_gamma": recipe.gamma == "zeros"}
     with slim.arg_scope(scope):

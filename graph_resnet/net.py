@@ -24,13 +24,18 @@ or a block alone, in any v1 graph, normalized and activated as the caller's arg_
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import dataclass
 
 import tensorflow.compat.v1 as tf
 
 import utils.slim_compat  # noqa: F401  (makes `import tf_slim` work)
 
+from graph_resnet.batch_norm import synchronized_batch_norm  # isort: skip
+
 import tf_slim as slim  # isort: skip
+
+BATCH_NORMS = [slim.batch_norm, synchronized_batch_norm]
 
 
 def subsample(x, factor, scope=None):
@@ -127,7 +132,7 @@ def _last_batch_norm(zero_gamma):
     """What the last convolution of a block is built in."""
     if not zero_gamma:
         return contextlib.nullcontext()
-    return slim.arg_scope([slim.batch_norm], param_initializers={"gamma": tf.zeros_initializer()})
+    return slim.arg_scope(BATCH_NORMS, param_initializers={"gamma": tf.zeros_initializer()})
 
 
 def _checked_depth(x, scope, stride, **depths):
@@ -216,7 +221,13 @@ ARCHITECTURES = {
 
 
 def resnet_arg_scope(
-    batch_norm_decay=0.99, *, biases=False, batch_norm_scale=False, weights_initializer=None, weight_decay=0.0
+    batch_norm_decay=0.99,
+    *,
+    biases=False,
+    batch_norm_scale=False,
+    weights_initializer=None,
+    weight_decay=0.0,
+    cluster=None,
 ):
     """ReLU and `slim.batch_norm` for every convolution: `with slim.arg_scope(resnet_arg_scope()): ResNet(...)`.
 
@@ -231,29 +242,31 @@ def resnet_arg_scope(
       weights_initializer: slim's Xavier (Glorot uniform) where None.
       weight_decay: adds weight_decay * sum(w ** 2) / 2 to REGULARIZATION_LOSSES for the weights of every convolution
         and fully connected layer; not for biases, beta or gamma.
+      cluster: for a training tower whose images are one worker's rows of a batch: see `synchronized_batch_norm`.
 
     Returns:
       An arg_scope for `slim.conv2d`, `slim.fully_connected` and `slim.batch_norm`.
     """
-    batch_norm = {"decay": batch_norm_decay, "scale": batch_norm_scale, "epsilon": 0.001}
+    options = {"decay": batch_norm_decay, "scale": batch_norm_scale, "epsilon": 0.001}
+    batch_norm = functools.partial(synchronized_batch_norm, cluster=cluster) if cluster else slim.batch_norm
     convolution = {
         "activation_fn": tf.nn.relu,
-        "normalizer_fn": _biased_batch_norm if biases else slim.batch_norm,
+        "normalizer_fn": functools.partial(_biased, batch_norm) if biases else batch_norm,
         "weights_initializer": weights_initializer or slim.xavier_initializer(),
     }
     decay = slim.l2_regularizer(weight_decay) if weight_decay else None
     with (
-        slim.arg_scope([slim.batch_norm], **batch_norm),
+        slim.arg_scope(BATCH_NORMS, **options),
         slim.arg_scope([slim.conv2d], **convolution),
         slim.arg_scope([slim.conv2d, slim.fully_connected], weights_regularizer=decay) as scope,
     ):
         return scope
 
 
-def _biased_batch_norm(inputs):
+def _biased(batch_norm, inputs):
     """Batch norm after a bias: slim leaves the bias out where a normalizer follows."""
     biases = slim.model_variable("biases", [inputs.shape[-1]], initializer=tf.zeros_initializer())
-    return slim.batch_norm(tf.nn.bias_add(inputs, biases))
+    return batch_norm(tf.nn.bias_add(inputs, biases))
 
 
 def build(architecture, inputs, num_classes, *, reuse=None, is_training=None, verbose=False, zero_gamma=False):
@@ -279,7 +292,7 @@ def build(architecture, inputs, num_classes, *, reuse=None, is_training=None, ve
             print(f"{name}: {net.shape}")
 
     stem = architecture.stem
-    with tf.variable_scope(architecture.scope, reuse=reuse), slim.arg_scope([slim.batch_norm], **training):
+    with tf.variable_scope(architecture.scope, reuse=reuse), slim.arg_scope(BATCH_NORMS, **training):
         show("input", inputs)
         with tf.variable_scope(stem.scope):
             kernel = [stem.kernel, stem.kernel]

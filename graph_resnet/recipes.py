@@ -55,6 +55,9 @@ class Recipe:
     mean: tuple[float, ...] = _flag("subtracted from x / 255: one number a channel, or one for all", default=HALF)
     std: tuple[float, ...] = _flag("what is left is divided by it, likewise", default=ONE)
     batch_norm_decay: float = _flag("decay of batch norm's moving averages", default=0.99)
+    sync_batch_norm: bool = _flag(
+        "batch norm's statistics are those of the whole batch, not of each worker's rows of it", default=False
+    )
     gamma: str = _flag(
         "of batch norm: none, ones to begin with, or zeros in the last of each block; nets with biases have it anyway",
         choices=GAMMAS,

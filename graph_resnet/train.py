@@ -1,7 +1,9 @@
 """Trains a recipe: `python -m graph_resnet.train --steps 20000`. The same command, run again, goes on."""
 
 import argparse
+import contextlib
 import dataclasses
+import os
 from pathlib import Path
 
 from graph_resnet import cli, recipes
@@ -63,6 +65,10 @@ def parse(argv=None):
     add("--trainable-scopes", nargs="+", default=[], metavar="SCOPE", help="train these variables alone (default: all)")
     add("--profile", type=cli.positive, metavar="N", help="trace every N-th step into DIR/profile, for "
         "chrome://tracing, and print the costliest ops")  # fmt: skip
+    add("--workers", type=cli.positive, metavar="N", help="train in step with N processes on this machine, which share "
+        "its cores or GPUs; several machines are told of each other by TF_CONFIG (docs/cluster.md)")  # fmt: skip
+    add("--cluster-timeout", type=cli.positive, default=300, metavar="S", help="seconds to wait for the other workers "
+        "at the start (default: 300)")  # fmt: skip
     add("--allow-other-data", action="store_true", help="go on although the data changed since the run began")
     add("--summary", action="store_true", help="print layers, output shapes and parameter counts, and end")
     group = parser.add_argument_group("what the recipe decides, unless given")
@@ -115,27 +121,51 @@ def main(argv=None):
 
         print(summary.of_recipe(recipe))
         return 0
+    if flags.workers:
+        from utils import local_workers
+
+        return local_workers.run("graph_resnet.train", cli.arguments(argv), flags.workers)
     from graph_resnet import data, train_dir
 
+    place = None
+    if os.environ.get("TF_CONFIG"):
+        cli.import_tensorflow()
+        from graph_resnet import cluster
+
+        place = cluster.place()
     directory = Path(flags.train_dir or Path("runs") / recipe.name)
-    lock = train_dir.claim(directory)
+    is_chief = place is None or place.is_chief
+    lock = train_dir.claim(directory) if is_chief else contextlib.nullcontext()
     records = data.find_records(recipe, flags.data_dir, flags.dataset_dir, flags.hold_out)
     kind = "validation" if records.held_out else "test"
     print(f"[data]: {records.title}, {records.num_train:,} training and {records.num_val:,} {kind} images")
     tf = cli.import_tensorflow()
+    if place and place.is_evaluator:
+        from graph_resnet import evaluator
+
+        print(_final(evaluator.run(place, directory, records, timeout=flags.cluster_timeout)))
+        return 0
     from graph_resnet import training
 
     options = (
         "seed", "precision", "threads", "log_every", "save_every", "allow_other_data", "init_checkpoint",
-        "exclude_scopes", "trainable_scopes", "profile",
+        "exclude_scopes", "trainable_scopes", "profile", "cluster_timeout",
     )  # fmt: skip
+    options = {name: getattr(flags, name) for name in options}
     with lock, cli.last_words(DIED), tf.Graph().as_default():
-        final = training.train(recipe, records, directory, **{name: getattr(flags, name) for name in options})
+        final = training.train(recipe, records, directory if is_chief else None, place=place, **options)
+    if not is_chief:
+        return 0
     print(f"[files]: curves {directory / 'curves.png'}, checkpoints {directory / 'model.ckpt-*'}, "
           f"event files: tensorboard --logdir {directory}")  # fmt: skip
-    print(f"[final]: step {final['step']} loss = {final['loss']:.4f} acc = {final['accuracy']:.4f} "
-          f"({final['images']} images)")  # fmt: skip
+    print(_final(final))
     return 0
+
+
+def _final(record):
+    """The last line of a run."""
+    measured = f"step {record['step']} loss = {record['loss']:.4f} acc = {record['accuracy']:.4f}"
+    return f"[final]: {measured} ({record['images']} images)"
 
 
 def command():

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 import graph_resnet
-from graph_resnet import finetune, graph, report, train_dir
+from graph_resnet import cluster, finetune, graph, report, train_dir
 from utils import (
     checkpoints,
     cifar10_input,
@@ -40,13 +40,15 @@ def train(
     exclude_scopes=(),
     trainable_scopes=(),
     profile=None,
+    place=None,
+    cluster_timeout=300,
 ):
     """Trains a recipe in the default graph, or goes on with it, until its last step.
 
     Args:
       recipe: `recipes.Recipe`.
       records: `cifar_files.Records`.
-      directory: the train dir, claimed by the caller.
+      directory: the train dir, claimed by the caller; None for a worker that is not the chief.
       seed: int.
       precision: 'auto', 'bfloat16' or 'float32'.
       threads: int, all cores where None.
@@ -55,12 +57,16 @@ def train(
       init_checkpoint, exclude_scopes: see `finetune.initializer`.
       trainable_scopes: see `graph.build`.
       profile: int, traces every so many steps into `profile/`.
+      place: `cluster.Place` of this process where several train in step.
+      cluster_timeout: float, seconds to wait for the other workers at the start.
 
     Returns:
-      The last record of the history: the evaluation of the final weights over the whole test set.
+      The last record of the history: the evaluation of the final weights over the whole test set. None for a worker
+      that is not the chief.
 
     Raises:
-      UserError: the train dir holds another run or cannot be written, memory runs out, the loss is not finite, ...
+      UserError: the train dir holds another run or cannot be written, memory runs out, the loss is not finite, another
+        worker was lost, ...
       Interrupted: a signal came; what was trained is saved.
     """
     precision, why = choose_precision(precision)
@@ -81,6 +87,77 @@ def train(
     }
     for path in records.train + records.test:
         train_dir.check_name(path, "data file")
+    if directory is not None:
+        _check_same_run(directory, config, allow_other_data)
+    settings, workers = session_config(precision, threads=threads), None
+    if place:
+        workers = cluster.Cluster(place, recipe.batch_size, settings)
+        workers.start({**config, "trainable_scopes": list(trainable_scopes)}, cluster_timeout)
+    if directory is not None:
+        train_dir.write_config(directory, config)
+
+    options = {"precision": precision, "trainable_scopes": trainable_scopes, "cluster": workers}
+    built = graph.build(recipe, records, seed=seed, **options)
+    init_fn = finetune.initializer(init_checkpoint, exclude_scopes) if init_checkpoint else None
+    with tf.name_scope("weights"):
+        for variable in tf.trainable_variables():
+            tf.summary.histogram(variable.op.name, variable)
+        histograms = tf.summary.merge_all()
+    hooks, draw = [], None
+    if directory is not None:
+        draw = _pictures(directory, recipe, records)
+        with writing(Path(directory) / "graph.pbtxt", tf.errors.OpError):
+            tf.io.write_graph(tf.get_default_graph(), str(directory), "graph.pbtxt")
+        if profile:
+            traces = Path(directory) / "profile"
+            traces.mkdir(exist_ok=True)
+            hooks.append(tf.train.ProfilerHook(save_steps=profile, output_dir=str(traces)))
+
+    try:
+        history = learning.train_with_bn(
+            **vars(built),
+            max_step=recipe.total_steps(records.num_train),
+            train_dir=directory,
+            log_every=log_every,
+            eval_every=recipe.eval_steps(records.num_train),
+            save_every=save_every,
+            eval_at_start=False,
+            config=settings,
+            hooks=hooks,
+            init_fn=init_fn,
+            summary_op=histograms,
+            first_summary=_first_images(records),
+            after_evaluation=draw,
+            cluster=workers,
+        )
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise UserError(
+            f"out of memory with {recipe.batch_size} images of {recipe.image_size}x{recipe.image_size} a batch; lower "
+            "--batch-size or --image-size"
+        ) from error
+    except tf.errors.OpError:
+        # describe() names a file that is gone.
+        difference = cifar_files.same_data(data, cifar_files.describe(records))
+        if difference is None:
+            raise
+        raise UserError(f"the data changed while it was read ({difference}); run the same command again") from None
+    if directory is None:
+        return None
+    if profile and profiles.newest(traces):
+        print(profiles.table(profiles.newest(traces)))
+    try:
+        print(f"[report]: {report.write(directory, records)}")
+    except (UserError, OSError, MemoryError, tf.errors.OpError) as error:  # its data is gone, say: the run is whole
+        print(f"[report]: not written ({reason(error)})")
+    return history[-1]
+
+
+def _check_same_run(directory, config, allow_other_data):
+    """Refuses a train dir that holds another run.
+
+    Raises:
+      UserError: names the difference.
+    """
     before = train_dir.read_config(directory)
     begun = bool(checkpoints.steps(directory))  # if not, there is nothing yet that would have to fit
     if before is None and begun:
@@ -89,23 +166,13 @@ def train(
             "another --train-dir"
         )
     if before is not None and begun:
-        difference = None if allow_other_data else cifar_files.same_data(before["data"], data)
+        difference = None if allow_other_data else cifar_files.same_data(before["data"], config["data"])
         train_dir.check_same_run(directory, before, config, difference)
-    train_dir.write_config(directory, config)
 
-    built = graph.build(recipe, records, seed=seed, precision=precision, trainable_scopes=trainable_scopes)
-    init_fn = finetune.initializer(init_checkpoint, exclude_scopes) if init_checkpoint else None
-    with tf.name_scope("weights"):
-        for variable in tf.trainable_variables():
-            tf.summary.histogram(variable.op.name, variable)
-        histograms = tf.summary.merge_all()
-    with writing(Path(directory) / "graph.pbtxt", tf.errors.OpError):
-        tf.io.write_graph(tf.get_default_graph(), str(directory), "graph.pbtxt")
-    steps_an_epoch = records.num_train / recipe.batch_size
-    traces = Path(directory) / "profile"
-    if profile:
-        traces.mkdir(exist_ok=True)
-    title = f"{recipe.name} on {records.title}"
+
+def _pictures(directory, recipe, records):
+    """What draws `curves.png` and `confusion.png` after an evaluation: see `learning.train_with_bn`."""
+    title, steps_an_epoch = f"{recipe.name} on {records.title}", records.num_train / recipe.batch_size
 
     def draw(history, confusion):
         step, accuracy = history[-1]["step"], history[-1]["accuracy"]
@@ -119,40 +186,7 @@ def train(
                 plots.save(figure, path)
         return metrics_log.pictures({"confusion": path.read_bytes()})
 
-    try:
-        history = learning.train_with_bn(
-            **vars(built),
-            max_step=recipe.total_steps(records.num_train),
-            train_dir=directory,
-            log_every=log_every,
-            eval_every=recipe.eval_steps(records.num_train),
-            save_every=save_every,
-            eval_at_start=False,
-            config=session_config(precision, threads=threads),
-            hooks=[tf.train.ProfilerHook(save_steps=profile, output_dir=str(traces))] if profile else [],
-            init_fn=init_fn,
-            summary_op=histograms,
-            first_summary=_first_images(records),
-            after_evaluation=draw,
-        )
-    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        raise UserError(
-            f"out of memory with {recipe.batch_size} images of {recipe.image_size}x{recipe.image_size} a batch; lower "
-            "--batch-size or --image-size"
-        ) from error
-    except tf.errors.OpError:
-        # describe() names a file that is gone.
-        difference = cifar_files.same_data(data, cifar_files.describe(records))
-        if difference is None:
-            raise
-        raise UserError(f"the data changed while it was read ({difference}); run the same command again") from None
-    if profile and profiles.newest(traces):
-        print(profiles.table(profiles.newest(traces)))
-    try:
-        print(f"[report]: {report.write(directory, records)}")
-    except (UserError, OSError, MemoryError, tf.errors.OpError) as error:  # its data is gone, say: the run is whole
-        print(f"[report]: not written ({reason(error)})")
-    return history[-1]
+    return draw
 
 
 def _first_images(records):

@@ -22,10 +22,10 @@ import tensorflow.compat.v1 as tf
 from utils import cifar_files
 from utils.errors import UserError
 
-# Graph collections through which utils.learning finds the two streams: of each the op that starts it again and the
-# labels of a batch, of validation also the number of images in a pass.
+# Graph collections through which utils.learning finds the two streams: of each the op that starts it again; the images
+# in a training batch; the labels of a validation batch and the number of images in a pass.
 TRAIN_INITIALIZER = "train_initializer"
-TRAIN_LABELS = "train_labels"
+TRAIN_BATCH_SIZE = "train_batch_size"
 VALIDATION_INITIALIZER = "validation_initializer"
 VALIDATION_LABELS = "validation_labels"
 VALIDATION_SIZE = "validation_size"
@@ -84,6 +84,7 @@ def batches(
     mean=CIFAR10_MEAN,
     std=CIFAR10_STD,
     val_batch_size=None,
+    rows=slice(None),
 ):
     """The tensors of `load_data`, from records already found.
 
@@ -99,6 +100,7 @@ def batches(
         reflection.
       mean, std: of each channel, in units of x / 255; images become (x / 255 - mean) / std.
       val_batch_size: int, `batch_size` where None.
+      rows: which of a training batch's images are yielded, the same as in the whole batch.
 
     Returns:
       As `load_data`.
@@ -116,22 +118,22 @@ def batches(
 
         @_plain
         def train_batch(k):
-            epoch, index = _shuffled(k, batch_size, records.num_train, seed)
+            epoch, index = (each[rows] for each in _shuffled(k, batch_size, records.num_train, seed))
             images, labels = _decoded(tf.gather(train, index), records)
             if alternating_flip:
                 odd = (_permuted(index, records.num_train, seed) + epoch) % 2
                 images = _flipped(images, tf.equal(odd, 1))
             elif flip:
-                images = _flipped(images, tf.random.stateless_uniform([batch_size], seed=[seed, k]) < 0.5)
+                images = _flipped(images, tf.random.stateless_uniform([batch_size], seed=[seed, k])[rows] < 0.5)
             if crop:
                 shifts = tf.random.stateless_uniform([2, batch_size], [seed + 1, k], -crop, crop + 1, tf.int64)
-                images = _shifted(images, *tf.unstack(shifts))
+                images = _shifted(images, *tf.unstack(shifts[:, rows]))
             return prepared(images, image_size, mean, std), labels
 
         train, train_ready = _record_variable("train_records", "train", records)
         steps = tf.data.Dataset.range(start, tf.int64.max).map(train_batch)
         train_next = _iterator(steps, train_ready, TRAIN_INITIALIZER).get_next()
-        tf.add_to_collection(TRAIN_LABELS, train_next[1])
+        tf.add_to_collection(TRAIN_BATCH_SIZE, batch_size)
 
         val_next = _passes(records, "val", image_size, val_batch_size or batch_size, mean, std)
     return *train_next, *val_next

@@ -55,6 +55,7 @@ def train_with_bn(
     first_summary=None,
     val_confusion=None,
     after_evaluation=None,
+    cluster=None,
 ):
     """Runs updates until the global step is `max_step`: that many, less those of the checkpoint it goes on from.
 
@@ -81,9 +82,12 @@ def train_with_bn(
         `val_loss`.
       after_evaluation: function(history, confusion) that is called after each evaluation; confusion is `val_confusion`,
         summed over the evaluation, int64 [C, C], or None. It returns a tf.Summary for TensorBoard, or None.
+      cluster: `graph_resnet.cluster.Cluster` where several workers train in step. Its chief evaluates, prints and has
+        the `train_dir`; the others only make the updates.
 
     Returns:
-      The history: dicts {"step", "split": "train" or "val", "loss", "accuracy", ...}, losses in nats.
+      The history: dicts {"step", "split": "train" or "val", "loss", "accuracy", ...}, losses in nats. It is empty for
+      a worker that is not the chief.
 
     Raises:
       UserError: the graph is finalized, the loss is not finite, or a checkpoint or a metric cannot be written.
@@ -101,6 +105,7 @@ def train_with_bn(
         validation = Validation(val_loss, val_acc, is_training, val_confusion)
         if validation.feeds(training.op):
             say(LEAK)
+        broadcast = cluster.broadcast() if cluster else None
         saves = Checkpoints(train_dir)
         restored = saves.newest_whole(say)
         if restored:
@@ -114,15 +119,22 @@ def train_with_bn(
                 checkpoints.restore(session, saves.saver, restored)
             elif init_fn:
                 init_fn(session)
+            if cluster:
+                session.run(broadcast)
 
         scaffold = tf.train.Scaffold(saver=saves.saver, init_fn=initialize)
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         stack.enter_context(train_op.graph.as_default())
+        hooks, master = list(hooks), ""
+        if cluster:
+            stop, master = cluster.stop_together(stop), cluster.target
+            hooks.append(stop)
+            stack.enter_context(cluster.blaming())
         session = stack.enter_context(
-            tf.train.SingularMonitoredSession(hooks=list(hooks), scaffold=scaffold, config=config)
+            tf.train.SingularMonitoredSession(hooks=hooks, scaffold=scaffold, config=config, master=master)
         )
-        loop = _Loop(session, training, validation, saves, stop, summary_op, after_evaluation)
+        loop = _Loop(session, training, validation, saves, stop, summary_op, after_evaluation, cluster)
         saves.continue_from(restored)
         loop.log = stack.enter_context(contextlib.closing(MetricsLog(train_dir, loop.step, drawn)))
         if first_summary is not None and loop.step == 0:
@@ -164,16 +176,20 @@ def _start_over(train_dir, save_every):
 class _Loop:
     """The loop itself. At step s, in this order: evaluation, checkpoint, update."""
 
-    def __init__(self, session, training, validation, saves, stop, summary_op, after_evaluation):
+    def __init__(self, session, training, validation, saves, stop, summary_op, after_evaluation, cluster):
         self.session, self.raw = session, session.raw_session()
         self.training, self.validation, self.saves = training, validation, saves
         self.stop, self.summary_op, self.after_evaluation = stop, summary_op, after_evaluation
+        self.finished = cluster.finished if cluster else lambda: None
+        self.measures = cluster is None or cluster.is_chief
         self.step = int(self.raw.run(training.global_step))
 
     def run(self, max_step, log_every, eval_every, save_every, eval_at_start):
         self.training.start_clock()
         while True:
             self.leave_if_asked()
+            if self.step >= max_step:
+                self.finished()
             if self.step == max_step or (self.step % eval_every == 0 and (self.step or eval_at_start)):
                 self.evaluate()
             if self.step == max_step or (self.step % save_every == 0 and self.step):
@@ -181,15 +197,15 @@ class _Loop:
                 self.training.start_clock()
             if self.step >= max_step:
                 return self.log.history
-            self.update(measure=self.step % log_every == 0)
+            self.update(measure=self.measures and self.step % log_every == 0)
 
     def leave_if_asked(self):
         if self.stop.signum is not None:
             self.saves.save(self.raw, self.step)
-            raise Interrupted(self.stop.signum, f"stopped at step {self.step}: {self.saves.last_good()}")
+            raise Interrupted(self.stop.signum, f"stopped at step {self.step}: {self.last_good()}")
 
     def evaluate(self):
-        if self.log.has("val", self.step):  # before the checkpoint that this run continues from
+        if not self.measures or self.log.has("val", self.step):  # before the checkpoint that this run continues from
             return
         result = self.validation.run(self.raw, between_batches=self.leave_if_asked)
         confusion = result.pop("confusion", None)
@@ -216,11 +232,12 @@ class _Loop:
         self.step += 1
         self.bar.update()
 
+    def last_good(self):
+        return self.saves.last_good() if self.measures else "the checkpoints are the chief's"
+
     def check_finite(self, what, loss):
         if not math.isfinite(loss):
-            raise UserError(
-                f"the {what} is {loss} at step {self.step}: {self.saves.last_good()}; try a lower learning rate"
-            )
+            raise UserError(f"the {what} is {loss} at step {self.step}: {self.last_good()}; try a lower learning rate")
 
 
 class _Training:
@@ -233,8 +250,7 @@ class _Training:
         self._rate = tf.convert_to_tensor(math.nan if learning_rate is None else learning_rate)
         self._is_training = is_training
         self._restart = _first(cifar10_input.TRAIN_INITIALIZER)
-        labels = _first(cifar10_input.TRAIN_LABELS)
-        self._images = None if labels is None else labels.shape[0]
+        self._images = _first(cifar10_input.TRAIN_BATCH_SIZE)
 
     def start_clock(self):
         self._since, self._updates = time.perf_counter(), 0

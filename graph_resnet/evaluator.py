@@ -1,0 +1,80 @@
+"""The evaluator of a cluster: measures the newest checkpoint of a train dir, again and again as they come.
+
+It takes no part in the training; it only needs to see the train dir. What it measures goes to `eval/` in there.
+"""
+
+import contextlib
+import time
+from pathlib import Path
+
+from graph_resnet import evaluation, train_dir, trained
+from utils import checkpoints, metrics_log
+from utils.errors import UserError
+from utils.peers import Peers
+
+PERIOD = 1  # seconds between two looks at the train dir
+
+
+def run(place, directory, records, *, timeout):
+    """Evaluates until the run's last step is measured.
+
+    Args:
+      place: `cluster.Place` of this process.
+      directory: the chief's train dir; it need not be there yet.
+      records: `cifar_files.Records`.
+      timeout: float, seconds to wait for a chief that is not there.
+
+    Returns:
+      The last record: {"step", "split", "loss", "accuracy", "images"}.
+
+    Raises:
+      UserError: the chief did not come, or not come back; the train dir or the data are of another run.
+    """
+    name, address = place.members[0].name, place.members[0].address
+    chief = Peers({name: address})
+    past, _ = metrics_log.read(Path(directory) / "eval" / metrics_log.FILE)
+    last, seen = past[-1] if past else {"step": None}, time.monotonic()
+    while True:
+        step = _newest(directory)
+        if step is not None and step != last["step"]:
+            last = _evaluate(directory, step, records) or last
+            seen = time.monotonic()
+            continue
+        if step is not None and step >= trained.read(directory).recipe.total_steps(records.num_train):
+            return last
+        if not chief.absent():
+            seen = time.monotonic()
+        elif time.monotonic() - seen > timeout:
+            where = "no checkpoint" if step is None else f"the newest checkpoint is of step {step}"
+            raise UserError(
+                f"train dir {directory}: {where}, and {name} ({address}) has not been there for {timeout:g} s; "
+                "start the workers, or allow more time with --cluster-timeout"
+            )
+        time.sleep(PERIOD)
+
+
+def _newest(directory):
+    """The step of the newest checkpoint that is whole, None for none."""
+    if train_dir.read_config(directory) is None:
+        return None
+    whole = (s for s in checkpoints.steps(directory) if checkpoints.fault(checkpoints.prefix(directory, s)) is None)
+    return next(whole, None)
+
+
+def _evaluate(directory, step, records):
+    """Measures a checkpoint and returns the record of it; None if the chief removed it meanwhile."""
+    net = trained.read(directory)
+    trained.check_data(net, records)
+    prefix = checkpoints.prefix(directory, step)
+    try:
+        logits, labels = evaluation.run(net, prefix, records, precision=net.precision)
+    except UserError:
+        if checkpoints.fault(prefix) is None:
+            raise
+        return None
+    result = evaluation.measures(logits, labels, net.class_names)
+    values = {name: result[name] for name in ("loss", "accuracy", "images")}
+    with contextlib.closing(metrics_log.MetricsLog(Path(directory) / "eval", step)) as log:
+        record = log.add("val", step, **values)
+    print(f"[val]: step {step} loss = {values['loss']:.4f} acc = {values['accuracy']:.4f}")
+    return record

@@ -1,0 +1,267 @@
+"""Several workers over loopback: in step, killed, restarted, refused; and what is said then."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from graph_resnet import cluster
+from tests.conftest import ROOT, TINY, run, start
+from tests.test_train import comparable, records, wait_for_step
+from utils import local_workers
+from utils.errors import UserError
+
+LENGTH = "--steps 24 --save-every 5 --eval-every 12".split()
+
+
+def environment(index, addresses, job="worker", **cluster):
+    """The environment of one task of a cluster."""
+    task = {"cluster": {"worker": addresses, **cluster}, "task": {"type": job, "index": index}}
+    return {**os.environ, "TF_CONFIG": json.dumps(task)}
+
+
+def start_all(*arguments, count=2, module="graph_resnet.train", more=((), ())):
+    """Starts the same command as so many workers; `more` has flags of each one's own."""
+    addresses = local_workers.free_addresses(count)
+    return addresses, [
+        start(*arguments, *own, module=module, env=environment(i, addresses)) for i, own in zip(range(count), more)
+    ]
+
+
+def finish(processes):
+    """[(exit status, lines of stdout, stderr)] of processes that end by themselves."""
+    try:
+        results = [process.communicate(timeout=200) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(process.returncode, out.splitlines(), err) for process, (out, err) in zip(processes, results)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, cache):
+    """(train dir, lines of stdout) of two workers that nothing happened to."""
+    train_dir = tmp_path_factory.mktemp("two workers")
+    status, lines, err = run(
+        *TINY, *LENGTH, "--train-dir", train_dir, "--workers=2", env={**os.environ, "XDG_CACHE_HOME": str(cache)}
+    )
+    assert (status, err) == (0, "")
+    return train_dir, lines
+
+
+def test_workers_on_one_machine(undisturbed):
+    train_dir, lines = undisturbed
+    assert re.fullmatch(r"\[worker 0\] \[final\]: step 24 loss = .* \(1000 images\)", lines[-1])
+    told = {i: [line for line in lines if line.startswith(f"[worker {i}] ")] for i in (0, 1)}
+    assert sorted(told[0] + told[1]) == sorted(lines)
+    assert any(line.endswith("worker 1 of 2 workers, rows 4 to 7 of each batch") for line in told[1])
+    assert not any("[train]" in line or "[val]" in line for line in told[1])
+    assert [r["step"] for r in records(train_dir) if r["split"] == "train"] == list(range(24))
+
+
+def test_stopped_killed_and_started_again_they_end_as_if_nothing_had_happened(undisturbed, tmp_path):
+    command = [*TINY, *LENGTH, "--train-dir", tmp_path]
+    _, processes = start_all(*command)
+    wait_for_step(processes[0], tmp_path, 6)
+    processes[1].send_signal(signal.SIGTERM)  # to the one that keeps nothing: all stop, and the chief saves
+    (status, _, err), other = finish(processes)
+    assert (status, other[0]) == (143, 143)
+    saved = re.fullmatch(r"stopped at step (\d+): the last good checkpoint is .*\n", err)[1]
+    assert (tmp_path / f"model.ckpt-{saved}.index").exists()
+    assert other[2] == f"stopped at step {saved}: the checkpoints are the chief's\n"
+
+    addresses, processes = start_all(*command)
+    wait_for_step(processes[0], tmp_path, 17)
+    processes[1].send_signal(signal.SIGKILL)
+    (status, _, err), _ = finish(processes)
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.startswith(f"error: worker 1 ({addresses[1]}) has ended or cannot be reached; ")
+
+    _, processes = start_all(*command)
+    (status, lines, err), other = finish(processes)
+    assert (status, err, other[0], other[2]) == (0, "", 0, "")
+    whole_dir, whole_lines = undisturbed
+    assert "[worker 0] " + lines[-1] == whole_lines[-1]
+    assert comparable(tmp_path) == comparable(whole_dir)
+    name = "model.ckpt-24.data-00000-of-00001"
+    assert (tmp_path / name).read_bytes() == (whole_dir / name).read_bytes()
+
+
+# Three updates, and the weights after them: with frozen batch norm, then with synchronized statistics.
+UPDATES = """
+import functools, sys
+from dataclasses import replace
+from graph_resnet import cli
+tf = cli.import_tensorflow()
+import numpy as np
+from graph_resnet import cluster, graph, recipes
+from utils import cifar_files
+from utils.session import session_config
+place, config = cluster.place(), session_config(threads=1)
+recipe = replace(recipes.RECIPES["notebook"], image_size=16, batch_size=7, crop=2, weight_decay=1e-3, gamma="ones")
+workers = cluster.Cluster(place, recipe.batch_size, config) if place else None
+if workers:
+    workers.start({}, 200)
+records, logits, weights = cifar_files.find("synthetic", None), graph.logits, {}
+for way in ("frozen", "synchronized"):
+    if way == "frozen":
+        graph.logits = lambda *args, is_training, **options: logits(*args, is_training=False, **options)
+    else:
+        graph.logits, recipe = logits, replace(recipe, sync_batch_norm=True)
+    with tf.Graph().as_default():
+        built = graph.build(recipe, records, seed=5, cluster=workers)
+        init, start = tf.global_variables_initializer(), workers.broadcast() if workers else tf.no_op()
+        with tf.Session(workers.target if workers else "", config=config) as session:
+            session.run([init, tf.local_variables_initializer()])
+            session.run(start)
+            session.run(tf.tables_initializer())
+            for step in range(3):
+                loss, _ = session.run([built.train_loss, built.train_op])
+                weights[f"{way} loss {step}"] = loss
+            weights |= {f"{way} {v.op.name}": session.run(v) for v in tf.global_variables()}
+if workers:
+    workers.finished()
+np.savez(sys.argv[1], **weights)
+"""
+
+
+def test_workers_make_the_updates_of_one(tmp_path):
+    def begin(name, env):
+        return start_program(UPDATES, tmp_path / name, env=env)
+
+    addresses = local_workers.free_addresses(2)
+    processes = [begin(f"{i}.npz", environment(i, addresses)) for i in (0, 1)]
+    for status, _, err in finish([begin("one.npz", dict(os.environ)), *processes]):
+        assert status == 0, err
+    one, first, second = (np.load(tmp_path / name) for name in ("one.npz", "0.npz", "1.npz"))
+    assert sorted(one) == sorted(first) and len(one) > 90
+    for name in one:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+        np.testing.assert_allclose(first[name], one[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def start_program(source, *arguments, env):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-c", source, *map(str, arguments)], cwd=ROOT, env=env, **pipes)
+
+
+ADDRESSES = ["10.0.0.1:2222", "10.0.0.2:2222"]
+
+
+@pytest.mark.parametrize(
+    "tf_config, message",
+    [
+        ("{", "cannot be read"),
+        ("[1]", "cannot be read"),
+        ({"cluster": {"worker": ADDRESSES, "ps": ["10.0.0.3:2222"]}}, 'ps: .*"10.0.0.3:2222".* leave ps out'),
+        ({"cluster": {"master": ADDRESSES[:1], "worker": ADDRESSES[1:]}}, "unknown job master"),
+        ({"cluster": {"worker": {"1": ADDRESSES[1]}}}, "leaves tasks out"),
+        ({"cluster": {"worker": ["10.0.0.1", "10.0.0.2:2222"]}}, "'10.0.0.1': expected host:port"),
+        ({"cluster": {"worker": ADDRESSES[:1] * 2}}, "10.0.0.1:2222 is given to two tasks"),
+        ({"cluster": {"chief": ADDRESSES}}, "2 chiefs"),
+        ({"cluster": {"worker": ADDRESSES}}, "task None None is not in the cluster"),
+        ({"cluster": {"worker": ADDRESSES}, "task": {"type": "worker", "index": 2}}, "there are worker 0..1"),
+        ({"cluster": {"worker": ADDRESSES}, "task": {"type": "chief", "index": 0}}, "task chief 0 is not"),
+    ],
+)
+def test_a_tf_config_that_is_refused(monkeypatch, tf_config, message):
+    monkeypatch.setenv("TF_CONFIG", tf_config if isinstance(tf_config, str) else json.dumps(tf_config))
+    with pytest.raises(UserError, match=f"^TF_CONFIG: .*{message}"):
+        cluster.place()
+
+
+@pytest.mark.parametrize(
+    "jobs, job, index, rank",
+    [
+        ({"worker": ADDRESSES}, "worker", 1, 1),
+        ({"chief": ADDRESSES[:1], "worker": ADDRESSES[1:]}, "worker", 0, 1),
+        ({"chief": ADDRESSES[:1], "worker": ADDRESSES[1:], "evaluator": ["10.0.0.3:2222"]}, "chief", 0, 0),
+    ],
+)
+def test_who_is_the_chief(monkeypatch, jobs, job, index, rank):
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": {"type": job, "index": index}}))
+    place = cluster.place()
+    assert [member.address for member in place.members] == ADDRESSES
+    assert (place.rank, place.is_chief, place.is_evaluator) == (rank, rank == 0, False)
+
+
+@pytest.mark.parametrize(
+    "tf_config", ["", "{}", '{"cluster": {"worker": ["10.0.0.1:2222"]}, "task": {"type": "worker"}}']
+)
+def test_one_worker_is_no_cluster(monkeypatch, tf_config):
+    monkeypatch.setenv("TF_CONFIG", tf_config)
+    assert cluster.place() is None
+
+
+def test_workers_that_would_train_something_else_are_refused(tmp_path):
+    flags = [*TINY, "--train-dir", tmp_path]
+    _, processes = start_all(*flags, more=((), ("--learning-rate", "0.02", "--seed", "4")))
+    for status, _, err in finish(processes):
+        assert status == 1
+        assert err == (
+            "error: recipe.learning_rate is 0.01 for worker 0 and 0.02 for worker 1; start all workers with the same "
+            "command, program and data\n"
+        )
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_a_worker_that_does_not_come(tmp_path):
+    addresses = local_workers.free_addresses(2)
+    status, _, err = run(*TINY, "--train-dir", tmp_path, "--cluster-timeout", 1, env=environment(0, addresses))
+    assert (status, err) == (
+        1,
+        f"error: worker 1 ({addresses[1]}) did not come within 1 s; start all workers, or allow more time with "
+        "--cluster-timeout\n",
+    )
+
+
+def test_an_evaluator_measures_the_newest_checkpoint(undisturbed):
+    train_dir, lines = undisturbed
+    addresses = local_workers.free_addresses(2)
+    env = environment(0, addresses, "evaluator")
+    status, told, err = run(*TINY, "--train-dir", train_dir, "--cluster-timeout", 1, env=env)
+    assert (status, err) == (0, "")
+    assert "[worker 0] " + told[-1] == lines[-1]
+    [record] = records(train_dir / "eval")
+    assert (record["step"], record["split"], record["images"]) == (24, "val", 1000)
+    # A longer run that nobody goes on with.
+    status, _, err = run(*TINY, "--train-dir", train_dir / "none", "--cluster-timeout", 1, env=env)
+    assert (status, err.count("\n")) == (1, 1)
+    assert f"no checkpoint, and worker 0 ({addresses[0]}) has not been there for 1 s" in err
+
+
+TOY = """
+import os, signal, sys, time
+def leave(signum, frame):
+    print("asked to stop", flush=True)
+    sys.exit(7)
+signal.signal(signal.SIGTERM, leave)
+index = int(os.environ["TF_CONFIG"][-3])
+print(sorted(os.sched_getaffinity(0)), os.environ.get("CUDA_VISIBLE_DEVICES"), *sys.argv[1:], flush=True)
+if index == 1:
+    os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[1] == "wait":
+    time.sleep(60)
+"""
+
+
+def test_when_a_local_worker_dies_the_others_are_taken_down(tmp_path, monkeypatch, capsys):
+    (tmp_path / "toy.py").write_text(TOY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
+    monkeypatch.setattr(local_workers, "GRACE", 1)
+    arguments = ["wait", "--workers", "3", "--workers=3", "--steps", "3"]
+    assert local_workers.run("toy", arguments, 3) == 128 + signal.SIGKILL
+    out = capsys.readouterr().out.splitlines()
+    cores = sorted(os.sched_getaffinity(0))
+    mine = cores[: len(cores) // 3] if len(cores) >= 3 else cores[:1]
+    assert f"[worker 0] {mine} 4 wait --steps 3" in out
+    assert sorted(line for line in out if "asked" in line) == ["[worker 0] asked to stop", "[worker 2] asked to stop"]
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    with pytest.raises(UserError, match="TF_CONFIG names one; leave one of them out"):
+        local_workers.run("toy", [], 2)

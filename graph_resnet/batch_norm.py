@@ -45,10 +45,10 @@ def synchronized_batch_norm(
         unbiased = variance * (count / max(count - 1, 1))  # as TensorFlow's kernel has it
         for moving, value in ((moving_mean, mean), (moving_variance, unbiased)):
             tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, tf.assign_sub(moving, (moving - value) * (1 - decay)))
-        return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, epsilon)
+        return _float32(tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, epsilon))
 
 
 @tf.custom_gradient
 def _float32(tensor):
-    """`tensor`, behind which TensorFlow's rewrite to bfloat16 does not go on: moments need all of their digits."""
-    return tf.bitcast(tf.bitcast(tensor, tf.int32), tf.float32), lambda gradient: gradient
+    """`tensor`, where TensorFlow's rewrite to bfloat16 stops, on the way back, too: moments need all of their digits."""
+    return tf.bitcast(tf.bitcast(tensor, tf.int32), tf.float32), _float32

@@ -50,5 +50,5 @@ def synchronized_batch_norm(
 
 @tf.custom_gradient
 def _float32(tensor):
-    """`tensor`, where TensorFlow's rewrite to bfloat16 stops, on the way back, too: moments need all of their digits."""
+    """`tensor`, where TensorFlow's rewrite to bfloat16 stops, on the way back, too: moments need all their digits."""
     return tf.bitcast(tf.bitcast(tensor, tf.int32), tf.float32), _float32

@@ -164,7 +164,8 @@ class Cluster:
                 f"TF_CONFIG: cannot listen at {me.address} ({reason(error)}); is another process there?"
             ) from None
         self.target = self._server.target
-        self.alone = False
+        self.alone = self._lost = False
+        self._session = None
 
     def start(self, description, timeout):
         """Waits for the other workers, and refuses to train with those that would train something else.
@@ -181,7 +182,7 @@ class Cluster:
             f"[cluster]: {me.name} of {self.size} workers, rows {self.rows.start} to {self.rows.stop - 1} of each batch"
         )
         self._peers.wait(timeout, print)
-        self._peers.watch()
+        self._peers.watch(self._on_loss)
         descriptions = [_flat(json.loads(text)) for text in self._gather(json.dumps(description))]
         for member, other in zip(self.place.members, descriptions):
             for key in sorted(descriptions[0].keys() | other.keys()):
@@ -199,11 +200,22 @@ class Cluster:
             yield
         except tf.errors.ResourceExhaustedError:
             raise
-        except tf.errors.OpError as error:
+        except (tf.errors.OpError, RuntimeError) as error:  # RuntimeError: the session is closed
             line = self._peers.lost()
             if line is None:
                 raise
             raise UserError(line) from error
+
+    def use(self, session):
+        """Has this tf.Session closed when a worker is lost: what it runs would wait for ever."""
+        self._session = session
+        if self._lost:
+            session.close()
+
+    def _on_loss(self):
+        self._lost = True
+        if self._session is not None:
+            self._session.close()
 
     def finished(self):
         """To be called after the last step: from then on the others may end, and stop signals are this worker's own."""
@@ -222,12 +234,17 @@ class Cluster:
         Returns:
           A list of tensors of these shapes, the same to the last bit on every worker.
         """
+        # Both taken now: tf.gradients builds the ops of two branches in an order that differs from process to process.
+        instance, instance_of_gradient = next(self._instances), next(self._instances)
+
+        def mean(tensors, instance):
+            return _unpacked(self._sum(_packed(tensors) * self.share, instance), tensors)
 
         @tf.custom_gradient
-        def mean(packed):
-            return self._sum(packed * self.share), mean
+        def differentiable(*tensors):
+            return mean(tensors, instance), lambda *gradients: mean(gradients, instance_of_gradient)
 
-        return _unpacked(mean(_packed(tensors)), tensors)
+        return differentiable(*tensors)
 
     def in_step(self, gradients, loss, accuracy, update_ops):
         """What an update needs, averaged over the workers in one go.
@@ -268,17 +285,17 @@ class Cluster:
             for dtype in sorted({v.dtype.base_dtype for v in tf.global_variables()}, key=str):
                 variables = [v for v in tf.global_variables() if v.dtype.base_dtype == dtype]
                 packed = _packed(variables)
-                total = self._sum(packed if self.is_chief else tf.zeros_like(packed))
+                total = self._sum(packed if self.is_chief else tf.zeros_like(packed), next(self._instances))
                 assignments += [tf.assign(v, value) for v, value in zip(variables, _unpacked(total, variables))]
         return tf.group(assignments)
 
-    def _sum(self, tensor, merge="Add"):
+    def _sum(self, tensor, instance, merge="Add"):
         with tf.device(self._device):
             return tf.raw_ops.CollectiveReduce(
                 input=tensor,
                 group_size=self.size,
                 group_key=GROUP,
-                instance_key=next(self._instances),
+                instance_key=instance,
                 merge_op=merge,
                 final_op="Id",
                 subdiv_offsets=[0],
@@ -287,7 +304,7 @@ class Cluster:
     def _gather(self, text):
         """The texts of all workers, in their order."""
         codes = np.frombuffer(text.encode("utf-32-le"), np.int32)
-        longest = int(self._run(lambda: self._sum(tf.constant([len(codes)]), "Max"))[0])
+        longest = int(self._run(lambda: self._sum(tf.constant([len(codes)]), next(self._instances), "Max"))[0])
 
         def gather():
             with tf.device(self._device):
@@ -306,6 +323,7 @@ class Cluster:
         with tf.Graph().as_default(), self.blaming():
             fetch = build()
             with tf.Session(self.target, config=self.config) as session:
+                self.use(session)
                 return session.run(fetch)
 
 

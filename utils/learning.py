@@ -120,6 +120,7 @@ def train_with_bn(
             elif init_fn:
                 init_fn(session)
             if cluster:
+                cluster.use(session)
                 session.run(broadcast)
 
         scaffold = tf.train.Scaffold(saver=saves.saver, init_fn=initialize)

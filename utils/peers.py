@@ -5,7 +5,6 @@ of their peers: nothing but TensorFlow's server listens or answers. Collective o
 at once where a peer's process was killed, but wait for ever where it hangs or its network is cut.
 """
 
-import os
 import threading
 import time
 
@@ -72,13 +71,9 @@ class Peers:
         """The names of those that do not answer."""
         return [name for name, answer in self._answers().items() if isinstance(answer, str)]
 
-    def watch(self):
-        """From now on, in a thread: the process ends with one line and status 1 when a peer is lost.
-
-        It ends there and then, since the main thread may hang in an operation that waits for the peer. Checkpoints are
-        written such that this harms none.
-        """
-        threading.Thread(target=self._watch, name="peers", daemon=True).start()
+    def watch(self, on_loss):
+        """From now on a thread calls `on_loss` once when a peer is lost."""
+        threading.Thread(target=self._watch, args=(on_loss,), name="peers", daemon=True).start()
 
     def release(self):
         """Stops watching: from now on the others may end."""
@@ -96,19 +91,18 @@ class Peers:
             return None
         self.release()
         time.sleep(LINGER)
-        return self._line(missing)
+        each = "; ".join(f"{self._names[name]} {what}" for name, what in missing.items())
+        return f"{each}; look at its own output, then start all workers again with the same command"
 
-    def _watch(self):
+    def _watch(self, on_loss):
         since = {}
         while not self._released.wait(PERIOD):
             missing, now = self._changed(), time.monotonic()
             # From the first failure on: a process that was itself asleep must ask again before it blames another.
             since = {name: since.get(name, now) for name in missing}
-            lost = {name: missing[name] for name, first in since.items() if now - first > LIMIT}
-            if lost and not self._released.is_set():
-                os.write(2, f"error: {self._line(lost)}\n".encode())
-                time.sleep(LINGER)
-                os._exit(1)
+            if any(now - first > LIMIT for first in since.values()) and not self._released.is_set():
+                on_loss()
+                return
 
     def _answers(self):
         """What each peer answers: bytes, or a phrase that says why it does not."""
@@ -130,10 +124,6 @@ class Peers:
             elif answer != self._first[name]:
                 missing[name] = "was started again, alone"
         return missing
-
-    def _line(self, missing):
-        each = "; ".join(f"{self._names[name]} {what}" for name, what in missing.items())
-        return f"{each}; look at its own output, then start all workers again with the same command"
 
     def _list(self, names):
         return ", ".join(self._names[name] for name in names)

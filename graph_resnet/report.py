@@ -58,7 +58,7 @@ def write(directory, records):
     step = restore.step_of(checkpoint)
     logits, labels = evaluation.run(net, checkpoint, records, precision=net.precision)
     result = evaluation.measures(logits, labels, net.class_names)
-    title = f"{net.recipe.name} on {records.title}"
+    title = f"{net.recipe.name} on {records.title}, {step:,} steps"
     pictures = evaluation.save_pictures(
         directory, logits, labels, result["confusion"], records, split="val", class_names=net.class_names, title=title
     )
@@ -77,7 +77,7 @@ def write(directory, records):
         "checkpoint": Path(checkpoint).name,
     }
     page = PAGE.format(
-        title=html.escape(f"{title}, {step:,} steps"),
+        title=html.escape(title),
         accuracy=result["accuracy"],
         kind="held-out" if records.held_out else "test",
         images=result["images"],

@@ -65,5 +65,5 @@ def test_in_a_browser(page, trained_dir, tmp_path):
     assert all(natural > 300 and shown > 300 for _, natural, shown in found["pictures"])
     assert found["overflow"] <= 0
     accuracy = float(re.search(r"acc = (\S+)", trained_dir[1])[1])
-    assert f"{accuracy:.2%} of 1000 test images right at step 20" in found["text"]
+    assert f"{accuracy:.2%} of 1,000 test images right at step 20" in found["text"]
     assert "synthetic (10 classes)" in found["text"] and "batch_size" in found["text"]

@@ -1,10 +1,12 @@
-"""Numbers worked out by hand."""
+"""Numbers worked out by hand; what the graph counts, counted a second time."""
 
 import math
 
 import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
 
+from graph_resnet.graph import confusion
 from utils import classification
 
 LOGITS = np.log([[1, 2, 5], [4, 4, 2], [6, 3, 1], [1, 1, 8]])  # probabilities in tenths or eighths, below
@@ -55,3 +57,11 @@ def test_calibration_error_at_its_ends():
     assert classification.calibration_error(certain, [1, 2, 0]) == 1
     even = np.full((4, 2), 0.5)
     assert classification.calibration_error(even, [0, 1, 0, 1]) == 0
+
+
+def test_the_graph_counts_the_same_confusion(graph):
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(50, 4)).astype(np.float32), rng.integers(4, size=50).astype(np.int32)
+    with tf.Session() as session:
+        found = session.run(confusion(tf.constant(logits), tf.constant(labels)))
+    np.testing.assert_array_equal(found, classification.confusion_matrix(labels, logits.argmax(1), 4))

@@ -21,6 +21,7 @@ setup(
     install_requires=[
         "tensorflow>=2.16,<2.22",
         "tf-slim==1.1.0",
+        "grpcio",
         "numpy",
         "matplotlib>=3.8",
         "pillow>=10.1",

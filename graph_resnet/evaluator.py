@@ -7,6 +7,8 @@ import contextlib
 import time
 from pathlib import Path
 
+import tensorflow.compat.v1 as tf
+
 from graph_resnet import evaluation, train_dir, trained
 from utils import checkpoints, metrics_log
 from utils.errors import UserError
@@ -35,12 +37,14 @@ def run(place, directory, records, *, timeout):
     past, _ = metrics_log.read(Path(directory) / "eval" / metrics_log.FILE)
     last, seen = past[-1] if past else {"step": None}, time.monotonic()
     while True:
-        step = _newest(directory)
-        if step is not None and step != last["step"]:
+        step = next(iter(checkpoints.steps(directory)), None) if train_dir.read_config(directory) else None
+        if step not in (None, last["step"]):
             last = _evaluate(directory, step, records) or last
-            seen = time.monotonic()
-            continue
-        if step is not None and step >= trained.read(directory).recipe.total_steps(records.num_train):
+        if (
+            step is not None
+            and step == last["step"]
+            and step >= trained.read(directory).recipe.total_steps(records.num_train)
+        ):
             return last
         if not chief.absent():
             seen = time.monotonic()
@@ -53,22 +57,14 @@ def run(place, directory, records, *, timeout):
         time.sleep(PERIOD)
 
 
-def _newest(directory):
-    """The step of the newest checkpoint that is whole, None for none."""
-    if train_dir.read_config(directory) is None:
-        return None
-    whole = (s for s in checkpoints.steps(directory) if checkpoints.fault(checkpoints.prefix(directory, s)) is None)
-    return next(whole, None)
-
-
 def _evaluate(directory, step, records):
-    """Measures a checkpoint and returns the record of it; None if the chief removed it meanwhile."""
+    """Measures a checkpoint and returns the record of it; None if it is damaged, or the chief removed it meanwhile."""
     net = trained.read(directory)
     trained.check_data(net, records)
     prefix = checkpoints.prefix(directory, step)
     try:
         logits, labels = evaluation.run(net, prefix, records, precision=net.precision)
-    except UserError:
+    except (UserError, tf.errors.OpError):
         if checkpoints.fault(prefix) is None:
             raise
         return None

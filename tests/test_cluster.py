@@ -4,18 +4,23 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
 
-from graph_resnet import cluster
-from tests.conftest import ROOT, TINY, run, start
+from graph_resnet import cluster, graph
+from graph_resnet.recipes import RECIPES
+from tests.conftest import TINY, run, start
 from tests.test_train import comparable, records, wait_for_step
-from utils import local_workers
+from utils import cifar_files, local_workers, synthetic
 from utils.errors import UserError
+from utils.session import session_config
 
+BUILDING = threading.Lock()  # slim's arg_scopes belong to all threads
 LENGTH = "--steps 24 --save-every 5 --eval-every 12".split()
 
 
@@ -92,62 +97,56 @@ def test_stopped_killed_and_started_again_they_end_as_if_nothing_had_happened(un
     assert (tmp_path / name).read_bytes() == (whole_dir / name).read_bytes()
 
 
-# Three updates, and the weights after them: with frozen batch norm, then with synchronized statistics.
-UPDATES = """
-import functools, sys
-from dataclasses import replace
-from graph_resnet import cli
-tf = cli.import_tensorflow()
-import numpy as np
-from graph_resnet import cluster, graph, recipes
-from utils import cifar_files
-from utils.session import session_config
-place, config = cluster.place(), session_config(threads=1)
-recipe = replace(recipes.RECIPES["notebook"], image_size=16, batch_size=7, crop=2, weight_decay=1e-3, gamma="ones")
-workers = cluster.Cluster(place, recipe.batch_size, config) if place else None
-if workers:
-    workers.start({}, 200)
-records, logits, weights = cifar_files.find("synthetic", None), graph.logits, {}
-for way in ("frozen", "synchronized"):
-    if way == "frozen":
-        graph.logits = lambda *args, is_training, **options: logits(*args, is_training=False, **options)
-    else:
-        graph.logits, recipe = logits, replace(recipe, sync_batch_norm=True)
+@pytest.fixture
+def few_records(tmp_path):
+    """Records of 20 training and 10 test pictures, drawn ones."""
+    synthetic.write(tmp_path / f"synthetic-{synthetic.VERSION}", num_train=20, num_test=10)
+    return cifar_files.find("synthetic", tmp_path)
+
+
+def updates(recipe, records, count, place=None):
+    """Makes `count` updates, as one of several workers where it has a place: {name: the variables after them}."""
+    config = session_config(threads=1)
+    workers = cluster.Cluster(place, recipe.batch_size, config) if place else None
+    if workers:
+        workers.start({}, 60)
     with tf.Graph().as_default():
-        built = graph.build(recipe, records, seed=5, cluster=workers)
-        init, start = tf.global_variables_initializer(), workers.broadcast() if workers else tf.no_op()
+        with BUILDING:
+            built = graph.build(recipe, records, seed=5, cluster=workers)
+        broadcast = workers.broadcast() if workers else tf.no_op()
+        initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
         with tf.Session(workers.target if workers else "", config=config) as session:
-            session.run([init, tf.local_variables_initializer()])
-            session.run(start)
-            session.run(tf.tables_initializer())
-            for step in range(3):
-                loss, _ = session.run([built.train_loss, built.train_op])
-                weights[f"{way} loss {step}"] = loss
-            weights |= {f"{way} {v.op.name}": session.run(v) for v in tf.global_variables()}
-if workers:
-    workers.finished()
-np.savez(sys.argv[1], **weights)
-"""
+            for op in (initialize, broadcast, tf.tables_initializer()):
+                session.run(op)
+            losses = [session.run([built.train_loss, built.train_op])[0] for _ in range(count)]
+            result = {v.op.name: session.run(v) for v in tf.global_variables()}
+    if workers:
+        workers.finished()
+    return {**result, "losses": losses}
 
 
-def test_workers_make_the_updates_of_one(tmp_path):
-    def begin(name, env):
-        return start_program(UPDATES, tmp_path / name, env=env)
-
-    addresses = local_workers.free_addresses(2)
-    processes = [begin(f"{i}.npz", environment(i, addresses)) for i in (0, 1)]
-    for status, _, err in finish([begin("one.npz", dict(os.environ)), *processes]):
-        assert status == 0, err
-    one, first, second = (np.load(tmp_path / name) for name in ("one.npz", "0.npz", "1.npz"))
-    assert sorted(one) == sorted(first) and len(one) > 90
+@pytest.mark.parametrize("way", ["frozen", "synchronized"])
+def test_workers_make_the_updates_of_one(way, few_records, monkeypatch):
+    """7 images in slices of 3 and 4, on two servers in this process."""
+    recipe = replace(
+        RECIPES["notebook"], image_size=16, batch_size=7, crop=2, weight_decay=1e-3, gamma="ones", learning_rate=1e-3
+    )
+    if way == "frozen":
+        logits = graph.logits
+        monkeypatch.setattr(
+            graph, "logits", lambda *args, **options: logits(*args, **{**options, "is_training": False})
+        )
+    else:
+        recipe = replace(recipe, sync_batch_norm=True)
+    jobs = {"worker": local_workers.free_addresses(2)}
+    with ThreadPoolExecutor() as pool:
+        places = [cluster.Place(jobs, "worker", i) for i in (0, 1)]
+        first, second = pool.map(lambda place: updates(recipe, few_records, 3, place), places)
+    one = updates(recipe, few_records, 3)
+    assert first.keys() == one.keys() and len(one) > 120
     for name in one:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
-        np.testing.assert_allclose(first[name], one[name], rtol=1e-4, atol=1e-5, err_msg=name)
-
-
-def start_program(source, *arguments, env):
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-c", source, *map(str, arguments)], cwd=ROOT, env=env, **pipes)
+        np.testing.assert_allclose(first[name], one[name], rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 ADDRESSES = ["10.0.0.1:2222", "10.0.0.2:2222"]

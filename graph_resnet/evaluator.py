@@ -39,12 +39,9 @@ def run(place, directory, records, *, timeout):
     while True:
         step = next(iter(checkpoints.steps(directory)), None) if train_dir.read_config(directory) else None
         if step not in (None, last["step"]):
-            last = _evaluate(directory, step, records) or last
-        if (
-            step is not None
-            and step == last["step"]
-            and step >= trained.read(directory).recipe.total_steps(records.num_train)
-        ):
+            last, seen = _evaluate(directory, step, records) or last, time.monotonic()
+        measured = step is not None and step == last["step"]
+        if measured and step >= trained.read(directory).recipe.total_steps(records.num_train):
             return last
         if not chief.absent():
             seen = time.monotonic()

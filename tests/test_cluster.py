@@ -156,7 +156,7 @@ ADDRESSES = ["10.0.0.1:2222", "10.0.0.2:2222"]
     "tf_config, message",
     [
         ("{", "cannot be read"),
-        ("[1]", "cannot be read"),
+        ({"cluster": 1}, "cannot be read"),
         ({"cluster": {"worker": ADDRESSES, "ps": ["10.0.0.3:2222"]}}, 'ps: .*"10.0.0.3:2222".* leave ps out'),
         ({"cluster": {"master": ADDRESSES[:1], "worker": ADDRESSES[1:]}}, "unknown job master"),
         ({"cluster": {"worker": {"1": ADDRESSES[1]}}}, "leaves tasks out"),
@@ -190,7 +190,7 @@ def test_who_is_the_chief(monkeypatch, jobs, job, index, rank):
 
 
 @pytest.mark.parametrize(
-    "tf_config", ["", "{}", '{"cluster": {"worker": ["10.0.0.1:2222"]}, "task": {"type": "worker"}}']
+    "tf_config", ["", "{}", '{"cluster": {"worker": ["10.0.0.1:2222"]}, "task": {"type": "worker", "index": 0}}']
 )
 def test_one_worker_is_no_cluster(monkeypatch, tf_config):
     monkeypatch.setenv("TF_CONFIG", tf_config)

@@ -62,9 +62,8 @@ class _Worker:
     def __init__(self, prefix, command, environment, cores, lock):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         # Its own session: Ctrl-C comes to us alone, and once.
-        self.process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
-        with contextlib.suppress(ProcessLookupError):
-            os.sched_setaffinity(self.process.pid, cores)
+        with _held_to(cores):
+            self.process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
         ways = ((self.process.stdout, sys.stdout), (self.process.stderr, sys.stderr))
         self._threads = [threading.Thread(target=_pass_on, args=(*way, prefix, lock), daemon=True) for way in ways]
         for thread in self._threads:
@@ -78,11 +77,23 @@ class _Worker:
             thread.join()
 
 
+@contextlib.contextmanager
+def _held_to(cores):
+    """Processes that are started in it run on these cores alone."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def _pass_on(source, target, prefix, lock):
-    for line in source:
-        with lock, contextlib.suppress(OSError):  # whoever read it may be gone
-            target.write(prefix + line.decode(errors="replace"))
-            target.flush()
+    with source:
+        for line in source:
+            with lock, contextlib.suppress(OSError):  # whoever read it may be gone
+                target.write(prefix + line.decode(errors="replace"))
+                target.flush()
 
 
 def _status_of_all(workers):

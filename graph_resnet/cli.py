@@ -1,5 +1,6 @@
 """What the commands share: flags as v1 users type them, errors in one line, TensorFlow imported late and quietly."""
 
+import argparse
 import contextlib
 import os
 import signal
@@ -8,6 +9,24 @@ import sys
 
 from utils import signals
 from utils.errors import UserError, reason
+
+
+def parser(command, about, epilog):
+    """The argument parser of `python -m graph_resnet.COMMAND`; abbreviated flags are refused."""
+    return argparse.ArgumentParser(
+        prog=f"python -m graph_resnet.{command}",
+        description=about,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_checkpoint(add):
+    """Adds the flags of every command that works with a trained net: which one."""
+    add("--train-dir", "--model-dir", required=True, metavar="DIR", help="of a run of graph_resnet.train")
+    add("--checkpoint", "--checkpoint-path", metavar="PATH", help="a prefix such as DIR/model.ckpt-5000, one of its "
+        "files, or a directory (default: the newest whole one of the train dir)")  # fmt: skip
 
 
 def arguments(argv=None):

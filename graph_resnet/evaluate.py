@@ -1,6 +1,5 @@
 """Measures a trained net over a whole split, each image once: `python -m graph_resnet.evaluate --train-dir DIR`."""
 
-import argparse
 import json
 import os
 import sys
@@ -31,17 +30,9 @@ written: confusion.png and mistakes.png, the errors of which the net was most ce
 
 def parse(argv=None):
     """The flags."""
-    parser = argparse.ArgumentParser(
-        prog="python -m graph_resnet.evaluate",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = cli.parser("evaluate", __doc__, EPILOG)
     add = parser.add_argument
-    add("--train-dir", "--model-dir", required=True, metavar="DIR", help="of a run of graph_resnet.train")
-    add("--checkpoint", "--checkpoint-path", metavar="PATH", help="a prefix such as DIR/model.ckpt-5000, one of its "
-        "files, or a directory (default: the newest whole one of the train dir)")  # fmt: skip
+    cli.add_checkpoint(add)
     add("--split", default="val", choices=("val", "test", "train"), help="val: what training validated on, the test "
         "images or those of --hold-out (default)")  # fmt: skip
     add("--tta", action="store_true", help="average the logits of each image and of its mirror image")

@@ -1,6 +1,5 @@
 """Writes a trained net as a SavedModel: `python -m graph_resnet.export --train-dir DIR --export-dir DIR`."""
 
-import argparse
 import json
 import os
 import sys
@@ -26,18 +25,10 @@ signature serving_default:
 
 def parse(argv=None):
     """The flags."""
-    parser = argparse.ArgumentParser(
-        prog="python -m graph_resnet.export",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = cli.parser("export", __doc__, EPILOG)
     add = parser.add_argument
-    add("--train-dir", "--model-dir", required=True, metavar="DIR", help="of a run of graph_resnet.train")
+    cli.add_checkpoint(add)
     add("--export-dir", required=True, metavar="DIR", help="where to; must not exist yet, or be empty")
-    add("--checkpoint", "--checkpoint-path", metavar="PATH", help="a prefix such as DIR/model.ckpt-5000, one of its "
-        "files, or a directory (default: the newest whole one of the train dir)")  # fmt: skip
     add("--json", action="store_true", help="print one JSON object")
     return parser.parse_args(cli.arguments(argv))
 

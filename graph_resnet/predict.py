@@ -1,6 +1,5 @@
 """Classifies picture files with a trained net: `python -m graph_resnet.predict --train-dir DIR IMAGE...`."""
 
-import argparse
 import json
 import sys
 
@@ -25,19 +24,11 @@ A file that cannot be used gets a line on stderr; the others are classified all 
 
 def parse(argv=None):
     """The flags."""
-    parser = argparse.ArgumentParser(
-        prog="python -m graph_resnet.predict",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = cli.parser("predict", __doc__, EPILOG)
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="a PNG, JPEG, BMP or GIF file, a directory of them (and all below "
         "it), or a pattern such as 'photos/**/*.jpg'")  # fmt: skip
-    add("--train-dir", "--model-dir", required=True, metavar="DIR", help="of a run of graph_resnet.train")
-    add("--checkpoint", "--checkpoint-path", metavar="PATH", help="a prefix such as DIR/model.ckpt-5000, one of its "
-        "files, or a directory (default: the newest whole one of the train dir)")  # fmt: skip
+    cli.add_checkpoint(add)
     add("--top", type=cli.positive, default=5, metavar="N", help="classes to show (default: 5)")
     add("--json", action="store_true", help="JSON lines on a terminal, too")
     return parser.parse_args(cli.arguments(argv))

@@ -25,13 +25,7 @@ EXAMPLES = r"""examples:
 
 def parse(argv=None):
     """(recipe with its overrides, the other flags)."""
-    parser = argparse.ArgumentParser(
-        prog="python -m graph_resnet.train",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = cli.parser("train", __doc__, EXAMPLES)
     add = parser.add_argument
     add("--recipe", default="notebook", choices=[*recipes.RECIPES, "list"], help="what to train; 'list' prints them")
     length = parser.add_mutually_exclusive_group()

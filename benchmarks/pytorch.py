@@ -147,9 +147,13 @@ def model(recipe):
             value = value.T
         tensor.copy_(torch.from_numpy(value.copy()))
     parameters = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
-    with torch.inference_mode():
-        logits = net.eval()(_images(ready.batches(recipe, count=1)[0][0, :4]))
-    return net, {"parameters": parameters, "logits": logits.tolist()}
+    return net.eval(), {"parameters": parameters, "logits": _logits(net, recipe)}
+
+
+def _logits(net, recipe):
+    """Of the images that all peers are asked for, in float32."""
+    with torch.no_grad():
+        return net(_images(ready.batches(recipe, count=1)[0][0, :4])).tolist()
 
 
 def _images(batch):
@@ -184,7 +188,7 @@ def training(net, precision, compiled):
         loss = loss_of(*batches[steps % len(batches)])
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return loss.item()
 
     step()
     step()
@@ -205,6 +209,7 @@ def inference(net, precision, how):
         if isinstance(module, Convolution) and module.norm is not None:
             module.conv, module.norm = fuse_conv_bn_eval(module.conv, module.norm), None
     network.requires_grad_(False)
+    facts["logits"] = _logits(network, recipe)
     images = _images(ready.batches(recipe, count=1)[0][0])
     if precision == "bfloat16":
         network, images = network.to(torch.bfloat16), images.to(torch.bfloat16)

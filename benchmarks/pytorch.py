@@ -217,8 +217,7 @@ def inference(net, precision, how):
     if how == "frozen":
         network = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(network, images)))
     elif how == "compiled":
-        torch._inductor.config.freezing = True
-        network = torch.compile(network, dynamic=False)
+        network = torch.compile(network, dynamic=False, options={"freezing": True})
 
     def predict(few):
         with torch.inference_mode() if how != "compiled" else torch.no_grad():

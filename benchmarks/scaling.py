@@ -30,7 +30,7 @@ def rate(image_size, batch_size, cores, precision, rounds):
 def main():
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=cli.positive, default=5, metavar="N", help="of about a second (default: 5)")
+    parser.add_argument("--rounds", type=cli.positive, default=5, metavar="N", help="of measuring (default: 5)")
     parser.add_argument("--markdown", metavar="FILE", help="also put the table between the marks on this page")
     flags = parser.parse_args(cli.arguments())
     about = tables.machine()

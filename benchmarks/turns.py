@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from utils.errors import UserError
 
-SECONDS = 1.0  # that a turn takes, if a step is not longer
+SECONDS = 0.5  # that a turn takes, if a step is not longer
 
 
 class Worker:

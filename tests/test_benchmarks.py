@@ -114,3 +114,55 @@ def test_a_page_gets_its_tables(tmp_path):
     assert page.read_text() == text.replace("\nold\n", "\n\nold\n\n")
     with pytest.raises(UserError, match="page.md: has no lines <!-- begin"):
         tables.exchange(page, "scaling", "")
+
+
+class KnownWorker:
+    """Stands in for a peer, of which a whole run would take minutes: a step takes as many seconds as it is told."""
+
+    peak_mb = 1234.5
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def run(self, task, steps):
+        return steps * (self.seconds[task] if isinstance(self.seconds, dict) else self.seconds)
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """A run of the command in which ours takes 2 s in float32 and 1 s in bfloat16, the others 3 s."""
+    ours_takes = {"ours, float32": 2.0, "ours, bfloat16": 1.0, "ours, bfloat16, its own input": 1.25}
+    ours_takes["products"] = {"float32": 4.0, "bfloat16": 1.0}
+
+    def start(self, stack, peers):
+        workers = {name: KnownWorker(ours_takes.get(name, 3.0)) for name in peers}
+        return workers, {"products": {"flops": 8e9}, "step": {"flops": 4e9}}
+
+    monkeypatch.setattr(compare.Session, "start", start)
+    return compare.Session(rounds=2, data_dir=None)
+
+
+def rows_of(table):
+    return {row[0]: row[1:] for row in table.rows}
+
+
+def test_training_tables(session):
+    session.training("bottleneck")
+    training, limits = map(rows_of, session.tables)
+    assert training["ours, float32"] == ("2.00 (2.00 to 2.00)", "1.00 (1.00 to 1.00)", "1,234")
+    assert training["PyTorch, bfloat16, torch.compile"][:2] == ("3.00 (3.00 to 3.00)", "1.50 (1.50 to 1.50)")
+    assert len(training) == 10 and all(len(row) == 3 for row in training.values())
+    # Half of a product's work in a step: 2 s and 0.5 s at the products' rates.
+    assert limits["ours, float32: share of the float32 floor"] == ("1.00 (1.00 to 1.00)",)
+    assert limits["ours, bfloat16: share of the bfloat16 floor"] == ("0.50 (0.50 to 0.50)",)
+    assert limits["the input's part of a step, bfloat16"] == ("0.200 (0.200 to 0.200)",)
+    assert session.tables[1].note.startswith("4.0 GFLOP a step; ")
+    assert session.tables[1].note.endswith(" 2 GFLOP/s in float32, 8 GFLOP/s in bfloat16.")
+    assert session.seconds["Training, bottleneck net, 96x96, batch 64"]["Keras 3, fit"] == [3.0, 3.0]
+
+
+def test_inference_table(session):
+    session.inference("resnet18")
+    table = rows_of(session.tables[0])
+    assert table["ours, bfloat16"] == ("1.00 (1.00 to 1.00)",) * 2
+    assert table["PyTorch, float32, frozen"] == ("3.00 (3.00 to 3.00)",) * 2 and len(table) == 8

@@ -113,7 +113,7 @@ def check_same_run(train_dir, old, new, difference_of_data):
       UserError: names the first difference.
     """
     pairs = {key: (old["recipe"].get(key), new["recipe"].get(key)) for key in IDENTITY}
-    pairs["held_out"] = old.get("held_out", 0), new["held_out"]
+    pairs["held_out"] = old.get("held_out", 0), new.get("held_out", 0)
     for key, (before, now) in pairs.items():
         if before != now:
             raise UserError(

@@ -163,7 +163,7 @@ def test_the_table_and_another_checkpoint(trained_dir, tmp_path, cache):
 
 def test_help_and_wrong_flags_without_tensorflow(capsys, monkeypatch):
     monkeypatch.setattr("graph_resnet.cli.import_tensorflow", None)
-    for arguments, status in ((["--help"], 0), ([], 2), (["--train-dir", "x", "--split", "test"], 2)):
+    for arguments, status in ((["--help"], 0), ([], 2), (["--train-dir", "x", "--split", "all"], 2)):
         with pytest.raises(SystemExit) as caught:
             evaluate.main(arguments)
         assert caught.value.code == status

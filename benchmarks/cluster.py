@@ -39,7 +39,7 @@ def main():
     parser.add_argument("--batch-size", default=64, type=int, metavar="N", help="of all workers together")
     parser.add_argument("--rounds", default=5, type=int, metavar="N")
     parser.add_argument("--steps", default=40, type=int, metavar="N")
-    parser.add_argument("--gradient-bytes", default=4 * 619_402, type=int, metavar="N", help="four a parameter")
+    parser.add_argument("--gradient-bytes", default=4 * 624_589, type=int, metavar="N", help="what a step averages")
     flags = parser.parse_args(cli.arguments())
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import cluster, graph
+from graph_resnet import cluster, graph, net
 from graph_resnet.recipes import RECIPES
 from tests.conftest import TINY, run, start
 from tests.test_train import comparable, records, wait_for_step
@@ -130,9 +130,13 @@ def updates(recipe, records, count, place=None):
 @pytest.mark.parametrize("way", ["frozen", "synchronized"])
 def test_workers_make_the_updates_of_one(way, few_records, monkeypatch):
     """7 images in slices of 3 and 4, on two servers in this process."""
-    recipe = replace(
-        RECIPES["notebook"], image_size=16, batch_size=7, crop=2, weight_decay=1e-3, gamma="ones", learning_rate=1e-3
+    small = net.Architecture(
+        scope="resnet",
+        stem=net.Stem("block1", "conv5_5", 8, 5, stride=2),
+        groups=(net.Group("block2", 2, 16, bottleneck=8, pool=(3, 2)),),  # two branches of one shape: they must not mix
     )
+    monkeypatch.setitem(net.ARCHITECTURES, "bottleneck", small)
+    recipe = replace(RECIPES["notebook"], image_size=16, batch_size=7, crop=2, weight_decay=1e-3, gamma="ones")
     if way == "frozen":
         logits = graph.logits
         monkeypatch.setattr(
@@ -145,7 +149,7 @@ def test_workers_make_the_updates_of_one(way, few_records, monkeypatch):
         places = [cluster.Place(jobs, "worker", i) for i in (0, 1)]
         first, second = pool.map(lambda place: updates(recipe, few_records, 3, place), places)
     one = updates(recipe, few_records, 3)
-    assert first.keys() == one.keys() and len(one) > 120
+    assert first.keys() == one.keys() and len(one) > 50
     for name in one:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
         np.testing.assert_allclose(first[name], one[name], rtol=1e-3, atol=1e-5, err_msg=name)

@@ -41,6 +41,7 @@ class Peers:
             for name, address in addresses.items()
         }
         self._first = {}  # status of each at the start, with a number in it that TensorFlow drew when it came up
+        self._lost = {}  # what the watch found, for good
         self._released = threading.Event()
 
     def wait(self, seconds, say):
@@ -85,7 +86,7 @@ class Peers:
         It takes `SEARCH` seconds where there are none, and `LINGER` seconds where there are.
         """
         deadline = time.monotonic() + SEARCH
-        while not (missing := self._changed()) and time.monotonic() < deadline:
+        while not (missing := self._lost or self._changed()) and time.monotonic() < deadline:
             time.sleep(PERIOD)
         if not missing:
             return None
@@ -100,7 +101,9 @@ class Peers:
             missing, now = self._changed(), time.monotonic()
             # From the first failure on: a process that was itself asleep must ask again before it blames another.
             since = {name: since.get(name, now) for name in missing}
-            if any(now - first > LIMIT for first in since.values()) and not self._released.is_set():
+            lost = {name: missing[name] for name, first in since.items() if now - first > LIMIT}
+            if lost and not self._released.is_set():
+                self._lost = lost
                 on_loss()
                 return
 

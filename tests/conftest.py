@@ -1,6 +1,7 @@
 """What several tests share: tiny record files, a fresh graph, the training command as a subprocess."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,11 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).parent.parent
+# Whoever starts the tests may ignore signals that they send (nohup, a job in the background), and children inherit it.
+for signum, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(signum) is signal.SIG_IGN:
+        signal.signal(signum, handler)
+
 CASES = int(os.environ.get("FUZZ_CASES", "150"))  # of each test that feeds a reader with anything at all
 # 32 pixels, 8 images: the command's real path at about a hundredth of the work.
 TINY = "--dataset synthetic --image-size 32 --batch-size 8 --seed 3 --log-every 1 --precision float32".split()

@@ -24,6 +24,10 @@ def curves(history, title="", steps_an_epoch=None):
     figure = _figure(11, 4.2)
     figure.suptitle(title)
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy")):
+        losses = [r["loss"] for r in history]
+        if name == "loss" and losses and max(losses) > 100 * min(losses) > 0:
+            axes.set_yscale("log")  # a young net's moving averages can be far off
+            axes.yaxis.set_major_formatter("{x:g}")
         for split, color in (("train", "tab:blue"), ("val", "tab:orange")):
             points = [(r["step"], r[name]) for r in history if r["split"] == split]
             if not points:

@@ -21,7 +21,7 @@ def run(place, directory, records, *, timeout):
     """Evaluates until the run's last step is measured.
 
     Args:
-      place: `cluster.Place` of this process.
+      place: `tf_config.Place` of this process.
       directory: the chief's train dir; it need not be there yet.
       records: `cifar_files.Records`.
       timeout: float, seconds to wait for a chief that is not there.

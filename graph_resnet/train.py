@@ -124,9 +124,9 @@ def main(argv=None):
     place = None
     if os.environ.get("TF_CONFIG"):
         cli.import_tensorflow()
-        from graph_resnet import cluster
+        from graph_resnet import tf_config
 
-        place = cluster.place()
+        place = tf_config.place()
     directory = Path(flags.train_dir or Path("runs") / recipe.name)
     is_chief = place is None or place.is_chief
     lock = train_dir.claim(directory) if is_chief else contextlib.nullcontext()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import cluster, graph, net
+from graph_resnet import cluster, graph, net, tf_config
 from graph_resnet.recipes import RECIPES
 from tests.conftest import TINY, run, start
 from tests.test_train import comparable, records, wait_for_step
@@ -146,7 +146,7 @@ def test_workers_make_the_updates_of_one(way, few_records, monkeypatch):
         recipe = replace(recipe, sync_batch_norm=True)
     jobs = {"worker": local_workers.free_addresses(2)}
     with ThreadPoolExecutor() as pool:
-        places = [cluster.Place(jobs, "worker", i) for i in (0, 1)]
+        places = [tf_config.Place(jobs, "worker", i) for i in (0, 1)]
         first, second = pool.map(lambda place: updates(recipe, few_records, 3, place), places)
     one = updates(recipe, few_records, 3)
     assert first.keys() == one.keys() and len(one) > 50
@@ -159,7 +159,7 @@ ADDRESSES = ["10.0.0.1:2222", "10.0.0.2:2222"]
 
 
 @pytest.mark.parametrize(
-    "tf_config, message",
+    "value, message",
     [
         ("{", "cannot be read"),
         ({"cluster": 1}, "cannot be read"),
@@ -174,10 +174,10 @@ ADDRESSES = ["10.0.0.1:2222", "10.0.0.2:2222"]
         ({"cluster": {"worker": ADDRESSES}, "task": {"type": "chief", "index": 0}}, "task chief 0 is not"),
     ],
 )
-def test_a_tf_config_that_is_refused(monkeypatch, tf_config, message):
-    monkeypatch.setenv("TF_CONFIG", tf_config if isinstance(tf_config, str) else json.dumps(tf_config))
+def test_a_tf_config_that_is_refused(monkeypatch, value, message):
+    monkeypatch.setenv("TF_CONFIG", value if isinstance(value, str) else json.dumps(value))
     with pytest.raises(UserError, match=f"^TF_CONFIG: .*{message}"):
-        cluster.place()
+        tf_config.place()
 
 
 @pytest.mark.parametrize(
@@ -190,17 +190,17 @@ def test_a_tf_config_that_is_refused(monkeypatch, tf_config, message):
 )
 def test_who_is_the_chief(monkeypatch, jobs, job, index, rank):
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": {"type": job, "index": index}}))
-    place = cluster.place()
+    place = tf_config.place()
     assert [member.address for member in place.members] == ADDRESSES
     assert (place.rank, place.is_chief, place.is_evaluator) == (rank, rank == 0, False)
 
 
 @pytest.mark.parametrize(
-    "tf_config", ["", "{}", '{"cluster": {"worker": ["10.0.0.1:2222"]}, "task": {"type": "worker", "index": 0}}']
+    "value", ["", "{}", '{"cluster": {"worker": ["10.0.0.1:2222"]}, "task": {"type": "worker", "index": 0}}']
 )
-def test_one_worker_is_no_cluster(monkeypatch, tf_config):
-    monkeypatch.setenv("TF_CONFIG", tf_config)
-    assert cluster.place() is None
+def test_one_worker_is_no_cluster(monkeypatch, value):
+    monkeypatch.setenv("TF_CONFIG", value)
+    assert tf_config.place() is None
 
 
 def test_workers_that_would_train_something_else_are_refused(tmp_path):

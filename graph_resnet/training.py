@@ -57,7 +57,7 @@ def train(
       init_checkpoint, exclude_scopes: see `finetune.initializer`.
       trainable_scopes: see `graph.build`.
       profile: int, traces every so many steps into `profile/`.
-      place: `cluster.Place` of this process where several train in step.
+      place: `tf_config.Place` of this process where several train in step.
       cluster_timeout: float, seconds to wait for the other workers at the start.
 
     Returns:
@@ -99,13 +99,13 @@ def train(
     options = {"precision": precision, "trainable_scopes": trainable_scopes, "cluster": workers}
     built = graph.build(recipe, records, seed=seed, **options)
     init_fn = finetune.initializer(init_checkpoint, exclude_scopes) if init_checkpoint else None
-    with tf.name_scope("weights"):
-        for variable in tf.trainable_variables():
-            tf.summary.histogram(variable.op.name, variable)
-        histograms = tf.summary.merge_all()
-    hooks, draw = [], None
+    hooks, shown = [], {}
     if directory is not None:
-        draw = _pictures(directory, recipe, records)
+        shown = {
+            "summary_op": _histograms(),
+            "first_summary": _first_images(records),
+            "after_evaluation": _pictures(directory, recipe, records),
+        }
         with writing(Path(directory) / "graph.pbtxt", tf.errors.OpError):
             tf.io.write_graph(tf.get_default_graph(), str(directory), "graph.pbtxt")
         if profile:
@@ -125,9 +125,7 @@ def train(
             config=settings,
             hooks=hooks,
             init_fn=init_fn,
-            summary_op=histograms,
-            first_summary=_first_images(records),
-            after_evaluation=draw,
+            **shown,
             cluster=workers,
         )
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
@@ -168,6 +166,14 @@ def _check_same_run(directory, config, allow_other_data):
     if before is not None and begun:
         difference = None if allow_other_data else cifar_files.same_data(before["data"], config["data"])
         train_dir.check_same_run(directory, before, config, difference)
+
+
+def _histograms():
+    """Serialized summaries of all trained variables."""
+    with tf.name_scope("weights"):
+        for variable in tf.trainable_variables():
+            tf.summary.histogram(variable.op.name, variable)
+        return tf.summary.merge_all()
 
 
 def _pictures(directory, recipe, records):

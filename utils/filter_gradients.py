@@ -6,15 +6,14 @@ run at up to twice the rate of its filter gradients, and for the small, deep lay
 the two transpositions. Measured on two cores of an AMD EPYC with avx512_bf16 (TensorFlow 2.21, 128 images, 3x3):
 
     output, depths         stock    as a convolution
-    30x30,  64 ->  64      33 ms    53 ms
-    15x15, 128 -> 128      33 ms    38 ms
-     8x8,  128 -> 256      31 ms    18 ms    (stride 2)
-     8x8,  256 -> 256      37 ms    25 ms
-     4x4,  512 -> 512      51 ms    26 ms
+    30x30,  64 ->  64      33 ms    63 ms
+    15x15, 128 -> 128      31 ms    38 ms
+     8x8,  128 -> 256      35 ms    18 ms    (stride 2)
+     8x8,  256 -> 256      40 ms    29 ms
+     4x4,  256 -> 512      61 ms    16 ms    (stride 2)
+     4x4,  512 -> 512      55 ms    26 ms
 
-The other ways were no quicker there: nine matrix products over shifted views took 47, 40, 39 and 44 ms for the layers
-without a stride, one product over copied patches 53, 39, 40 and 44 ms, tiles of the images as more channels at best as
-long as the stock kernel, and for 1x1 filters a matrix product was within 10% of it.
+`python -m benchmarks.filter_gradients` measures them, and two other ways that were never the quickest.
 """
 
 import contextlib
@@ -50,7 +49,7 @@ def _gradients(op, gradient):
         input_sizes=tf.shape(images), filter=filters, out_backprop=gradient, **options
     )
     if _pays(op):
-        return to_images, _filter_gradient(op, gradient)
+        return to_images, as_convolution(op, gradient)
     to_filters = tf.raw_ops.Conv2DBackpropFilter(
         input=images, filter_sizes=tf.shape(filters), out_backprop=gradient, **options
     )
@@ -71,8 +70,15 @@ def _pays(op):
     )
 
 
-def _filter_gradient(op, gradient):
-    """dw[i, j, c, k] = sum over b, y, x of padded[b, i + stride * y, j + stride * x, c] * gradient[b, y, x, k]."""
+def as_convolution(op, gradient):
+    """The gradient of a Conv2D's filter as a forward convolution.
+
+    dw[i, j, c, k] = sum over b, y, x of padded[b, i + stride * y, j + stride * x, c] * gradient[b, y, x, k]
+
+    Args:
+      op: Conv2D, NHWC with SAME padding and no dilation.
+      gradient: of its output, [batch, height, width, depth].
+    """
     images, filters = op.inputs
     strides = op.get_attr("strides")[1:3]
     spans = [

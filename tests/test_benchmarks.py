@@ -43,6 +43,7 @@ def test_another_net_is_refused(facts):
     more = {**facts, "parameters": facts["parameters"] + 1}
     with pytest.raises(UserError, match=r"Keras: has [\d,]+ parameters, ours [\d,]+; not the same net"):
         compare.check({"ours": facts, "Keras": more})
+    compare.check({"products": {"flops": 1.0}})  # no net at all
     turned = {**facts, "logits": facts["logits"][::-1]}
     with pytest.raises(UserError, match="Keras: its logits differ from those of ours by .*; not the same net"):
         compare.check({"ours": facts, "Keras": turned})

@@ -125,9 +125,17 @@ def test_the_program_in_the_docs(page, exported, capsys):
     assert name in exported[1]["classes"] and 0.1 <= float(probability) <= 1
 
 
+def test_one_picture_at_a_time_as_in_the_docs(page, images, expected, monkeypatch):
+    monkeypatch.setenv("TF_ONEDNN_THREADPOOL_USE_CALLER_THREAD", "0")  # undoes what the program sets
+    names = {"images": images[0]}
+    exec(page[1], names)
+    names["session"].close()
+    np.testing.assert_allclose(names["probabilities"], expected[0]["probabilities"], atol=0.02)  # bfloat16
+
+
 @pytest.mark.filterwarnings(DEPRECATED)
 def test_tflite_as_in_the_docs(page, images, expected):
-    exec(page[1], {})
+    exec(page[2], {})
     predict = tf1or2.lite.Interpreter("model.tflite").get_signature_runner("serving_default")
     for each, outputs in zip(images, expected):
         check(predict(images=each), outputs)

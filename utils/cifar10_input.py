@@ -261,9 +261,12 @@ def _flipped(images, mirrored):
 
 def _normalized(images, mean, std):
     """float32 x -> (x / 255 - mean) / std, in one multiplication and one addition."""
-    scale = [1 / (255 * s) for s in std]
-    offset = [-m / s for m, s in zip(mean, std)]
-    return images * scale + offset
+    width = tf.shape(images)[2]
+    # Over whole rows of pixels: three numbers at a time took four times as long.
+    scale = tf.tile([1 / (255 * s) for s in std], [width])
+    offset = tf.tile([-m / s for m, s in zip(mean, std)], [width])
+    rows = tf.reshape(images, [-1, 3 * width]) * scale + offset
+    return tf.ensure_shape(tf.reshape(rows, tf.shape(images)), images.shape)
 
 
 def _resized(images, image_size):

@@ -99,6 +99,14 @@ def test_stopped_killed_and_started_again_they_end_as_if_nothing_had_happened(un
     assert (tmp_path / name).read_bytes() == (whole_dir / name).read_bytes()
 
 
+@pytest.mark.parametrize("recipe", ["notebook", "resnet18-flip"])  # convolutions without and with a bias
+def test_in_bfloat16(recipe, tmp_path):
+    options = "--dataset synthetic --image-size 16 --batch-size 4 --steps 2 --precision bfloat16 --workers 2".split()
+    status, lines, err = run("--recipe", recipe, *options, "--train-dir", tmp_path)
+    assert (status, err) == (0, "")
+    assert lines[-1].startswith("[worker 0] [final]: step 2 loss = ")
+
+
 @pytest.fixture
 def few_records(tmp_path):
     """Records of 20 training and 10 test pictures, drawn ones."""

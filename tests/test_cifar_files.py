@@ -365,6 +365,19 @@ def test_new_directory(tmp_path):
             pass
 
 
+def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path):
+    names = ".new.71.0a0b0c0d", ".new.72.0a0b0c0d", ".news.7.0a0b0c0d"
+    killed, running, another = (tmp_path / name for name in names)
+    for draft in (killed, running, another):
+        draft.mkdir()
+        (draft / "half").write_bytes(b"1")
+    for draft in (killed, another):
+        os.utime(draft, (time.time() - 90_000,) * 2)
+    with new_directory(tmp_path / "new"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [running.name, another.name, "new"]
+
+
 def archive_of(*members):
     """The bytes of a .tar.gz; a member is (name, content) or a tarfile.TarInfo."""
     buffer = io.BytesIO()

@@ -4,6 +4,7 @@ directory = download(cifar_records.CIFAR10, cache / 'cifar-10-batches-bin')
 """
 
 import contextlib
+import glob
 import gzip
 import os
 import secrets
@@ -11,12 +12,15 @@ import shutil
 import socket
 import sys
 import tarfile
+import time
 import urllib.error
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
 from utils.cifar_records import NAMES_FILE_BYTES, OTHERWISE, DataError, check_file
+
+DAY = 86_400  # seconds
 
 
 def download(layout, target, *, timeout=60):
@@ -117,7 +121,8 @@ def new_directory(target):
     """Yields a directory to write in, which becomes `target` in one rename when the block ends without error.
 
     Two processes may do this at once: the later finds the same files there already and drops its own.
-    Whatever goes wrong, nothing half-written is left under the name `target`.
+    Whatever goes wrong, nothing half-written is left under the name `target`. What a killed process left under a hidden
+    name is removed by the next one, a day later: until then somebody may still be writing it.
 
     Raises:
         DataError: the directory cannot be written, or `target` is there and holds something else.
@@ -126,6 +131,10 @@ def new_directory(target):
     # Not tempfile.mkdtemp, whose mode 0700 would shut other users out of a shared directory.
     draft = target.parent / f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}"
     try:
+        for old in target.parent.glob(f".{glob.escape(target.name)}.*.*"):
+            with contextlib.suppress(FileNotFoundError):  # another process may be at it too
+                if time.time() - old.stat().st_mtime > DAY:
+                    shutil.rmtree(old, ignore_errors=True)
         draft.mkdir(parents=True)
         yield draft
         try:

@@ -28,7 +28,7 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "test": ["hypothesis", "pytest", "ruff>=0.9", *NOTEBOOK, *ONNX],
+        "test": ["hypothesis", "pytest", "ruff>=0.9", "tensorboard", *NOTEBOOK, *ONNX],
         "notebook": ["notebook", *NOTEBOOK],
         "onnx": ONNX,
         "tensorboard": ["tensorboard"],

@@ -125,18 +125,21 @@ def products(size=2048):
 
 
 def step_flops(net):
-    """Peer without a task that only says the `flops` of a training step: multiplications and additions.
+    """Peer without a task that only says the `flops` of a training step."""
+    return Peer({}, VERSIONS, {"flops": flops(ready.recipe(net))})
+
+
+def flops(recipe, num_classes=ready.CLASSES):
+    """Multiplications and additions of a recipe's training step.
 
     Backward takes each layer's products twice, for its input and for its weights, but the first layer's only once.
     """
-    recipe = ready.recipe(net)
-    shape = [recipe.batch_size, recipe.image_size, recipe.image_size, 3]
     with tf.Graph().as_default() as default:
-        images = tf.placeholder(tf.float32, shape)
-        graph.logits(recipe, images, ready.CLASSES, is_training=False)
+        images = tf.placeholder(tf.float32, [recipe.batch_size, recipe.image_size, recipe.image_size, 3])
+        graph.logits(recipe, images, num_classes, is_training=False)
         total = 0
         for op in default.get_operations():
             if op.type in ("Conv2D", "MatMul"):
                 per_output = op.inputs[1].shape[:-1].num_elements()
                 total += 2 * op.outputs[0].shape.num_elements() * per_output * (2 if op.inputs[0] is images else 3)
-    return Peer({}, VERSIONS, {"flops": total})
+    return total

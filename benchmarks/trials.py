@@ -70,11 +70,15 @@ def main():
     parser.add_argument("--runs", type=Path, default=Path("runs/trials"), metavar="DIR", help="where the runs are kept")
     flags = parser.parse_args(cli.arguments())
     tf = cli.import_tensorflow()
+    from benchmarks import ours
     from graph_resnet import data, net, train_dir, training
 
     base = dataclasses.replace(recipes.RECIPES[flags.recipe], steps=flags.steps, eval_every=flags.steps)
     held_out = 0 if flags.what == "precisions" else HELD_OUT
-    lines = ["| trial | parameters | seconds a step | training loss | accuracy |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| trial | parameters | GFLOP a step | seconds a step | training loss | accuracy |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for name, (changes, options) in _trials(flags.what, net).items():
         if flags.only and name not in flags.only:
             continue
@@ -84,7 +88,8 @@ def main():
         with train_dir.claim(directory), tf.Graph().as_default():
             training.train(recipe, records, directory, log_every=1, **options)
             parameters = sum(v.shape.num_elements() for v in tf.trainable_variables())
-        lines.append(f"| {name} | {parameters:,} | {_measured(directory, recipe)} |")
+        work = ours.flops(recipe, records.num_classes) / 1e9
+        lines.append(f"| {name} | {parameters:,} | {work:.0f} | {_measured(directory, recipe)} |")
     print("\n".join(lines))
 
 

@@ -1,6 +1,7 @@
 """What several tests share: tiny record files, a fresh graph, the training command as a subprocess."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,3 +91,22 @@ def run(*arguments, **options):
     finally:
         process.kill()
     return process.returncode, out.splitlines(), err
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome here to open the page in")
+
+
+def browse(url, profile):
+    """What a real browser makes of a page: its DOM as text, after 20 seconds of the page's own time.
+
+    Args:
+      url: str.
+      profile: directory for the browser's own files.
+    """
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --window-size=1200,900 --virtual-time-budget=20000 --dump-dom"
+    )
+    command = [BROWSER, *flags.split(), f"--user-data-dir={profile / 'browser'}", url]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout

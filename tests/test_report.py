@@ -4,16 +4,10 @@ import base64
 import html.parser
 import json
 import re
-import shutil
-import subprocess
 
 import pytest
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --window-size=1200,900 --virtual-time-budget=20000 --dump-dom"
-).split()
+from tests.conftest import browse, needs_browser
 
 # Added to a copy of the page: what the browser made of it.
 PROBE = """
@@ -49,15 +43,11 @@ def test_nothing_comes_from_elsewhere(page):
     assert "@import" not in page and "url(" not in page
 
 
-@pytest.mark.skipif(
-    BROWSER is None, reason="no chromium or google-chrome here: report.html was not opened in a browser"
-)
+@needs_browser
 def test_in_a_browser(page, trained_dir, tmp_path):
     copy = tmp_path / "report.html"
     copy.write_text(page.replace("</html>", PROBE + "</html>"), encoding="utf-8")
-    command = [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", copy.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
-    found = json.loads(base64.b64decode(re.search(r"<pre>(.+)</pre>", done.stdout)[1]))
+    found = json.loads(base64.b64decode(re.search(r"<pre>(.+)</pre>", browse(copy.as_uri(), tmp_path))[1]))
     assert found["fetched"] == []
     assert [alt for alt, *_ in found["pictures"]] == [
         "loss and accuracy over steps", "confusion matrix", "the most confident mistakes"

@@ -1,6 +1,6 @@
 """This project beside Keras and PyTorch on the same machine: training, inference, input, start-up, and the CPU's limit.
 
-    python -m benchmarks.compare            about 12 minutes on two cores; `make bench` installs PyTorch first
+    python -m benchmarks.compare            about 14 minutes on two cores; `make bench` installs PyTorch first
 
 Every peer is a process of its own. They work in turns, one round after the other (A B C, A B C, ...), after a round to
 warm up, and only one at a time. A row is a ratio to ours of the same round: its median, least and greatest. Before
@@ -230,7 +230,7 @@ def main():
         "start-up": Session.start_up,
     }
     add = parser.add_argument
-    add("--rounds", type=cli.positive, default=5, metavar="N", help="in which each peer has its turn (default: 5)")
+    add("--rounds", type=cli.positive, default=9, metavar="N", help="in which each peer has its turn (default: 9)")
     add("--only", nargs="+", choices=sections, default=[*sections], metavar="SECTION", help=", ".join(sections))
     add("--data-dir", metavar="DIR", help="CIFAR-10 for input and start-up; drawn images where it is not given")
     add("--json", metavar="FILE", help="also write every measurement")

@@ -47,7 +47,8 @@ def training(net, precision, own_input=False, image_size=None, batch_size=None, 
 def ready_batch(recipe, shift=0):
     """Another one of the ready batches at every step: (float32 [B, S, S, 3], int32 [B])."""
     index = (tf.train.get_or_create_global_step() + shift) % 4
-    return tuple(_local_variable(each)[index] for each in ready.batches(recipe))
+    # Gathered, not sliced: the bfloat16 rewrite would cast all four batches and slice then.
+    return tuple(_local_variable(each).sparse_read(index) for each in ready.batches(recipe))
 
 
 def _local_variable(value):

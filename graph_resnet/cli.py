@@ -80,6 +80,7 @@ def run(main):
         with contextlib.suppress(OSError):  # the terminal may be gone
             print(message, file=sys.stderr)
     _flush(sys.stdout)
+    _flush(sys.stderr)
     sys.exit(status)
 
 

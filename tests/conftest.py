@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # the tests read what the commands print: nothing of the runtime between it
+os.environ.pop("PYTHONUNBUFFERED", None)  # streams that keep what they could not write are the harder case
 ROOT = Path(__file__).parent.parent
 # Whoever starts the tests may ignore signals that they send (nohup, a job in the background), and children inherit it.
 for signum, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):

@@ -1,11 +1,12 @@
 """The peers of benchmarks.compare are the same nets; turns, tables and what a step's products are."""
 
 import dataclasses
+import json
 
 import pytest
 import tensorflow.compat.v1 as tf
 
-from benchmarks import compare, keras, ours, ready, tables, turns
+from benchmarks import accuracy, compare, keras, ours, ready, tables, turns
 from benchmarks.turns import Row, Worker
 from graph_resnet import graph as training_graph
 from utils.errors import UserError
@@ -167,3 +168,44 @@ def test_inference_table(session):
     table = rows_of(session.tables[0])
     assert table["ours, bfloat16"] == ("1.00 (1.00 to 1.00)",) * 2
     assert table["PyTorch, float32, frozen"] == ("3.00 (3.00 to 3.00)",) * 2 and len(table) == 8
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A train dir of 4,000 steps of 10 images, 20 images/s but for one slow step."""
+    directory = tmp_path / "finished"
+    directory.mkdir()
+    config = {"recipe": {"batch_size": 10}, "data": {"files": []}}
+    (directory / "config.json").write_text(json.dumps(config))
+    records = [
+        {"step": step, "split": "train", "loss": 1.0, "accuracy": 0.5, "images_per_second": rate}
+        for step, rate in ((0, 0.1), (1500, 20.0), (2500, 20.0))
+    ]
+    records += [
+        {"step": step, "split": "val", "loss": 1.0, "accuracy": value, "images": 100}
+        for step, value in ((1000, 0.69), (2000, 0.81), (3000, 0.74), (4000, 0.85))
+    ]
+    (directory / "metrics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
+    return directory
+
+
+def test_time_to_accuracy(finished):
+    run = accuracy.read(finished)
+    found = {milestone: run.reached(milestone) for milestone in accuracy.MILESTONES}
+    assert found == {0.70: 2000, 0.80: 2000, 0.85: 4000, 0.90: None}
+    assert run.late() == pytest.approx((0.81 + 0.74 + 0.85) / 3)
+    assert run.row()[1:3] == ("0.500", "2,000 (17 min)") and run.row()[5:8] == ("-", "4,000 (33 min)", "85.00%")
+
+
+def test_time_to_accuracy_as_a_command(finished, monkeypatch, capsys):
+    picture = finished / "both.png"
+    monkeypatch.setattr("sys.argv", ["accuracy", "--picture", str(picture), str(finished), str(finished)])
+    assert accuracy.main() == 0
+    assert capsys.readouterr().out.count("2,000 (17 min)") == 4
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_without_an_evaluation_is_refused(finished):
+    (finished / "metrics.jsonl").write_text("")
+    with pytest.raises(UserError, match="not a run with an evaluation"):
+        accuracy.read(finished)

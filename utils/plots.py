@@ -39,18 +39,49 @@ def curves(history, title="", steps_an_epoch=None):
                 values, label = _smooth(values), "training batches, smoothed"
             style = {"marker": "o", "markersize": 3.5} if split == "val" else {}
             axes.plot(steps, values, color=color, linewidth=1.6, label=f"{label}: {values[-1]:.3f}", **style)
-        if axes.has_data():
-            # No legend to compare colours with: the curves' names in their own, where there is room.
-            names = {"handlelength": 0, "handletextpad": 0, "labelcolor": "linecolor", "prop": {"weight": "bold"}}
-            legend = axes.legend(loc="best", framealpha=0.7, edgecolor="none", **names)
-            for handle in legend.legend_handles:
-                handle.set_visible(False)
+        _name_curves(axes)
         axes.set(xlabel="step", ylabel="cross entropy (nats)" if name == "loss" else "accuracy")
         axes.grid(alpha=0.3)
         if steps_an_epoch:
             scale = (lambda x: x / steps_an_epoch, lambda x: x * steps_an_epoch)
             axes.secondary_xaxis("top", functions=scale).set_xlabel("epoch")
     return figure
+
+
+def comparison(runs, title=""):
+    """Training loss, smoothed, and validation accuracy of several runs side by side.
+
+    Args:
+      runs: {name: records}, as for `curves`.
+      title: str.
+
+    Returns:
+      A matplotlib Figure.
+    """
+    figure = _figure(11, 4.2)
+    figure.suptitle(title)
+    loss, accuracy = figure.subplots(1, 2)
+    for name, history in runs.items():
+        train, val = ([r for r in history if r["split"] == split] for split in ("train", "val"))
+        loss.plot([r["step"] for r in train], _smooth([r["loss"] for r in train]), label=name)
+        values = [r["accuracy"] for r in val]
+        accuracy.plot([r["step"] for r in val], values, marker="o", markersize=3.5, label=f"{name}: {values[-1]:.3f}")
+    loss.set(xlabel="step", ylabel="cross entropy of training batches, smoothed (nats)")
+    accuracy.set(xlabel="step", ylabel="validation accuracy")
+    for axes in (loss, accuracy):
+        axes.grid(alpha=0.3)
+        _name_curves(axes)
+    return figure
+
+
+def _name_curves(axes):
+    """No legend to compare colours with: the curves' names in their own, where there is room."""
+    if not axes.has_data():
+        return
+    names = {"handlelength": 0, "handletextpad": 0, "labelcolor": "linecolor", "prop": {"weight": "bold"}}
+    legend = axes.legend(loc="best", framealpha=0.7, edgecolor="none", **names)
+    for handle in legend.legend_handles:
+        handle.set_visible(False)
 
 
 def _smooth(values):

@@ -20,13 +20,13 @@ HELD_OUT = 5_000
 
 # Groups of bottleneck blocks at 16x16, 8x8 and 4x4: (bottleneck, depth, units). The tutorial's net is measured beside.
 ROWS = [
-    ((128, 128, 1), (256, 256, 1), (512, 512, 1)),
-    ((96, 128, 2), (192, 256, 2), (384, 512, 1)),
     ((64, 128, 3), (128, 256, 4), (256, 512, 2)),
     ((64, 128, 2), (128, 256, 4), (256, 512, 3)),
+    ((64, 128, 3), (128, 256, 5), (128, 512, 3)),
     ((64, 128, 3), (128, 256, 4), (128, 512, 3)),
     ((64, 128, 2), (128, 256, 3), (256, 512, 2)),
-    ((64, 256, 2), (128, 512, 3), (256, 1024, 1)),
+    ((96, 128, 2), (192, 256, 2), (384, 512, 1)),
+    ((128, 128, 1), (256, 256, 1), (512, 512, 1)),
 ]
 INGREDIENTS = {
     "as it is": {},
@@ -40,6 +40,7 @@ INGREDIENTS = {
     "flips at random": {"alternating_flip": False},
     "gammas all ones": {"gamma": "ones"},
     "without gamma": {"gamma": "none"},
+    "without whitening": {"whitening": False},
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import net
+from graph_resnet import net, whitening
 from utils import cifar10_input, filter_gradients
 from utils.errors import UserError
 
@@ -79,8 +79,11 @@ def on_batches(recipe, batches, records, *, precision="float32", trainable_scope
     """
     train_imgs, train_labels, val_imgs, val_labels = batches
     moments = cluster if recipe.sync_batch_norm else None
+    stem = whitening.initializer(recipe, records) if recipe.whitening else None
     with filter_gradients.quickest(precision):
-        train_logits = logits(recipe, train_imgs, records.num_classes, is_training=True, cluster=moments)
+        train_logits = logits(
+            recipe, train_imgs, records.num_classes, is_training=True, cluster=moments, stem_initializer=stem
+        )
     with tf.name_scope("training"):  # a box in TensorBoard, as the others
         train_loss, train_acc = measures(train_logits, train_labels)
         minimized = objective(recipe, train_loss, train_logits, train_labels)
@@ -102,10 +105,11 @@ def on_batches(recipe, batches, records, *, precision="float32", trainable_scope
     return Graph(train_op, train_loss, train_acc, val_loss, val_acc, val_confusion, rate)
 
 
-def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=False, cluster=None):
+def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=False, cluster=None, stem_initializer=None):
     """The recipe's net on float32 images [B, S, S, 3]: float32 [B, num_classes].
 
-    With a `cluster.Cluster`, the images are one worker's rows of the batch that batch norm takes its statistics of.
+    With a `cluster.Cluster`, the images are one worker's rows of the batch that batch norm takes its statistics of. For
+    a `stem_initializer` see `net.build`.
     """
     row = net.ARCHITECTURES[recipe.net]
     scope = net.resnet_arg_scope(
@@ -115,9 +119,17 @@ def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=Fals
         weight_decay=recipe.weight_decay,
         cluster=cluster,
     )
-    options = {"is_training": is_training, "reuse": reuse, "verbose": verbose, "zero_gamma": recipe.gamma == "zeros"}
     with slim.arg_scope(scope):
-        return net.build(row, images, num_classes, **options)
+        return net.build(
+            row,
+            images,
+            num_classes,
+            reuse=reuse,
+            is_training=is_training,
+            verbose=verbose,
+            zero_gamma=recipe.gamma == "zeros",
+            stem_initializer=stem_initializer,
+        )
 
 
 def measures(logits, labels):

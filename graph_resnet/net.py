@@ -209,9 +209,9 @@ ARCHITECTURES = {
         scope="deep",
         stem=Stem("stem", "conv1", 32, 3),
         groups=(
-            Group("block1", 3, 128, bottleneck=64, pool=(2, 2)),
+            Group("block1", 2, 128, bottleneck=64, pool=(2, 2)),
             Group("block2", 4, 256, bottleneck=128, stride=2),
-            Group("block3", 2, 512, bottleneck=256, stride=2),
+            Group("block3", 3, 512, bottleneck=256, stride=2),
         ),
     ),
     "resnet18": _basic("resnet18", (2, 2, 2, 2), biases=True),
@@ -269,7 +269,17 @@ def _biased(batch_norm, inputs):
     return batch_norm(tf.nn.bias_add(inputs, biases))
 
 
-def build(architecture, inputs, num_classes, *, reuse=None, is_training=None, verbose=False, zero_gamma=False):
+def build(
+    architecture,
+    inputs,
+    num_classes,
+    *,
+    reuse=None,
+    is_training=None,
+    verbose=False,
+    zero_gamma=False,
+    stem_initializer=None,
+):
     """Builds a row of ARCHITECTURES under the caller's arg_scope.
 
     Args:
@@ -281,6 +291,7 @@ def build(architecture, inputs, num_classes, *, reuse=None, is_training=None, ve
         to leave it to the caller's arg_scope.
       verbose: prints the name and static shape of every stage.
       zero_gamma: for every block, see `residual_block`.
+      stem_initializer: of the first convolution's weights, the arg_scope's where None.
 
     Returns:
       float32 logits [B, num_classes].
@@ -292,11 +303,12 @@ def build(architecture, inputs, num_classes, *, reuse=None, is_training=None, ve
             print(f"{name}: {net.shape}")
 
     stem = architecture.stem
+    own = {"weights_initializer": stem_initializer} if stem_initializer else {}
     with tf.variable_scope(architecture.scope, reuse=reuse), slim.arg_scope(BATCH_NORMS, **training):
         show("input", inputs)
         with tf.variable_scope(stem.scope):
             kernel = [stem.kernel, stem.kernel]
-            net = slim.conv2d(inputs, stem.depth, kernel, stem.stride, stem.padding, scope=stem.conv)
+            net = slim.conv2d(inputs, stem.depth, kernel, stem.stride, stem.padding, scope=stem.conv, **own)
         show(stem.scope, net)
         for group in architecture.groups:
             with tf.variable_scope(group.scope):

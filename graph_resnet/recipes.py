@@ -63,6 +63,9 @@ class Recipe:
         choices=GAMMAS,
         default="none",
     )
+    whitening: bool = _flag(
+        "the first convolution begins with filters that whiten the training images, not with drawn ones", default=False
+    )
     eval_every: int | None = _flag("steps between evaluations; an epoch where the recipe does not say", default=None)
 
     def total_steps(self, num_train):
@@ -163,6 +166,7 @@ def _rows():
         crop=4,
         batch_norm_decay=0.99,
         gamma="zeros",
+        whitening=True,
     )
     yield strong
     yield dataclasses.replace(

@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 from benchmarks import accuracy, compare, keras, ours, ready, tables, turns
 from benchmarks.turns import Row, Worker
 from graph_resnet import graph as training_graph
+from tests.conftest import run
 from utils.errors import UserError
 
 
@@ -190,18 +191,17 @@ def finished(tmp_path):
 
 
 def test_time_to_accuracy(finished):
-    run = accuracy.read(finished)
-    found = {milestone: run.reached(milestone) for milestone in accuracy.MILESTONES}
+    read = accuracy.read(finished)
+    found = {milestone: read.reached(milestone) for milestone in accuracy.MILESTONES}
     assert found == {0.70: 2000, 0.80: 2000, 0.85: 4000, 0.90: None}
-    assert run.late() == pytest.approx((0.81 + 0.74 + 0.85) / 3)
-    assert run.row()[1:3] == ("0.500", "2,000 (17 min)") and run.row()[5:8] == ("-", "4,000 (33 min)", "85.00%")
+    assert read.late() == pytest.approx((0.81 + 0.74 + 0.85) / 3)
+    assert read.row()[1:3] == ("0.500", "2,000 (17 min)") and read.row()[5:8] == ("-", "4,000 (33 min)", "85.00%")
 
 
-def test_time_to_accuracy_as_a_command(finished, monkeypatch, capsys):
+def test_time_to_accuracy_as_a_command(finished):
     picture = finished / "both.png"
-    monkeypatch.setattr("sys.argv", ["accuracy", "--picture", str(picture), str(finished), str(finished)])
-    assert accuracy.main() == 0
-    assert capsys.readouterr().out.count("2,000 (17 min)") == 4
+    status, lines, err = run("--picture", picture, finished, finished, module="benchmarks.accuracy")
+    assert (status, err) == (0, "") and "\n".join(lines).count("2,000 (17 min)") == 4
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

@@ -97,6 +97,8 @@ def train(
             settings.graph_options.rewrite_options.remapping = 2
         workers = cluster.Cluster(place, recipe.batch_size, settings)
         workers.start({**config, "trainable_scopes": list(trainable_scopes)}, cluster_timeout)
+    with tf.Session(config=settings):
+        pass  # The first devices of a process decide its threads, and tf.data would make them for all cores.
     if directory is not None:
         train_dir.write_config(directory, config)
 

@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 from graph_resnet import net
 from utils import cifar10_input
 from utils.errors import UserError
+from utils.session import session_config
 
 EXAMPLES = 1_000  # training images, the first ones
 REGULARIZATION = 1e-3  # added to each variance, in units of the normalized images
@@ -22,22 +23,24 @@ def initializer(recipe, records):
     """What draws the weights of a recipe's first convolution, for `net.build`.
 
     Returns:
-      A function of (shape [k, k, 3, depth], dtype): whitening filters as far as there are any, Glorot uniform beyond.
+      A function of (shape, dtype): whitening filters as far as there are any, Glorot uniform beyond.
 
     Raises:
       UserError: the images are smaller than the convolution.
     """
-    kernel = net.ARCHITECTURES[recipe.net].stem.kernel
-    if recipe.image_size < kernel:
-        raise UserError(f"image size {recipe.image_size}: whitening needs at least {kernel}; or pass --no-whitening")
+    stem = net.ARCHITECTURES[recipe.net].stem
+    if recipe.image_size < stem.kernel:
+        raise UserError(
+            f"image size {recipe.image_size}: whitening needs at least {stem.kernel}; or pass --no-whitening"
+        )
     pictures = cifar10_input.pictures(records, range(min(EXAMPLES, records.num_train)), "train")
-    with tf.Graph().as_default(), tf.Session() as session:
+    # Without a config it would decide, as a process's first session, that two ops run at once in all of them.
+    with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
         images = session.run(cifar10_input.prepared(pictures, recipe.image_size, recipe.mean, recipe.std))
+    found = filters(images, stem.kernel, stem.kernel, stem.depth)
 
     def weights(shape, dtype=tf.float32, partition_info=None):
-        height, width, _, depth = tf.TensorShape(shape).as_list()
-        found = filters(images, height, width, depth)
-        drawn = tf.glorot_uniform_initializer()([*found.shape[:3], depth - found.shape[3]], dtype)
+        drawn = tf.glorot_uniform_initializer()([*shape[:3], int(shape[3]) - found.shape[3]], dtype)
         return tf.concat([tf.constant(found, dtype), drawn], axis=3)
 
     return weights

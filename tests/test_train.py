@@ -137,6 +137,19 @@ def test_sigterm_saves_and_the_second_run_is_refused_meanwhile(tmp_path):
         assert f"holds a run with {difference}" in err
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are counted in /proc")
+def test_threads_are_as_many_as_asked(tmp_path):
+    counts = []
+    for threads in (1, 9):
+        train_dir = tmp_path / str(threads)
+        process = start(*TINY, "--steps", 100000, "--threads", threads, "--whitening", "--train-dir", train_dir)
+        wait_for_step(process, train_dir, 2)
+        counts.append(len(os.listdir(f"/proc/{process.pid}/task")))
+        process.kill()
+        process.communicate()
+    assert counts[1] - counts[0] == 8
+
+
 @pytest.mark.parametrize(
     "flags, message",
     [

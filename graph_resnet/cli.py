@@ -55,8 +55,30 @@ def natural(text):
     return value
 
 
+def seed(text):
+    """An int that TensorFlow takes as a seed, for argparse."""
+    value = int(text)
+    if abs(value) >= 2**31:
+        raise ValueError
+    return value
+
+
+def between(low, high):
+    """A float within bounds, for argparse."""
+
+    def number(text):
+        value = float(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    number.__name__ = f"number from {low:g} to {high:g},"
+    return number
+
+
 positive.__name__ = "positive whole number"  # argparse: "invalid positive whole number value: '0'"
 natural.__name__ = "whole number, 0 or more,"
+seed.__name__ = "whole number of 31 bits,"
 
 
 def run(main):

@@ -50,7 +50,7 @@ def main(argv=None):
     """The command."""
     flags = parse(argv)
     from graph_resnet import data, trained
-    from utils.session import choose_precision
+    from utils.session import choose_precision, precision_as_trained
 
     net = trained.read(flags.train_dir)
     output = flags.output_dir or flags.train_dir
@@ -59,7 +59,9 @@ def main(argv=None):
     directory = flags.dataset_dir or net.data.get("directory")
     records = data.find_records(net.recipe, flags.data_dir, directory, net.held_out)
     trained.check_data(net, records, allow_other=flags.allow_other_data)
-    precision = choose_precision(net.precision if flags.precision == "auto" else flags.precision)[0]
+    precision = (
+        precision_as_trained(net.precision) if flags.precision == "auto" else choose_precision(flags.precision)[0]
+    )
 
     cli.import_tensorflow()
     from graph_resnet import evaluation, restore

@@ -18,7 +18,7 @@ from utils.session import session_config
 MISTAKES = 40  # pictures in mistakes.png
 
 
-def run(trained, checkpoint, records, *, split="val", tta=False, precision="float32"):
+def run(trained, checkpoint, records, *, split="val", tta=False, precision="float32", threads=None):
     """Logits and labels of every image of a split, in order, in a graph of its own.
 
     Args:
@@ -28,6 +28,7 @@ def run(trained, checkpoint, records, *, split="val", tta=False, precision="floa
       split: 'val', 'test', or 'train', which is not augmented here: see `Records.split`.
       tta: averages the logits of each image and of its mirror image (test-time augmentation).
       precision: 'bfloat16' or 'float32'.
+      threads: int, all cores where None.
 
     Returns:
       (float32 [N, C], int32 [N]).
@@ -36,7 +37,7 @@ def run(trained, checkpoint, records, *, split="val", tta=False, precision="floa
       UserError: the checkpoint does not fit, or the net's output is not finite.
     """
     recipe = trained.recipe
-    with tf.Graph().as_default(), tf.Session(config=session_config(precision)) as session:
+    with tf.Graph().as_default(), tf.Session(config=session_config(precision, threads=threads)) as session:
         # Batches of the size in training: the same numbers to the last bit, wherever a kernel depends on that size.
         images, labels = cifar10_input.in_order(
             records, recipe.image_size, recipe.batch_size, split=split, mean=recipe.mean, std=recipe.std

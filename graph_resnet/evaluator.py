@@ -13,11 +13,12 @@ from graph_resnet import evaluation, train_dir, trained
 from utils import checkpoints, metrics_log
 from utils.errors import UserError
 from utils.peers import Peers
+from utils.session import precision_as_trained
 
 PERIOD = 1  # seconds between two looks at the train dir
 
 
-def run(place, directory, records, *, timeout):
+def run(place, directory, records, *, timeout, threads=None):
     """Evaluates until the run's last step is measured.
 
     Args:
@@ -25,6 +26,7 @@ def run(place, directory, records, *, timeout):
       directory: the chief's train dir; it need not be there yet.
       records: `cifar_files.Records`.
       timeout: float, seconds to wait for a chief that is not there.
+      threads: int, all cores where None.
 
     Returns:
       The last record: {"step", "split", "loss", "accuracy", "images"}.
@@ -39,7 +41,7 @@ def run(place, directory, records, *, timeout):
     while True:
         step = next(iter(checkpoints.steps(directory)), None) if train_dir.read_config(directory) else None
         if step not in (None, last["step"]):
-            last, seen = _evaluate(directory, step, records) or last, time.monotonic()
+            last, seen = _evaluate(directory, step, records, threads) or last, time.monotonic()
         measured = step is not None and step == last["step"]
         if measured and step >= trained.read(directory).recipe.total_steps(records.num_train):
             return last
@@ -54,13 +56,19 @@ def run(place, directory, records, *, timeout):
         time.sleep(PERIOD)
 
 
-def _evaluate(directory, step, records):
+def _evaluate(directory, step, records, threads):
     """Measures a checkpoint and returns the record of it; None if it is damaged, or the chief removed it meanwhile."""
     net = trained.read(directory)
     trained.check_data(net, records)
+    if net.held_out != records.held_out:
+        raise UserError(
+            f"train dir {directory}: {net.held_out} records are held out, {records.held_out} for this evaluator; pass "
+            "the same --hold-out"
+        )
     prefix = checkpoints.prefix(directory, step)
+    precision = precision_as_trained(net.precision)
     try:
-        logits, labels = evaluation.run(net, prefix, records, precision=net.precision)
+        logits, labels = evaluation.run(net, prefix, records, precision=precision, threads=threads)
     except (UserError, tf.errors.OpError):
         if checkpoints.fault(prefix) is None:
             raise

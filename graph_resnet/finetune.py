@@ -28,7 +28,7 @@ def initializer(checkpoint, exclude_scopes=()):
     model = [variable.op.name for variable in slim.get_model_variables()]
     for scope in exclude_scopes:
         check_scope(scope, model, "--exclude-scopes")
-    prefix = restore.find_checkpoint(None, checkpoint)
+    prefix = restore.find_checkpoint(None, checkpoint, flag="--init-checkpoint")
     # Of the net alone: neither the optimizer's variables nor the global step.
     patterns = [re.escape(scope) for scope in exclude_scopes]
     wanted = slim.filter_variables(slim.get_model_variables(), exclude_patterns=patterns, reg_search=False)

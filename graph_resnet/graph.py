@@ -39,8 +39,11 @@ def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cl
       A `Graph`.
 
     Raises:
-      UserError: a scope has no trainable variable.
+      UserError: a scope has no trainable variable, or the images are too small for the net.
     """
+    stem = net.ARCHITECTURES[recipe.net].stem
+    if stem.padding == "VALID" and recipe.image_size < stem.kernel:
+        raise UserError(f"image size {recipe.image_size}: {recipe.net} needs at least {stem.kernel}; pass a larger one")
     tf.set_random_seed(seed)
     batches = cifar10_input.batches(
         records,

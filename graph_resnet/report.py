@@ -9,6 +9,7 @@ from pathlib import Path
 from graph_resnet import evaluation, restore, train_dir, trained
 from utils import metrics_log
 from utils.errors import UserError
+from utils.session import precision_as_trained
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -56,7 +57,7 @@ def write(directory, records):
     net = trained.read(directory)
     checkpoint = restore.find_checkpoint(directory)
     step = restore.step_of(checkpoint)
-    logits, labels = evaluation.run(net, checkpoint, records, precision=net.precision)
+    logits, labels = evaluation.run(net, checkpoint, records, precision=precision_as_trained(net.precision))
     result = evaluation.measures(logits, labels, net.class_names)
     title = f"{net.recipe.name} on {records.title}, {step:,} steps"
     pictures = evaluation.save_pictures(

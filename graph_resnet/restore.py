@@ -10,13 +10,14 @@ from utils import checkpoints, cifar10_input
 from utils.errors import UserError
 
 
-def find_checkpoint(directory, path=None, say=print):
+def find_checkpoint(directory, path=None, say=print, flag="--checkpoint"):
     """The prefix of the checkpoint to load: such as 'runs/notebook/model.ckpt-20000'.
 
     Args:
       directory: the train dir, whose newest whole checkpoint is taken where `path` is None.
       path: a prefix, one of the files that begin with it, or another directory.
       say: called with a line for each newer one that cannot be read.
+      flag: by which a user gives `path`, for the errors.
 
     Raises:
       UserError: there is none, or none that can be read.
@@ -25,7 +26,7 @@ def find_checkpoint(directory, path=None, say=print):
         directory = directory if path is None else path
         newest = checkpoints.newest_whole(directory, say)
         if newest is None:
-            raise UserError(f"{directory}: it holds no checkpoint; train longer, or pass --checkpoint PATH")
+            raise UserError(f"{directory}: it holds no checkpoint; train longer, or pass {flag} PATH")
         return newest
     prefix = str(path)
     for ending in (".index", ".meta", ".data-00000-of-00001"):
@@ -36,7 +37,7 @@ def find_checkpoint(directory, path=None, say=print):
         )
     why = checkpoints.fault(prefix)
     if why is not None:
-        raise UserError(f"checkpoint {prefix}: cannot be read ({why}); pass another --checkpoint")
+        raise UserError(f"checkpoint {prefix}: cannot be read ({why}); pass another {flag}")
     return prefix
 
 

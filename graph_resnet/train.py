@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import dataclasses
+import math
 import os
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def parse(argv=None):
         help="auto: bfloat16 where the CPU has it",
     )
     add("--threads", type=cli.positive, metavar="N", help="CPU threads (default: all cores)")
-    add("--seed", type=int, default=0, metavar="N", help="of weights, order and augmentation (default: 0)")
+    add("--seed", type=cli.seed, default=0, metavar="N", help="of weights, order and augmentation (default: 0)")
     add("--log-every", type=cli.positive, default=50, metavar="N", help="steps between training lines (default: 50)")
     add("--save-every", type=cli.positive, default=500, metavar="N", help="steps between checkpoints (default: 500)")
     add("--hold-out", type=cli.natural, default=0, metavar="N", help="validate on the last N training images, "
@@ -60,7 +61,8 @@ def parse(argv=None):
     add("--profile", type=cli.positive, metavar="N", help="trace every N-th step into DIR/profile, for "
         "chrome://tracing, and print the costliest ops")  # fmt: skip
     add("--workers", type=cli.positive, metavar="N", help="train in step with N processes on this machine, which share "
-        "its cores or GPUs; several machines are told of each other by TF_CONFIG (docs/cluster.md)")  # fmt: skip
+        "its cores, and the GPUs of CUDA_VISIBLE_DEVICES; several machines are told of each other by TF_CONFIG "
+        "(docs/cluster.md)")  # fmt: skip
     add("--cluster-timeout", type=cli.positive, default=300, metavar="S", help="seconds to wait for the other workers "
         "at the start (default: 300)")  # fmt: skip
     add("--allow-other-data", action="store_true", help="go on although the data changed since the run began")
@@ -88,6 +90,8 @@ def parse(argv=None):
         given["dataset"] = "pictures"
     elif given.get("dataset") == "pictures":
         parser.error("argument --dataset: pictures come with --dataset-dir DIR")
+    if flags.exclude_scopes and not flags.init_checkpoint:
+        parser.error("argument --exclude-scopes: goes with --init-checkpoint PATH, whose variables it leaves out")
     return dataclasses.replace(recipes.RECIPES[flags.recipe], **given), flags
 
 
@@ -97,7 +101,8 @@ def _flag_of(f):
     if kind == "bool":
         return {"action": argparse.BooleanOptionalAction, "help": f.metadata["help"]}
     int_type = cli.natural if f.default == 0 else cli.positive
-    types = {"int": int_type, "int | None": cli.positive, "float": float, "tuple[float, ...]": float, "str": str}
+    number = cli.between(*(f.metadata["range"] or (-math.inf, math.inf)))
+    types = {"int": int_type, "int | None": cli.positive, "float": number, "tuple[float, ...]": number, "str": str}
     flag = {"type": types[kind], "help": f.metadata["help"], "choices": f.metadata["choices"]}
     if kind.startswith("tuple"):
         flag["nargs"] = "+"
@@ -137,7 +142,7 @@ def main(argv=None):
     if place and place.is_evaluator:
         from graph_resnet import evaluator
 
-        print(_final(evaluator.run(place, directory, records, timeout=flags.cluster_timeout)))
+        print(_final(evaluator.run(place, directory, records, threads=flags.threads, timeout=flags.cluster_timeout)))
         return 0
     from graph_resnet import training
 

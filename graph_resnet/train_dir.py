@@ -11,8 +11,9 @@ from utils.errors import UserError
 CONFIG = "config.json"
 LOCK = "lock"
 
-# What makes a run another run. Length, cadence and learning rate may change on the way.
-IDENTITY = ("name", "net", "dataset", "label", "image_size", "batch_size", "num_classes")
+# What makes a run another run: what its weights mean, and which images they saw. Length, cadence, learning rate and
+# regularization may change on the way.
+IDENTITY = ("name", "net", "gamma", "dataset", "label", "image_size", "mean", "std", "batch_size", "num_classes")
 
 
 def claim(train_dir):
@@ -112,8 +113,10 @@ def check_same_run(train_dir, old, new, difference_of_data):
     Raises:
       UserError: names the first difference.
     """
+    new = json.loads(json.dumps(new))  # with lists for tuples, as `old` has them
     pairs = {key: (old["recipe"].get(key), new["recipe"].get(key)) for key in IDENTITY}
     pairs["held_out"] = old.get("held_out", 0), new.get("held_out", 0)
+    pairs["seed"] = old.get("seed"), new.get("seed")
     for key, (before, now) in pairs.items():
         if before != now:
             raise UserError(

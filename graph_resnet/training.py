@@ -96,17 +96,21 @@ def train(
             # refuses ("Value for attr 'T' of bfloat16 is not in the list of allowed values"). 2 is RewriterConfig.OFF.
             settings.graph_options.rewrite_options.remapping = 2
         workers = cluster.Cluster(place, recipe.batch_size, settings)
-        workers.start({**config, "trainable_scopes": list(trainable_scopes)}, cluster_timeout)
+        same = {**config, "trainable_scopes": list(trainable_scopes)}
+        same["data"] = {name: value for name, value in data.items() if name != "directory"}  # each may have its own
+        workers.start(same, cluster_timeout)
     with tf.Session(config=settings):
         pass  # The first devices of a process decide its threads, and tf.data would make them for all cores.
-    if directory is not None:
-        train_dir.write_config(directory, config)
 
     options = {"precision": precision, "trainable_scopes": trainable_scopes, "cluster": workers}
     built = graph.build(recipe, records, seed=seed, **options)
-    init_fn = finetune.initializer(init_checkpoint, exclude_scopes) if init_checkpoint else None
+    begins = directory is not None and not checkpoints.steps(directory)
+    init_fn = None
+    if init_checkpoint:
+        init_fn = finetune.initializer(init_checkpoint, exclude_scopes) if begins else _given_otherwise
     hooks, shown = [], {}
     if directory is not None:
+        hooks.append(_Accepted(directory, config))
         shown = {
             "summary_op": _histograms(),
             "first_summary": _first_images(records),
@@ -154,6 +158,20 @@ def train(
     except (UserError, OSError, MemoryError, tf.errors.OpError) as error:  # its data is gone, say: the run is whole
         print(f"[report]: not written ({reason(error)})")
     return history[-1]
+
+
+class _Accepted(tf.train.SessionRunHook):
+    """Writes config.json when the weights are there: a command that is refused leaves the one that describes them."""
+
+    def __init__(self, directory, config):
+        self._directory, self._config = directory, config
+
+    def after_create_session(self, session, coord):
+        train_dir.write_config(self._directory, self._config)
+
+
+def _given_otherwise(session):
+    """Instead of an initial checkpoint's: the weights are this run's own, or for a worker the chief's."""
 
 
 def _check_same_run(directory, config, allow_other_data):

@@ -101,6 +101,13 @@ def _pictures(records, batches, batch_size, **options):
     return labels, np.round(images[..., 0]).astype(int), val[1]
 
 
+def test_without_flips_none_alternate(numbered):
+    for alternating in (False, True):
+        _, images, _ = _pictures(numbered, 3, 4, flip=False, alternating_flip=alternating)
+        _, plain, _ = _pictures(numbered, 3, 4, flip=False)
+        np.testing.assert_array_equal(images, plain)
+
+
 def test_alternating_flips_show_every_image_both_ways_in_two_epochs(numbered):
     labels, images, _ = _pictures(numbered, 6, 4, alternating_flip=True)  # batches of 4 straddle the epochs of 6
     mirrored = images[:, 0, 0] == 104

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from tests.test_train import comparable, records, wait_for_step
 from utils import cifar_files, local_workers, synthetic
 from utils.errors import UserError
 from utils.session import session_config
+from utils.signals import Interrupted
 
 BUILDING = threading.Lock()  # slim's arg_scopes belong to all threads
 LENGTH = "--steps 24 --save-every 5 --eval-every 12".split()
@@ -237,6 +239,9 @@ def test_an_evaluator_measures_the_newest_checkpoint(undisturbed):
     train_dir, lines = undisturbed
     addresses = local_workers.free_addresses(2)
     env = environment(0, addresses, "evaluator")
+    status, _, err = run(*TINY, "--train-dir", train_dir, "--hold-out", 10, "--allow-other-data", env=env)
+    assert (status, err.count("\n")) == (1, 1)
+    assert "0 records are held out, 10 for this evaluator" in err
     status, told, err = run(*TINY, "--train-dir", train_dir, "--cluster-timeout", 1, env=env)
     assert (status, err) == (0, "")
     assert "[worker 0] " + told[-1] == lines[-1]
@@ -261,6 +266,34 @@ if index == 1:
 if sys.argv[1] == "wait":
     time.sleep(60)
 """
+
+
+STUBBORN = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(float(sys.argv[1])), print("saved", flush=True), sys.exit(143)))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("seconds, error", [(1, Interrupted), (60, UserError)])
+def test_workers_that_are_asked_to_stop_have_time_to_save(tmp_path, monkeypatch, capsys, seconds, error):
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(local_workers, "GRACE", 0.1)
+    monkeypatch.setattr(local_workers, "STOPPING", 8)
+    monkeypatch.setattr(local_workers, "_status_of_all", lambda workers: interrupt_when_ready(capsys))
+    with pytest.raises(error, match="stopped by SIGTERM|killed that had not stopped 8 s after SIGTERM"):
+        local_workers.run("stubborn", [str(seconds)], 2)
+    assert capsys.readouterr().out.count("saved") == (2 if error is Interrupted else 0)
+
+
+def interrupt_when_ready(capsys):
+    said = ""
+    while said.count("ready") < 2:
+        said += capsys.readouterr().out
+        time.sleep(0.05)
+    raise Interrupted(signal.SIGTERM, "stopped by SIGTERM")
 
 
 def test_when_a_local_worker_dies_the_others_are_taken_down(tmp_path, monkeypatch, capsys):

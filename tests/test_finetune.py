@@ -48,6 +48,7 @@ def test_it_begins_with_the_weights_of_another_net(records, tmp_path, capsys):
         assert not np.array_equal(first[name], second[name]), name
     assert "resnet/block1/conv5_5/weights/Momentum" not in second  # nothing is kept for what is not trained
     capsys.readouterr()
+    (tmp_path / "first").rename(tmp_path / "elsewhere")  # nothing more is wanted of it
     train(records, tmp_path / "second", 3, **options)
     assert "model.ckpt-2, and not from the initial checkpoint" in capsys.readouterr().out
 

@@ -3,11 +3,14 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from tests.conftest import ROOT
 from tests.test_cifar10_input import RAW, _stream
 from utils import cifar10_input, learning, metrics_log
 from utils.errors import UserError
@@ -308,3 +311,23 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(records, tmp_path, cap
         path.write_bytes(b"")
     with pytest.raises(UserError, match="none of its checkpoints can be read"):
         train(8)
+
+
+WITHOUT_V2 = """
+import tensorflow.compat.v1 as tf
+from utils.learning import train_with_bn
+tf.disable_v2_behavior()
+weight = tf.get_variable("weight", initializer=2.0)
+optimizer = tf.train.GradientDescentOptimizer(0.25)
+for step in (None, tf.train.get_or_create_global_step()):
+    train_op = optimizer.minimize(weight ** 2, step)
+    history = train_with_bn(train_op, weight, weight, weight, weight, 2, train_dir=None, eval_at_start=False)
+    assert [(r["split"], r["step"]) for r in history] == [("train", 0), ("val", 2)], history
+    assert history[-1]["loss"] == 0.5, history
+"""
+
+
+def test_it_runs_in_a_program_without_v2_behavior():
+    """There the variables are no resources."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_V2], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

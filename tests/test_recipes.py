@@ -11,8 +11,9 @@ import tensorflow.compat.v1 as tf
 from graph_resnet import graph as training_graph
 from graph_resnet import net, recipes, train
 from tests.conftest import ROOT
-from utils import cifar10_input
+from utils import cifar10_input, cifar_files
 from utils.cifar_files import LAYOUTS, Records
+from utils.errors import UserError
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF, ONE = (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
@@ -109,6 +110,52 @@ def test_every_field_has_its_flag(f, name):
     assert recipe == dataclasses.replace(before, **{f.name: value})
 
 
+# What a few updates on one machine cannot show: lengths, CIFAR-100's labels, several workers.
+NOT_SEEN = {"eval_every", "label", "sync_batch_norm"}
+
+
+def trained_variables(recipe, *, seed=0):
+    """All variables after three updates, by name."""
+    records = cifar_files.find(recipe.dataset)
+    one_thread = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    with tf.Graph().as_default(), tf.Session(config=one_thread) as session:
+        graph = training_graph.build(recipe, records, seed=seed)
+        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+        session.run(tf.tables_initializer())
+        for _ in range(3):
+            session.run(graph.train_op)
+        return {v.op.name: session.run(v).tobytes() for v in tf.global_variables()}
+
+
+@pytest.fixture(scope="module")
+def small(cache):
+    """(a recipe with nearly all that there is, its variables after three updates)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        recipe = dataclasses.replace(
+            recipes.RECIPES["strong"], dataset="synthetic", image_size=16, batch_size=4, steps=6, warmup_steps=1
+        )
+        return recipe, trained_variables(recipe)
+
+
+@pytest.mark.parametrize("f", [f for f in FLAGS if f.name not in NOT_SEEN], ids=lambda f: f.name)
+def test_every_field_changes_what_is_trained(f, small):
+    recipe, before = small
+    other = {"net": "deep", "dataset": "synthetic100", "image_size": 24, "batch_size": 5, "warmup_steps": 2, "crop": 3}
+    value = other.get(f.name, another(f, getattr(recipe, f.name))[1])
+    after = trained_variables(dataclasses.replace(recipe, **{f.name: value}))
+    # Nothing but the moving averages tells of their decay.
+    kinds = ("moving_mean", "moving_variance") if f.name == "batch_norm_decay" else ("weights",)
+    assert any(before.get(name) != found for name, found in after.items() if name.endswith(kinds))
+
+
+def test_the_seed_changes_what_is_trained(small):
+    recipe, before = small
+    assert trained_variables(recipe) == before
+    other = trained_variables(recipe, seed=1)
+    assert all(before[name] != other[name] for name in before if name.endswith("/weights"))
+
+
 def test_fields_without_a_flag_of_that_kind_are_few():
     fields = {f.name for f in dataclasses.fields(recipes.Recipe)} - {f.name for f in FLAGS}
     assert fields == {"name", "source", "steps", "epochs"}
@@ -151,7 +198,12 @@ def test_one_number_is_for_all_channels():
         (["--crop", "-1"], "argument --crop: invalid whole number, 0 or more, value: '-1'"),
         (["--image-size=1.5"], "argument --image-size: invalid positive whole number value: '1.5'"),
         (["--steps", "-3"], "argument --steps/--max-steps/"),
-        (["--learning-rate", "fast"], "argument --learning-rate: invalid float value: 'fast'"),
+        (["--learning-rate", "fast"], "argument --learning-rate: invalid number from 0 to 1000, value: 'fast'"),
+        (["--momentum", "nan"], "argument --momentum: invalid number from 0 to 1, value: 'nan'"),
+        (["--label-smoothing", "2"], "argument --label-smoothing: invalid number from 0 to 1, value: '2'"),
+        (["--std", "0"], "argument --std: invalid number from 0.001 to 1000, value: '0'"),
+        (["--seed", "9" * 20], "argument --seed: invalid whole number of 31 bits, value: '" + "9" * 20),
+        (["--exclude-scopes", "a"], "argument --exclude-scopes: goes with --init-checkpoint"),
         (["--batch-sze", "3"], "unrecognized arguments: --batch-sze 3"),
         (["--batch", "3"], "unrecognized arguments: --batch 3"),
         (["--recipe", "resnet19"], "argument --recipe: invalid choice: 'resnet19'"),
@@ -276,6 +328,12 @@ def test_weight_decay_is_of_weights_alone(graph, records):
     training_graph.build(recipe, records, seed=0)
     penalized = len(tf.losses.get_regularization_losses())
     assert penalized == len([v for v in tf.trainable_variables() if v.op.name.endswith("/weights")]) == 16
+
+
+def test_images_too_small_for_the_net_are_refused(graph, records):
+    recipe = dataclasses.replace(recipes.RECIPES["resnet18-flip"], image_size=2)
+    with pytest.raises(UserError, match="image size 2: resnet18 needs at least 3; pass a larger one"):
+        training_graph.build(recipe, records, seed=0)
 
 
 @pytest.mark.parametrize("row", ["bottleneck", "deep", "resnet18-batchnorm", "resnet18"])

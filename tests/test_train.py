@@ -101,6 +101,9 @@ def test_killed_and_run_again_it_ends_as_if_nothing_had_happened(undisturbed, tm
         assert process.returncode == -signal.SIGKILL
     status, lines, err = run(*command(tmp_path))
     assert status == 0, err
+    saved = int(re.search(r"going on from .*model.ckpt-(\d+)$", "\n".join(lines), re.MULTILINE)[1])
+    first = next(re.match(r"\[train\]: step (\d+) ", line)[1] for line in lines if line.startswith("[train]"))
+    assert int(first) == saved >= 15  # and not once more from the start, which would end alike
     whole_dir, whole_lines = undisturbed
     assert lines[-1] == whole_lines[-1]
     assert comparable(tmp_path) == comparable(whole_dir)
@@ -126,15 +129,26 @@ def test_sigterm_saves_and_the_second_run_is_refused_meanwhile(tmp_path):
     saved = int(re.fullmatch(r"stopped at step (\d+): the last good checkpoint is .*\n", err)[1])
     assert (tmp_path / f"model.ckpt-{saved}.index").exists()
     assert records(tmp_path)[-1]["step"] == saved - 1
-    # What does not fit the run that is there is refused before any work.
-    for flag, value, difference in (
-        ("--batch-size", 4, "batch_size 8, not 4"),
-        ("--recipe", "resnet18-flip", "name notebook, not resnet18-flip"),
-        ("--image-size", 16, "image_size 32, not 16"),
+
+
+def test_what_does_not_fit_the_run_that_is_there_is_refused(tmp_path):
+    """Before any work, and without a trace: its config.json is what evaluation and prediction go by."""
+    status, _, err = run(*TINY, "--steps", 2, "--train-dir", tmp_path)
+    assert status == 0, err
+    config = (tmp_path / "config.json").read_bytes()
+    for flags, difference in (
+        (["--recipe", "resnet18-flip"], "holds a run with name notebook, not resnet18-flip"),
+        (["--gamma", "ones"], "holds a run with gamma none, not ones"),
+        (["--mean", 0], "holds a run with mean [0.4914, 0.4822, 0.4465], not [0.0, 0.0, 0.0]"),
+        (["--seed", 4], "holds a run with seed 3, not 4"),
+        (["--optimizer", "adam"], "does not fit: beta1_power is not in it"),
+        (["--trainable-scopes", "nowhere"], "--trainable-scopes nowhere: no variable begins with it"),
+        (["--steps", 1], "model.ckpt-2: is beyond the end at step 1"),
     ):
-        status, _, err = run(*TINY, flag, value, "--train-dir", tmp_path)
-        assert (status, err.count("\n")) == (1, 1)
-        assert f"holds a run with {difference}" in err
+        status, _, err = run(*TINY, "--train-dir", tmp_path, *flags)
+        assert (status, err.count("\n")) == (1, 1), err
+        assert difference in err
+        assert (tmp_path / "config.json").read_bytes() == config
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are counted in /proc")
@@ -172,3 +186,28 @@ def test_without_data_and_network_it_says_what_to_pass(tmp_path):
     assert err.splitlines()[-1].startswith("error: ")
     assert "--data-dir" in err.splitlines()[-1] and "--dataset synthetic" in err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+def test_flags_do_what_they_say(tmp_path):
+    """Those that the other tests leave at their defaults, in training and in evaluation."""
+    flags = "--batch-size 50 --steps 4 --save-every 2 --hold-out 100 --trainable-scopes resnet/classification".split()
+    status, lines, err = run(*TINY, *flags, "--train-dir", tmp_path)
+    assert status == 0, err
+    assert lines[-1].endswith("(100 images)")
+    early, late = (tf.train.load_checkpoint(str(tmp_path / f"model.ckpt-{step}")) for step in (2, 4))
+    moved = {n for n in late.get_variable_to_shape_map() if (early.get_tensor(n) != late.get_tensor(n)).any()}
+    assert {name for name in moved if name.endswith(("weights", "biases", "beta"))} == {
+        "resnet/classification/logit/weights",
+        "resnet/classification/logit/biases",
+    }
+
+    def evaluated(*flags):
+        status, lines, err = run("--train-dir", tmp_path, "--json", *flags, module="graph_resnet.evaluate")
+        assert status == 0, err
+        return json.loads(lines[0])
+
+    plain, test = evaluated(), evaluated("--split", "test")
+    assert (plain["step"], plain["images"], test["images"]) == (4, 100, 1000)
+    assert evaluated("--split", "train")["images"] == 4900
+    assert evaluated("--checkpoint", tmp_path / "model.ckpt-2")["step"] == 2
+    assert evaluated("--tta")["loss"] != plain["loss"]

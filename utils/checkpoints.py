@@ -29,6 +29,11 @@ def prefix(train_dir, step):
     return str(Path(train_dir) / f"model.ckpt-{step}")
 
 
+def step_in(prefix):
+    """The step in such a path."""
+    return int(prefix.rpartition("-")[2])
+
+
 @contextlib.contextmanager
 def _plain(path):
     """A path to the same checkpoint without the characters that TensorFlow takes for a pattern.
@@ -158,7 +163,7 @@ class Checkpoints:
     def continue_from(self, path):
         """Counts from the checkpoint at `path`, None for none, and tidies up after a kill."""
         if path is not None:
-            self.last_step = int(path.rpartition("-")[2])
+            self.last_step = step_in(path)
         self._remove_drafts()
 
     def _remove_drafts(self):

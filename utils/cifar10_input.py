@@ -94,8 +94,8 @@ def batches(
       batch_size: int, images in a training batch.
       seed: int, of the order and of the augmentation.
       flip: mirrors each training image with probability 1/2.
-      alternating_flip: mirrors half of the training images in an epoch and the other half in the next, so that two
-        epochs show each image both ways. `flip` is not looked at then.
+      alternating_flip: where `flip`, mirrors half of the training images in an epoch and the other half in the next, so
+        that two epochs show each image both ways.
       crop: int, shifts each training image by up to so many pixels of the records in both directions, and fills up by
         reflection.
       mean, std: of each channel, in units of x / 255; images become (x / 255 - mean) / std.
@@ -120,7 +120,7 @@ def batches(
         def train_batch(k):
             epoch, index = (each[rows] for each in _shuffled(k, batch_size, records.num_train, seed))
             images, labels = _decoded(tf.gather(train, index), records)
-            if alternating_flip:
+            if flip and alternating_flip:
                 odd = (_permuted(index, records.num_train, seed) + epoch) % 2
                 images = _flipped(images, tf.equal(odd, 1))
             elif flip:

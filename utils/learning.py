@@ -90,7 +90,8 @@ def train_with_bn(
       a worker that is not the chief.
 
     Raises:
-      UserError: the graph is finalized, the loss is not finite, or a checkpoint or a metric cannot be written.
+      UserError: the graph is finalized, the newest checkpoint is beyond `max_step`, the loss is not finite, or a
+        checkpoint or a metric cannot be written.
       Interrupted: SIGINT, SIGTERM or SIGHUP came; what was trained is saved.
     """
     if train_op.graph.finalized:
@@ -111,6 +112,10 @@ def train_with_bn(
         if restored:
             instead = ", and not from the initial checkpoint" if init_fn else ""
             say(f"[checkpoint]: going on from {restored}{instead}")
+            if checkpoints.step_in(restored) > max_step:
+                raise UserError(
+                    f"{restored}: is beyond the end at step {max_step}; train to a later one, or pass another train dir"
+                )
         elif train_dir is not None:
             _start_over(train_dir, save_every)
 
@@ -344,8 +349,8 @@ def _first(collection):
 
 def _counted(train_op, global_step):
     """`train_op`, with the global step counted once: many a v1 graph calls `minimize` without it."""
-    handle = global_step.handle.op
-    if any(op.type.startswith("Assign") and op.inputs[0].op is handle for op in _ancestors(train_op)):
+    variable = global_step.op
+    if any(op.type.startswith("Assign") and op.inputs[0].op is variable for op in _ancestors(train_op)):
         return train_op
     with tf.control_dependencies([train_op]):
         return tf.assign_add(global_step, 1, name="count_step").op

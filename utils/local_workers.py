@@ -13,14 +13,16 @@ import time
 from utils.errors import UserError
 from utils.signals import Interrupted
 
-GRACE = 15  # seconds in which workers that were left behind, or asked to stop, end by themselves
+GRACE = 15  # seconds in which workers that were left behind, as one died, end by themselves
+STOPPING = 300  # seconds in which all end their step and save, when the user asks them to stop
 HOST = "127.0.0.1"
 
 
 def run(module, arguments, count):
     """Runs `python -m module arguments` as `count` workers, their output behind their names.
 
-    Cores and GPUs are shared out evenly. When one dies the others end, too; a signal goes to all.
+    Cores are shared out evenly, and so are the GPUs that CUDA_VISIBLE_DEVICES names. When one dies the others end, too.
+    A signal goes to all; a second one ends those that are still at work.
 
     Args:
       module: name of the command's module.
@@ -31,7 +33,7 @@ def run(module, arguments, count):
       The exit status: 0 if all ended well, else that of the first that did not.
 
     Raises:
-      UserError: TF_CONFIG is set.
+      UserError: TF_CONFIG is set, or workers had to be killed after a signal.
       Interrupted: a signal came, and all have ended.
     """
     if os.environ.get("TF_CONFIG"):
@@ -49,7 +51,11 @@ def run(module, arguments, count):
             workers.append(_Worker(f"[worker {i}] ", command, environment, cores[i], lock))
         return _status_of_all(workers)
     except Interrupted as stop:
-        _stop(workers, stop.signum)
+        if not _stop(workers, stop.signum, STOPPING):
+            raise UserError(
+                f"workers were killed that had not stopped {STOPPING} s after {signal.Signals(stop.signum).name}; what "
+                "they did since the last checkpoint is lost"
+            ) from stop
         raise
     finally:
         for worker in workers:
@@ -104,23 +110,24 @@ def _status_of_all(workers):
         failed = [worker for worker in running if worker.process.poll()]
         if failed:
             status = failed[0].process.returncode
-            if not _all_ended(workers):
-                _stop(workers, signal.SIGTERM)
+            if not _all_ended(workers, GRACE):
+                _stop(workers, signal.SIGTERM, GRACE)
             return status if status > 0 else 128 - status
         running = [worker for worker in running if worker.process.poll() is None]
     return 0
 
 
-def _stop(workers, signum):
+def _stop(workers, signum, grace):
+    """Sends all a signal: whether they then end within `grace` seconds."""
     for worker in workers:
         if worker.process.poll() is None:
             worker.process.send_signal(signum)
-    _all_ended(workers)
+    return _all_ended(workers, grace)
 
 
-def _all_ended(workers):
-    """Whether all end within `GRACE` seconds."""
-    deadline = time.monotonic() + GRACE
+def _all_ended(workers, grace):
+    """Whether all end within `grace` seconds."""
+    deadline = time.monotonic() + grace
     while time.monotonic() < deadline:
         if all(worker.process.poll() is not None for worker in workers):
             return True

@@ -3,24 +3,45 @@
 import os
 from pathlib import Path
 
+from utils.errors import UserError
+
 PRECISIONS = ("auto", "bfloat16", "float32")
+IN_HARDWARE = ("amx_bf16", "avx512_bf16")
+EMULATED = {"avx512f", "avx_ne_convert"}  # oneDNN has bfloat16 kernels for CPUs with either of them
 
 
 def choose_precision(precision="auto"):
-    """Resolves 'auto'.
+    """Resolves 'auto', and refuses a bfloat16 that TensorFlow would silently compute as float32.
 
     Returns:
       ('bfloat16' or 'float32', why), the reason as a phrase.
+
+    Raises:
+      UserError: bfloat16 is asked for where there is none.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-    if precision != "auto":
-        return precision, "as asked"
     flags = _cpu_flags()
-    for flag in ("amx_bf16", "avx512_bf16"):
+    if precision == "float32":
+        return precision, "as asked"
+    missing = None
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+        missing = "TF_ENABLE_ONEDNN_OPTS=0 switches bfloat16 off"
+    elif flags and not flags & EMULATED:
+        missing = "this CPU has none of " + ", ".join(sorted(EMULATED))
+    if precision == "bfloat16":
+        if missing:
+            raise UserError(f"precision bfloat16: {missing}; pass float32, or auto")
+        return precision, "as asked"
+    for flag in () if missing else IN_HARDWARE:
         if flag in flags:
             return "bfloat16", f"this CPU has {flag}"
-    return "float32", "this CPU has no bfloat16 arithmetic"
+    return "float32", missing or "this CPU has no bfloat16 arithmetic"
+
+
+def precision_as_trained(precision):
+    """In which to evaluate a net that was trained in `precision`: the same, where this machine can."""
+    return choose_precision("auto" if precision == "bfloat16" else precision)[0]
 
 
 def _cpu_flags():

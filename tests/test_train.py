@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from tests.conftest import TINY, run, start
 from tests.test_learning import summaries
+from utils.session import choose_precision
 
 LENGTH = "--steps 24 --save-every 5 --eval-every 12".split()
 
@@ -46,6 +47,7 @@ def wait_for_step(process, train_dir, step):
         if metrics.exists() and f'"step": {step},' in metrics.read_text():
             return
         time.sleep(0.002)
+    process.kill()
     raise AssertionError(f"no step {step}")
 
 
@@ -113,6 +115,15 @@ def test_killed_and_run_again_it_ends_as_if_nothing_had_happened(undisturbed, tm
     status, lines, err = run(*command(tmp_path))
     assert (status, lines[-1]) == (0, whole_lines[-1])
     assert comparable(tmp_path) == comparable(whole_dir)
+
+
+@pytest.mark.skipif(choose_precision()[0] != "bfloat16", reason="this CPU has no bfloat16 arithmetic")
+def test_bfloat16_is_what_the_session_computes_in(undisturbed, tmp_path):
+    status, _, err = run(*command(tmp_path, "--precision", "bfloat16"))
+    assert status == 0, err
+    (ours, theirs) = (records(directory)[0]["loss"] for directory in (tmp_path, undisturbed[0]))
+    assert ours != theirs
+    assert ours == pytest.approx(theirs, rel=0.05)
 
 
 def test_sigterm_saves_and_the_second_run_is_refused_meanwhile(tmp_path):
@@ -190,8 +201,8 @@ def test_without_data_and_network_it_says_what_to_pass(tmp_path):
 
 def test_flags_do_what_they_say(tmp_path):
     """Those that the other tests leave at their defaults, in training and in evaluation."""
-    flags = "--batch-size 50 --steps 4 --save-every 2 --hold-out 100 --trainable-scopes resnet/classification".split()
-    status, lines, err = run(*TINY, *flags, "--train-dir", tmp_path)
+    flags = "--batch-size 50 --steps 4 --save-every 2 --hold-out 100 --mean 0.3 --std 0.2".split()
+    status, lines, err = run(*TINY, *flags, "--trainable-scopes", "resnet/classification", "--train-dir", tmp_path)
     assert status == 0, err
     assert lines[-1].endswith("(100 images)")
     early, late = (tf.train.load_checkpoint(str(tmp_path / f"model.ckpt-{step}")) for step in (2, 4))
@@ -208,6 +219,7 @@ def test_flags_do_what_they_say(tmp_path):
 
     plain, test = evaluated(), evaluated("--split", "test")
     assert (plain["step"], plain["images"], test["images"]) == (4, 100, 1000)
+    assert f" loss = {plain['loss']:.4f} acc = {plain['accuracy']:.4f} " in lines[-1]  # with that mean and std, too
     assert evaluated("--split", "train")["images"] == 4900
     assert evaluated("--checkpoint", tmp_path / "model.ckpt-2")["step"] == 2
     assert evaluated("--tta")["loss"] != plain["loss"]

@@ -384,6 +384,33 @@ def as_bytes(values):
     return values.map(lambda value: json.dumps(value).encode())
 
 
+def test_what_does_not_fit_the_run_that_is_there_is_refused_without_a_trace(records, tmp_path):
+    """Its config.json is what evaluation and prediction go by."""
+    recipe = replace(RECIPES["notebook"], image_size=8, batch_size=4, steps=2)
+
+    def train(changes, **options):
+        with tf.Graph().as_default():
+            training.train(replace(recipe, **changes), records, tmp_path, precision="float32", **options)
+
+    train({})
+    config = (tmp_path / "config.json").read_bytes()
+    for changes, options, difference in (
+        ({"name": "strong"}, {}, "holds a run with name notebook, not strong"),
+        ({"image_size": 16}, {}, "holds a run with image_size 8, not 16"),
+        ({"batch_size": 8}, {}, "holds a run with batch_size 4, not 8"),
+        ({"gamma": "ones"}, {}, "holds a run with gamma none, not ones"),
+        ({"mean": (0, 0, 0)}, {}, "holds a run with mean [0.4914, 0.4822, 0.4465], not [0, 0, 0]"),
+        ({}, {"seed": 4}, "holds a run with seed 0, not 4"),
+        ({"optimizer": "adam"}, {}, "does not fit: beta1_power is not in it"),
+        ({}, {"trainable_scopes": ["nowhere"]}, "--trainable-scopes nowhere: no variable begins with it"),
+        ({"steps": 1}, {}, "model.ckpt-2: is beyond the end at step 1"),
+    ):
+        with pytest.raises(UserError) as refused:
+            train(changes, **options)
+        assert difference in str(refused.value)
+        assert (tmp_path / "config.json").read_bytes() == config
+
+
 PLACES = st.sampled_from([("recipe",), ("recipe", "name"), ("data",), ("data", "files"), ("data", "label")])
 CONFIGS = damaged(json.dumps(CONFIG).encode()) | as_bytes(PLACES.flatmap(lambda path: exchanged(CONFIG, path)) | VALUES)
 LINES = damaged(json.dumps(RECORD).encode()) | as_bytes(

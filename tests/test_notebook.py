@@ -78,7 +78,7 @@ def test_it_names_no_path_of_a_machine(notebook):
     for cell in notebook.cells:
         assert not PATH.search(cell.source), cell.source
     assert not PATH.search(printed(notebook))
-    assert FILE.stat().st_size < 900_000
+    assert FILE.stat().st_size < 800_000
 
 
 def test_every_cell_runs(notebook, tmp_path, monkeypatch):

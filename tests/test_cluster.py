@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -286,6 +287,23 @@ def test_workers_that_are_asked_to_stop_have_time_to_save(tmp_path, monkeypatch,
     with pytest.raises(error, match="stopped by SIGTERM|killed that had not stopped 8 s after SIGTERM"):
         local_workers.run("stubborn", [str(seconds)], 2)
     assert capsys.readouterr().out.count("saved") == (2 if error is Interrupted else 0)
+
+
+def test_a_second_signal_does_not_wait_for_the_workers(tmp_path):
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    (tmp_path / "two.py").write_text("""
+from graph_resnet import cli
+from utils import local_workers
+cli.run(lambda: local_workers.run("stubborn", ["50"], 2))
+""")
+    process = start(module="two", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert sorted(process.stdout.readline() for _ in range(2)) == ["[worker 0] ready\n", "[worker 1] ready\n"]
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)  # it waits for them
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 128 + signal.SIGTERM
+    assert process.communicate() == ("", "stopped by SIGTERM\n")  # both pipes closed: the workers have ended
 
 
 def interrupt_when_ready(capsys):

@@ -81,7 +81,11 @@ def main():
         "| trial | parameters | GFLOP a step | seconds a step | training loss | accuracy |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for name, (changes, options) in _trials(flags.what, net).items():
+    trials = _trials(flags.what, base, net)
+    for name in flags.only or ():
+        if name not in trials:
+            parser.error(f"no trial {name!r}: use one of {', '.join(map(repr, trials))}")
+    for name, (changes, options) in trials.items():
         if flags.only and name not in flags.only:
             continue
         recipe = dataclasses.replace(base, **changes)
@@ -95,12 +99,14 @@ def main():
     print("\n".join(lines))
 
 
-def _trials(what, net):
+def _trials(what, base, net):
     """{name: (changes to the recipe, options of `training.train`)}."""
     if what == "precisions":
         return {name: ({}, options) for name, options in PRECISIONS.items()}
     if what == "ingredients":
-        return {name: (changes, {}) for name, changes in INGREDIENTS.items()}
+        rates = base.learning_rate / 2, base.learning_rate * 2
+        others = {f"learning rate {rate:g}": {"learning_rate": rate} for rate in rates}
+        return {name: (changes, {}) for name, changes in (INGREDIENTS | others).items()}
     trials = {"bottleneck": ({"net": "bottleneck", "image_size": 96, "learning_rate": 0.05}, {})}
     for groups in ROWS:
         name = ", ".join("/".join(map(str, group)) for group in groups)

@@ -209,3 +209,10 @@ def test_a_run_without_an_evaluation_is_refused(finished):
     (finished / "metrics.jsonl").write_text("")
     with pytest.raises(UserError, match="not a run with an evaluation"):
         accuracy.read(finished)
+
+
+def test_a_trial_that_does_not_exist_is_refused():
+    status, _, err = run("ingredients", "--recipe", "strong", "--only", "as it was", module="benchmarks.trials")
+    assert status == 2
+    assert "no trial 'as it was': use one of 'as it is', 'without cosine'" in err
+    assert "'learning rate 0.025', 'learning rate 0.1'" in err

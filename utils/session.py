@@ -21,10 +21,9 @@ def choose_precision(precision="auto"):
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-    flags = _cpu_flags()
     if precision == "float32":
         return precision, "as asked"
-    missing = None
+    flags, missing = _cpu_flags(), None
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
         missing = "TF_ENABLE_ONEDNN_OPTS=0 switches bfloat16 off"
     elif flags and not flags & EMULATED:
@@ -33,9 +32,9 @@ def choose_precision(precision="auto"):
         if missing:
             raise UserError(f"precision bfloat16: {missing}; pass float32, or auto")
         return precision, "as asked"
-    for flag in () if missing else IN_HARDWARE:
-        if flag in flags:
-            return "bfloat16", f"this CPU has {flag}"
+    found = next((flag for flag in IN_HARDWARE if flag in flags), None)
+    if found and not missing:
+        return "bfloat16", f"this CPU has {found}"
     return "float32", missing or "this CPU has no bfloat16 arithmetic"
 
 

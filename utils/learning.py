@@ -110,12 +110,12 @@ def train_with_bn(
         saves = Checkpoints(train_dir)
         restored = saves.newest_whole(say)
         if restored:
-            instead = ", and not from the initial checkpoint" if init_fn else ""
-            say(f"[checkpoint]: going on from {restored}{instead}")
             if checkpoints.step_in(restored) > max_step:
                 raise UserError(
                     f"{restored}: is beyond the end at step {max_step}; train to a later one, or pass another train dir"
                 )
+            instead = ", and not from the initial checkpoint" if init_fn else ""
+            say(f"[checkpoint]: going on from {restored}{instead}")
         elif train_dir is not None:
             _start_over(train_dir, save_every)
 

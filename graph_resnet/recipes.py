@@ -20,8 +20,8 @@ SCHEDULES = ("constant", "piecewise", "cosine", "linear")
 GAMMAS = ("none", "ones", "zeros")
 
 
-def _flag(help, *, choices=None, range=None, default=dataclasses.MISSING):
-    return field(default=default, metadata={"help": help, "choices": choices, "range": range})
+def _flag(help, *, choices=None, bounds=None, default=dataclasses.MISSING):
+    return field(default=default, metadata={"help": help, "choices": choices, "bounds": bounds})
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Recipe:
     image_size: int = _flag("side of the images that the net sees, in pixels")
     batch_size: int = _flag("images in a training batch")
     optimizer: str = _flag("update rule", choices=OPTIMIZERS)
-    learning_rate: float = _flag("learning rate, the highest of the schedule", range=(0, 1e3))
+    learning_rate: float = _flag("learning rate, the highest of the schedule", bounds=(0, 1e3))
     steps: int | None = None
     epochs: int | None = None
     schedule: str = _flag(
@@ -45,9 +45,11 @@ class Recipe:
         default="constant",
     )
     warmup_steps: int = _flag("steps in which the learning rate first rises from zero", default=0)
-    momentum: float = _flag("of the optimizers momentum and nesterov", range=(0, 1), default=0.9)
-    weight_decay: float = _flag("L2 penalty of the weights, not of biases, beta and gamma", range=(0, 1e3), default=0.0)
-    label_smoothing: float = _flag("share of the label that is spread over all classes", range=(0, 1), default=0.0)
+    momentum: float = _flag("of the optimizers momentum and nesterov", bounds=(0, 1), default=0.9)
+    weight_decay: float = _flag(
+        "L2 penalty of the weights, not of biases, beta and gamma", bounds=(0, 1e3), default=0.0
+    )
+    label_smoothing: float = _flag("share of the label that is spread over all classes", bounds=(0, 1), default=0.0)
     label: str = _flag("which labels of CIFAR-100", choices=("fine", "coarse"), default="fine")
     flip: bool = _flag("mirror each training image with probability 1/2", default=True)
     alternating_flip: bool = _flag(
@@ -55,8 +57,8 @@ class Recipe:
     )
     crop: int = _flag("shift each training image by up to N pixels, filled up by reflection", default=0)
     mean: tuple[float, ...] = _flag("subtracted from x / 255: one number a channel, or one for all", default=HALF)
-    std: tuple[float, ...] = _flag("what is left is divided by it, likewise", range=(1e-3, 1e3), default=ONE)
-    batch_norm_decay: float = _flag("decay of batch norm's moving averages", range=(0, 1), default=0.99)
+    std: tuple[float, ...] = _flag("what is left is divided by it, likewise", bounds=(1e-3, 1e3), default=ONE)
+    batch_norm_decay: float = _flag("decay of batch norm's moving averages", bounds=(0, 1), default=0.99)
     sync_batch_norm: bool = _flag(
         "batch norm's statistics are those of the whole batch, not of each worker's rows of it", default=False
     )

@@ -101,7 +101,7 @@ def _flag_of(f):
     if kind == "bool":
         return {"action": argparse.BooleanOptionalAction, "help": f.metadata["help"]}
     int_type = cli.natural if f.default == 0 else cli.positive
-    number = cli.between(*(f.metadata["range"] or (-math.inf, math.inf)))
+    number = cli.between(*(f.metadata["bounds"] or (-math.inf, math.inf)))
     types = {"int": int_type, "int | None": cli.positive, "float": number, "tuple[float, ...]": number, "str": str}
     flag = {"type": types[kind], "help": f.metadata["help"], "choices": f.metadata["choices"]}
     if kind.startswith("tuple"):

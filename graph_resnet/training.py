@@ -87,8 +87,9 @@ def train(
     }
     for path in records.train + records.test:
         train_dir.check_name(path, "data file")
+    begun = directory is not None and bool(checkpoints.steps(directory))
     if directory is not None:
-        _check_same_run(directory, config, allow_other_data)
+        _check_same_run(directory, config, begun, allow_other_data)
     settings, workers = session_config(precision, threads=threads), None
     if place:
         if precision == "bfloat16" and net.ARCHITECTURES[recipe.net].biases:
@@ -104,10 +105,10 @@ def train(
 
     options = {"precision": precision, "trainable_scopes": trainable_scopes, "cluster": workers}
     built = graph.build(recipe, records, seed=seed, **options)
-    begins = directory is not None and not checkpoints.steps(directory)
     init_fn = None
     if init_checkpoint:
-        init_fn = finetune.initializer(init_checkpoint, exclude_scopes) if begins else _given_otherwise
+        given = begun or directory is None
+        init_fn = _given_otherwise if given else finetune.initializer(init_checkpoint, exclude_scopes)
     hooks, shown = [], {}
     if directory is not None:
         hooks.append(_Accepted(directory, config))
@@ -174,14 +175,13 @@ def _given_otherwise(session):
     """Instead of an initial checkpoint's: the weights are this run's own, or for a worker the chief's."""
 
 
-def _check_same_run(directory, config, allow_other_data):
-    """Refuses a train dir that holds another run.
+def _check_same_run(directory, config, begun, allow_other_data):
+    """Refuses a train dir that holds another run; if none has `begun`, there is nothing yet that would have to fit.
 
     Raises:
       UserError: names the difference.
     """
     before = train_dir.read_config(directory)
-    begun = bool(checkpoints.steps(directory))  # if not, there is nothing yet that would have to fit
     if before is None and begun:
         raise UserError(
             f"train dir {directory}: holds checkpoints but no {train_dir.CONFIG} to tell of what; put it back, or pass "

@@ -117,8 +117,6 @@ def train(
             "first_summary": _first_images(records),
             "after_evaluation": _pictures(directory, recipe, records),
         }
-        with writing(Path(directory) / "graph.pbtxt", tf.errors.OpError):
-            tf.io.write_graph(tf.get_default_graph(), str(directory), "graph.pbtxt")
         if profile:
             traces = Path(directory) / "profile"
             traces.mkdir(exist_ok=True)
@@ -162,13 +160,15 @@ def train(
 
 
 class _Accepted(tf.train.SessionRunHook):
-    """Writes config.json when the weights are there: a command that is refused leaves the one that describes them."""
+    """Writes config.json and graph.pbtxt when the weights are there: a refused command leaves those that fit them."""
 
     def __init__(self, directory, config):
         self._directory, self._config = directory, config
 
     def after_create_session(self, session, coord):
         train_dir.write_config(self._directory, self._config)
+        with writing(Path(self._directory) / "graph.pbtxt", tf.errors.OpError):
+            tf.io.write_graph(session.graph, str(self._directory), "graph.pbtxt")
 
 
 def _given_otherwise(session):

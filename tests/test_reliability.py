@@ -385,7 +385,7 @@ def as_bytes(values):
 
 
 def test_what_does_not_fit_the_run_that_is_there_is_refused_without_a_trace(records, tmp_path):
-    """Its config.json is what evaluation and prediction go by."""
+    """Its config.json is what evaluation and prediction go by, its graph.pbtxt what made the weights."""
     recipe = replace(RECIPES["notebook"], image_size=8, batch_size=4, steps=2)
 
     def train(changes, **options):
@@ -393,7 +393,11 @@ def test_what_does_not_fit_the_run_that_is_there_is_refused_without_a_trace(reco
             training.train(replace(recipe, **changes), records, tmp_path, precision="float32", **options)
 
     train({})
-    config = (tmp_path / "config.json").read_bytes()
+
+    def described():
+        return [(tmp_path / name).read_bytes() for name in ("config.json", "graph.pbtxt")]
+
+    before = described()
     for changes, options, difference in (
         ({"name": "strong"}, {}, "holds a run with name notebook, not strong"),
         ({"image_size": 16}, {}, "holds a run with image_size 8, not 16"),
@@ -408,7 +412,7 @@ def test_what_does_not_fit_the_run_that_is_there_is_refused_without_a_trace(reco
         with pytest.raises(UserError) as refused:
             train(changes, **options)
         assert difference in str(refused.value)
-        assert (tmp_path / "config.json").read_bytes() == config
+        assert described() == before
 
 
 PLACES = st.sampled_from([("recipe",), ("recipe", "name"), ("data",), ("data", "files"), ("data", "label")])

@@ -6,9 +6,10 @@ import json
 import pytest
 import tensorflow.compat.v1 as tf
 
-from benchmarks import accuracy, compare, keras, ours, ready, tables, turns
+from benchmarks import accuracy, compare, keras, ours, ready, tables, trials, turns
 from benchmarks.turns import Row, Worker
 from graph_resnet import graph as training_graph
+from graph_resnet import net as nets
 from tests.conftest import run
 from utils.errors import UserError
 
@@ -209,6 +210,17 @@ def test_a_run_without_an_evaluation_is_refused(finished):
     (finished / "metrics.jsonl").write_text("")
     with pytest.raises(UserError, match="not a run with an evaluation"):
         accuracy.read(finished)
+
+
+def test_a_row_of_the_trials_is_an_architecture():
+    first, *_, strided, basic = (trials.row(nets, text) for text in (*trials.ROWS[:1], *trials.ROWS[-2:]))
+    assert first == nets.ARCHITECTURES["deep"]
+    assert [(g.pool, g.stride, g.bottleneck) for g in strided.groups] == [
+        ((2, 2), 1, 128),
+        (None, 2, 256),
+        (None, 2, 512),
+    ]
+    assert [(g.scope, g.depth, g.bottleneck) for g in basic.groups[:2]] == [("block1", 32, None), ("block2", 128, None)]
 
 
 def test_a_trial_that_does_not_exist_is_refused():

@@ -138,16 +138,29 @@ def updates(recipe, records, count, place=None):
     return {**result, "losses": losses}
 
 
-@pytest.mark.parametrize("way", ["frozen", "synchronized"])
-def test_workers_make_the_updates_of_one(way, few_records, monkeypatch):
-    """7 images in slices of 3 and 4, on two servers in this process."""
+def updates_of_two(recipe, records, count):
+    """`updates` of two workers on two servers in this process."""
+    jobs = {"worker": local_workers.free_addresses(2)}
+    with ThreadPoolExecutor() as pool:
+        places = [tf_config.Place(jobs, "worker", i) for i in (0, 1)]
+        return pool.map(lambda place: updates(recipe, records, count, place), places)
+
+
+@pytest.fixture
+def slices(monkeypatch):
+    """A recipe of a small net for batches of 7 images: slices of 3 and 4."""
     small = net.Architecture(
         scope="resnet",
         stem=net.Stem("block1", "conv5_5", 8, 5, stride=2),
         groups=(net.Group("block2", 2, 16, bottleneck=8, pool=(3, 2)),),  # two branches of one shape: they must not mix
     )
     monkeypatch.setitem(net.ARCHITECTURES, "bottleneck", small)
-    recipe = replace(RECIPES["notebook"], image_size=16, batch_size=7, crop=2, weight_decay=1e-3, gamma="ones")
+    return replace(RECIPES["notebook"], image_size=16, batch_size=7, crop=2, weight_decay=1e-3, gamma="ones")
+
+
+@pytest.mark.parametrize("way", ["frozen", "synchronized"])
+def test_workers_make_the_updates_of_one(way, slices, few_records, monkeypatch):
+    recipe = slices
     if way == "frozen":
         logits = graph.logits
         monkeypatch.setattr(
@@ -155,15 +168,24 @@ def test_workers_make_the_updates_of_one(way, few_records, monkeypatch):
         )
     else:
         recipe = replace(recipe, sync_batch_norm=True)
-    jobs = {"worker": local_workers.free_addresses(2)}
-    with ThreadPoolExecutor() as pool:
-        places = [tf_config.Place(jobs, "worker", i) for i in (0, 1)]
-        first, second = pool.map(lambda place: updates(recipe, few_records, 3, place), places)
+    first, second = updates_of_two(recipe, few_records, 3)
     one = updates(recipe, few_records, 3)
     assert first.keys() == one.keys() and len(one) > 50
     for name in one:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
         np.testing.assert_allclose(first[name], one[name], rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_moving_averages_are_those_of_all_slices(slices, few_records):
+    """After one update, of the first batch norm: its input is that of one worker."""
+    first, second = updates_of_two(slices, few_records, 1)
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    one, batch_norm = updates(slices, few_records, 1), "resnet/block1/conv5_5/BatchNorm/"
+    mean, variance = batch_norm + "moving_mean", batch_norm + "moving_variance"
+    np.testing.assert_allclose(first[mean], one[mean], rtol=1e-4, atol=1e-6)
+    # The mean of the slices' variances is that of the batch, less the variance of the slices' means.
+    assert np.mean(first[variance]) < np.mean(one[variance])
 
 
 ADDRESSES = ["10.0.0.1:2222", "10.0.0.2:2222"]

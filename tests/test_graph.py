@@ -154,6 +154,14 @@ def test_nesterov(graph, records):
     assert updates and all(op.get_attr("use_nesterov") for op in updates)
 
 
+@pytest.mark.parametrize(("precision", "stock"), [("float32", 20), ("bfloat16", 12)])
+def test_filter_gradients_of_small_deep_layers(graph, records, precision, stock):
+    """In bfloat16, 8 of a ResNet-18's 20 convolutions have theirs from `utils.filter_gradients`."""
+    recipe = dataclasses.replace(recipes.RECIPES["resnet18-flip"], batch_size=2)
+    training_graph.build(recipe, records, seed=0, precision=precision)
+    assert sum(op.type == "Conv2DBackpropFilter" for op in graph.get_operations()) == stock
+
+
 def test_objective_by_hand(graph):
     """Smoothed labels and weight decay of a layer with known numbers."""
     recipe = dataclasses.replace(recipes.RECIPES["notebook"], label_smoothing=0.3, weight_decay=0.5)

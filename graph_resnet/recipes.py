@@ -192,7 +192,7 @@ def _rows():
         batch_size=128,
         learning_rate=0.1,
         steps=None,
-        epochs=8,
+        epochs=10,
         eval_every=None,
     )
 

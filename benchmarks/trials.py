@@ -4,9 +4,9 @@
     python -m benchmarks.trials ingredients --steps 3000 --data-dir DIR --only "as it is" "without crop"
     python -m benchmarks.trials precisions --recipe notebook --steps 2000 --data-dir DIR
 
-Each is a whole run of the given length. What settings are chosen by is validated on the last 5,000 training images, on
-which it does not train: the test set chooses nothing. Run again, the command goes on where it was. At the end it prints
-a table: the training loss is the mean over the last 500 steps, the accuracy that of the final weights.
+Each is a whole run of the given length. What settings are chosen by is validated on the last training images, on which
+it does not train: the test set chooses nothing. Run again, the command goes on where it was. At the end it prints a
+table: the training loss is the mean over the last 500 steps, the accuracy that of the final weights.
 """
 
 import argparse
@@ -15,8 +15,6 @@ import statistics
 from pathlib import Path
 
 from graph_resnet import cli, recipes
-
-HELD_OUT = 5_000
 
 # Groups of blocks behind a 3x3 stem with 32 channels: bottleneck/depth/units, or depth/units of basic blocks. Before
 # a group: `pool3` or `pool2`, a max pool of that size with stride 2; `stride`, its first block has a stride of 2. The
@@ -79,6 +77,9 @@ def main():
     parser.add_argument("what", choices=("rows", "ingredients", "precisions"))
     parser.add_argument("--recipe", default="strong-deep", choices=recipes.RECIPES)
     parser.add_argument("--steps", type=cli.positive, default=3_000)
+    parser.add_argument(
+        "--hold-out", type=cli.positive, default=5_000, metavar="N", help="the images validated on (default: 5000)"
+    )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these trials alone (default: all)")
     parser.add_argument("--data-dir", metavar="DIR")
     parser.add_argument("--runs", type=Path, default=Path("runs/trials"), metavar="DIR", help="where the runs are kept")
@@ -88,7 +89,7 @@ def main():
     from graph_resnet import data, net, train_dir, training
 
     base = dataclasses.replace(recipes.RECIPES[flags.recipe], steps=flags.steps, eval_every=flags.steps)
-    held_out = 0 if flags.what == "precisions" else HELD_OUT
+    held_out = 0 if flags.what == "precisions" else flags.hold_out
     lines = [
         "| trial | parameters | GFLOP a step | seconds a step | training loss | accuracy |",
         "| --- | --- | --- | --- | --- | --- |",

@@ -78,7 +78,11 @@ def main():
     parser.add_argument("--recipe", default="strong-deep", choices=recipes.RECIPES)
     parser.add_argument("--steps", type=cli.positive, default=3_000)
     parser.add_argument(
-        "--hold-out", type=cli.positive, default=5_000, metavar="N", help="the images validated on (default: 5000)"
+        "--hold-out",
+        type=cli.positive,
+        default=5_000,
+        metavar="N",
+        help="images that rows and ingredients are validated on (default: 5000)",
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these trials alone (default: all)")
     parser.add_argument("--data-dir", metavar="DIR")

@@ -41,9 +41,6 @@ INGREDIENTS = {
     "without weight decay": {"weight_decay": 0.0},
     "without label smoothing": {"label_smoothing": 0.0},
     "without crop": {"crop": 0},
-    "flips at random": {"alternating_flip": False},
-    "gammas all ones": {"gamma": "ones"},
-    "without gamma": {"gamma": "none"},
     "without whitening": {"whitening": False},
 }
 

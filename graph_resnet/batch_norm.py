@@ -8,9 +8,7 @@ import tf_slim as slim  # isort: skip
 
 
 @slim.add_arg_scope
-def synchronized_batch_norm(
-    inputs, cluster, decay=0.999, epsilon=0.001, scale=False, is_training=True, param_initializers=None
-):
+def synchronized_batch_norm(inputs, cluster, decay=0.999, epsilon=0.001, scale=False, is_training=True):
     """What `slim.batch_norm` of the whole batch gives, for one worker's rows of it, in training.
 
     Each layer waits for the other workers once on the way forward and once on the way back, and its normalization is
@@ -19,7 +17,7 @@ def synchronized_batch_norm(
     Args:
       inputs: float32 [rows, H, W, C], all but C may differ between workers.
       cluster: `cluster.Cluster`.
-      decay, epsilon, scale, param_initializers: as in `slim.batch_norm`.
+      decay, epsilon, scale: as in `slim.batch_norm`.
       is_training: True; for inference there is `slim.batch_norm`.
 
     Returns:
@@ -28,7 +26,6 @@ def synchronized_batch_norm(
     if is_training is not True:
         raise ValueError(f"synchronized_batch_norm: is_training is {is_training!r}; use slim.batch_norm for inference")
     initializers = {"gamma": tf.ones_initializer(), "moving_variance": tf.ones_initializer()}
-    initializers |= param_initializers or {}
     shape = inputs.shape[3:]
 
     def variable(name, trainable=True):

@@ -51,7 +51,6 @@ def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cl
         recipe.batch_size,
         seed=seed,
         flip=recipe.flip,
-        alternating_flip=recipe.alternating_flip,
         crop=recipe.crop,
         mean=recipe.mean,
         std=recipe.std,
@@ -118,7 +117,7 @@ def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=Fals
     scope = net.resnet_arg_scope(
         recipe.batch_norm_decay,
         biases=row.biases,
-        batch_norm_scale=row.biases or recipe.gamma != "none",
+        batch_norm_scale=row.biases,
         weight_decay=recipe.weight_decay,
         cluster=cluster,
     )
@@ -130,7 +129,6 @@ def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=Fals
             reuse=reuse,
             is_training=is_training,
             verbose=verbose,
-            zero_gamma=recipe.gamma == "zeros",
             stem_initializer=stem_initializer,
         )
 

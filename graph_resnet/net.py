@@ -59,7 +59,7 @@ def subsample(x, factor, scope=None):
     return slim.max_pool2d(x, [1, 1], stride=factor, padding="SAME", scope=scope)
 
 
-def residual_block(x, bottleneck_depth, out_depth, stride=1, scope="residual_block", *, zero_gamma=False):
+def residual_block(x, bottleneck_depth, out_depth, stride=1, scope="residual_block"):
     """A bottleneck residual block [1, fig. 5]: 1x1, 3x3 (carries the stride), 1x1, plus the shortcut, ReLU.
 
     The convolutions take normalizer, activation and initializer from the caller's arg_scope; only the last one and the
@@ -72,8 +72,6 @@ def residual_block(x, bottleneck_depth, out_depth, stride=1, scope="residual_blo
       out_depth: int, channels of the output. Where C equals it the shortcut is `subsample`, else a 1x1 convolution.
       stride: int, at least 1.
       scope: variable scope of the block.
-      zero_gamma: the gamma of the last batch norm starts at 0, so that the block starts as its shortcut (P. Goyal et
-        al., arXiv:1706.02677, 2017). The caller's batch norm must have a gamma.
 
     Returns:
       float tensor [B, ceil(H / stride), ceil(W / stride), out_depth], at least 0.
@@ -89,12 +87,11 @@ def residual_block(x, bottleneck_depth, out_depth, stride=1, scope="residual_blo
             shortcut = slim.conv2d(x, out_depth, [1, 1], stride=stride, activation_fn=None, scope="shortcut")
         residual = slim.conv2d(x, bottleneck_depth, [1, 1], stride=1, scope="conv1")
         residual = slim.conv2d(residual, bottleneck_depth, [3, 3], stride=stride, scope="conv2")
-        with _last_batch_norm(zero_gamma):
-            residual = slim.conv2d(residual, out_depth, [1, 1], stride=1, activation_fn=None, scope="conv3")
+        residual = slim.conv2d(residual, out_depth, [1, 1], stride=1, activation_fn=None, scope="conv3")
         return tf.nn.relu(shortcut + residual)
 
 
-def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortcut=True, zero_gamma=False):
+def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortcut=True):
     """A basic residual block [1, fig. 5]: 3x3 (carries the stride), 3x3, plus the shortcut, ReLU.
 
     The shortcut is the identity, or a 1x1 convolution where the stride or the depth changes. Normalizer, activation and
@@ -107,7 +104,6 @@ def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortc
       scope: variable scope of the block.
       normalize_shortcut: False leaves the normalizer out of a convolutional shortcut, which then has a bias, as the
         Keras tutorials have it.
-      zero_gamma: see `residual_block`.
 
     Returns:
       float tensor [B, ceil(H / stride), ceil(W / stride), out_depth], at least 0.
@@ -123,16 +119,8 @@ def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortc
         else:
             shortcut = slim.conv2d(x, out_depth, [1, 1], stride, activation_fn=None, scope="shortcut", **bare)
         residual = slim.conv2d(x, out_depth, [3, 3], stride=stride, scope="conv1")
-        with _last_batch_norm(zero_gamma):
-            residual = slim.conv2d(residual, out_depth, [3, 3], stride=1, activation_fn=None, scope="conv2")
+        residual = slim.conv2d(residual, out_depth, [3, 3], stride=1, activation_fn=None, scope="conv2")
         return tf.nn.relu(shortcut + residual)
-
-
-def _last_batch_norm(zero_gamma):
-    """What the last convolution of a block is built in."""
-    if not zero_gamma:
-        return contextlib.nullcontext()
-    return slim.arg_scope(BATCH_NORMS, param_initializers={"gamma": tf.zeros_initializer()})
 
 
 def _checked_depth(x, scope, stride, **depths):
@@ -186,11 +174,11 @@ class Architecture:
     biases: bool = False
 
 
-def _basic(scope, units, biases):
-    """A basic-block net for 32x32 images, `units` blocks in each of its four groups."""
+def _keras(scope, units):
+    """A basic-block net for 32x32 images as Keras tutorials have it, `units` blocks in each of its four groups."""
     shape = zip((64, 128, 256, 512), units, (1, 2, 2, 2), ((2, 1), None, None, None))
     groups = (Group(f"block{i}", n, depth, stride=s, pool=p) for i, (depth, n, s, p) in enumerate(shape, 1))
-    return Architecture(scope, Stem("stem", "conv1", 64, 3, padding="VALID"), tuple(groups), biases=biases)
+    return Architecture(scope, Stem("stem", "conv1", 64, 3, padding="VALID"), tuple(groups), biases=True)
 
 
 ARCHITECTURES = {
@@ -216,9 +204,19 @@ ARCHITECTURES = {
             Group("block4", 3, 512, bottleneck=256, pool=(3, 2)),
         ),
     ),
-    "resnet18": _basic("resnet18", (2, 2, 2, 2), biases=True),
-    "resnet18-batchnorm": _basic("resnet18", (2, 2, 2, 2), biases=False),
-    "resnet34": _basic("resnet34", (3, 4, 6, 3), biases=True),
+    "resnet18": _keras("resnet18", (2, 2, 2, 2)),
+    "resnet34": _keras("resnet34", (3, 4, 6, 3)),
+    # Batch norm for biases, and likewise max pools where the usual ResNet-18 has strides.
+    "resnet18-pools": Architecture(
+        scope="resnet18",
+        stem=Stem("stem", "conv1", 64, 3),
+        groups=(
+            Group("block1", 2, 64),
+            Group("block2", 2, 128, pool=(3, 2)),
+            Group("block3", 2, 256, pool=(3, 2)),
+            Group("block4", 2, 512, pool=(3, 2)),
+        ),
+    ),
 }
 
 
@@ -279,7 +277,6 @@ def build(
     reuse=None,
     is_training=None,
     verbose=False,
-    zero_gamma=False,
     stem_initializer=None,
 ):
     """Builds a row of ARCHITECTURES under the caller's arg_scope.
@@ -292,7 +289,6 @@ def build(
       is_training: Python bool (a static tower, quicker: batch norm and ReLU fuse), bool tensor (a placeholder), or None
         to leave it to the caller's arg_scope.
       verbose: prints the name and static shape of every stage.
-      zero_gamma: for every block, see `residual_block`.
       stem_initializer: of the first convolution's weights, the arg_scope's where None.
 
     Returns:
@@ -314,7 +310,7 @@ def build(
         show(stem.scope, net)
         for group in architecture.groups:
             with tf.variable_scope(group.scope):
-                net = _group(net, group, architecture, zero_gamma)
+                net = _group(net, group, architecture)
             show(group.scope, net)
         classifier = architecture.classifier_scope
         with tf.variable_scope(classifier) if classifier else contextlib.nullcontext():
@@ -324,17 +320,16 @@ def build(
     return logits
 
 
-def _group(net, group, architecture, zero_gamma):
+def _group(net, group, architecture):
     if group.pool:
         size, stride = group.pool
         net = slim.max_pool2d(net, [size, size], stride=stride, padding="SAME", scope="max_pool")
     for i in range(1, group.units + 1):
         stride, scope = group.stride if i == 1 else 1, f"{architecture.unit_scope}{i}"
         if group.bottleneck:
-            net = residual_block(net, group.bottleneck, group.depth, stride, scope, zero_gamma=zero_gamma)
+            net = residual_block(net, group.bottleneck, group.depth, stride, scope)
         else:
-            options = {"normalize_shortcut": not architecture.biases, "zero_gamma": zero_gamma}
-            net = basic_block(net, group.depth, stride, scope, **options)
+            net = basic_block(net, group.depth, stride, scope, normalize_shortcut=not architecture.biases)
     return net
 
 

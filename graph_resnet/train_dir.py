@@ -13,7 +13,7 @@ LOCK = "lock"
 
 # What makes a run another run: what its weights mean, and which images they saw. Length, cadence, learning rate and
 # regularization may change on the way.
-IDENTITY = ("name", "net", "gamma", "dataset", "label", "image_size", "mean", "std", "batch_size", "num_classes")
+IDENTITY = ("name", "net", "dataset", "label", "image_size", "mean", "std", "batch_size", "num_classes")
 
 
 def claim(train_dir):

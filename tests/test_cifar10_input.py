@@ -101,24 +101,6 @@ def _pictures(records, batches, batch_size, **options):
     return labels, np.round(images[..., 0]).astype(int), val[1]
 
 
-def test_without_flips_none_alternate(numbered):
-    for alternating in (False, True):
-        _, images, _ = _pictures(numbered, 3, 4, flip=False, alternating_flip=alternating)
-        _, plain, _ = _pictures(numbered, 3, 4, flip=False)
-        np.testing.assert_array_equal(images, plain)
-
-
-def test_alternating_flips_show_every_image_both_ways_in_two_epochs(numbered):
-    labels, images, _ = _pictures(numbered, 6, 4, alternating_flip=True)  # batches of 4 straddle the epochs of 6
-    mirrored = images[:, 0, 0] == 104
-    assert (mirrored | (images[:, 0, 0] == 100)).all()
-    ways = np.full((4, 6), -1)
-    for place, (label, flipped) in enumerate(zip(labels, mirrored)):
-        ways[place // 6, label] = flipped
-    assert (ways[0] != ways[1]).all() and (ways[0] == ways[2]).all() and (ways[1] == ways[3]).all()
-    assert 0 < ways[0].sum() < 6
-
-
 def test_crops_are_shifts_filled_up_by_reflection(numbered):
     _, images, _ = _pictures(numbered, 40, 6, flip=False, crop=2)
     place = 100 + np.arange(5) + 10 * np.arange(5)[:, None]

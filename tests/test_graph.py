@@ -192,23 +192,6 @@ def test_images_too_small_for_the_net_are_refused(graph, records):
         training_graph.build(recipe, records, seed=0)
 
 
-@pytest.mark.parametrize("row", ["bottleneck", "deep", "resnet18-batchnorm", "resnet18"])
-@pytest.mark.parametrize("gamma", recipes.GAMMAS)
-def test_gamma(row, gamma):
-    """Only the last batch norm of each block starts at zero, and each block is then its shortcut."""
-    recipe = dataclasses.replace(recipes.RECIPES["notebook"], net=row, gamma=gamma)
-    with tf.Graph().as_default(), tf.Session() as session:
-        training_graph.logits(recipe, tf.zeros([1, 32, 32, 3]), 10, is_training=False)
-        session.run(tf.global_variables_initializer())
-        values = {v.op.name: session.run(v) for v in tf.trainable_variables() if v.op.name.endswith("/gamma")}
-    if gamma == "none" and row != "resnet18":
-        assert not values
-    last = "conv3/" if net.ARCHITECTURES[row].groups[0].bottleneck else "conv2/"
-    for name, value in values.items():
-        zero = gamma == "zeros" and last in name
-        np.testing.assert_array_equal(value, 0 if zero else 1, err_msg=name)
-
-
 def test_decay_of_a_recipe_reaches_the_moving_averages(graph):
     recipe = dataclasses.replace(recipes.RECIPES["notebook"], batch_norm_decay=0.75)
     x = np.random.default_rng(0).normal(3, 1, (4, 16, 16, 3)).astype(np.float32)

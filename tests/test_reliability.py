@@ -402,7 +402,6 @@ def test_what_does_not_fit_the_run_that_is_there_is_refused_without_a_trace(reco
         ({"name": "strong"}, {}, "holds a run with name notebook, not strong"),
         ({"image_size": 16}, {}, "holds a run with image_size 8, not 16"),
         ({"batch_size": 8}, {}, "holds a run with batch_size 4, not 8"),
-        ({"gamma": "ones"}, {}, "holds a run with gamma none, not ones"),
         ({"mean": (0, 0, 0)}, {}, "holds a run with mean [0.4914, 0.4822, 0.4465], not [0, 0, 0]"),
         ({}, {"seed": 4}, "holds a run with seed 0, not 4"),
         ({"optimizer": "adam"}, {}, "does not fit: beta1_power is not in it"),

@@ -79,7 +79,6 @@ def batches(
     *,
     seed=0,
     flip=True,
-    alternating_flip=False,
     crop=0,
     mean=CIFAR10_MEAN,
     std=CIFAR10_STD,
@@ -94,8 +93,6 @@ def batches(
       batch_size: int, images in a training batch.
       seed: int, of the order and of the augmentation.
       flip: mirrors each training image with probability 1/2.
-      alternating_flip: where `flip`, mirrors half of the training images in an epoch and the other half in the next, so
-        that two epochs show each image both ways.
       crop: int, shifts each training image by up to so many pixels of the records in both directions, and fills up by
         reflection.
       mean, std: of each channel, in units of x / 255; images become (x / 255 - mean) / std.
@@ -118,12 +115,9 @@ def batches(
 
         @_plain
         def train_batch(k):
-            epoch, index = (each[rows] for each in _shuffled(k, batch_size, records.num_train, seed))
+            index = _shuffled(k, batch_size, records.num_train, seed)[rows]
             images, labels = _decoded(tf.gather(train, index), records)
-            if flip and alternating_flip:
-                odd = (_permuted(index, records.num_train, seed) + epoch) % 2
-                images = _flipped(images, tf.equal(odd, 1))
-            elif flip:
+            if flip:
                 images = _flipped(images, tf.random.stateless_uniform([batch_size], seed=[seed, k])[rows] < 0.5)
             if crop:
                 shifts = tf.random.stateless_uniform([2, batch_size], [seed + 1, k], -crop, crop + 1, tf.int64)
@@ -224,22 +218,13 @@ def _decoded(rows, records):
 
 
 def _shuffled(k, batch_size, size, seed):
-    """(epoch, record) of each place in batch k, int64 [batch_size]: an epoch is a permutation of `size` records."""
+    """Records of batch k, int64 [batch_size], from a stream whose every epoch is a permutation of `size` records."""
     position = k * batch_size + tf.range(batch_size, dtype=tf.int64)
-    epoch = position // size
-    return epoch, _permuted(position % size, size, seed, epoch)
-
-
-def _permuted(index, size, seed, epoch=None):
-    """Where a permutation of 0 .. size-1 takes `index`, int64 [B]; one of an epoch's own, or the same for all."""
-    if epoch is None:
-        low, high = tf.zeros_like(index), tf.ones_like(index)
-    else:
-        low, high = epoch, tf.zeros_like(index)
-    seeds = tf.stack([tf.zeros_like(index) + seed, high, low], axis=1)
+    nothing = tf.zeros_like(position)
+    seeds = tf.stack([nothing + seed, nothing, position // size], axis=1)
     # The raw op: tf.random.experimental.index_shuffle pads a batch of seeds wrongly in TensorFlow 2.21.
     return tf.raw_ops.RandomIndexShuffle(
-        index=index, seed=tf.cast(seeds, tf.uint32), max_index=tf.constant(size - 1, tf.int64)
+        index=position % size, seed=tf.cast(seeds, tf.uint32), max_index=tf.constant(size - 1, tf.int64)
     )
 
 

@@ -15,6 +15,7 @@ import statistics
 from pathlib import Path
 
 from graph_resnet import cli, recipes
+from graph_resnet.architectures import ARCHITECTURES, Group
 
 # Groups of blocks behind a 3x3 stem with 32 channels: bottleneck/depth/units, or depth/units of basic blocks. Before
 # a group: `pool3` or `pool2`, a max pool of that size with stride 2; `stride`, its first block has a stride of 2. The
@@ -55,7 +56,7 @@ PRECISIONS = {
 }
 
 
-def row(net, text):
+def row(text):
     """An `Architecture` of `ROWS`, built like the row 'deep'."""
     groups, stride, pool = [], 1, None
     for word in text.split():
@@ -65,9 +66,9 @@ def row(net, text):
             pool = int(word.removeprefix("pool")), 2
         else:
             *bottleneck, depth, units = map(int, word.split("/"))
-            groups.append(net.Group(f"block{len(groups) + 1}", units, depth, *bottleneck, stride=stride, pool=pool))
+            groups.append(Group(f"block{len(groups) + 1}", units, depth, *bottleneck, stride=stride, pool=pool))
             stride, pool = 1, None
-    return dataclasses.replace(net.ARCHITECTURES["deep"], groups=tuple(groups))
+    return dataclasses.replace(ARCHITECTURES["deep"], groups=tuple(groups))
 
 
 def main():
@@ -89,7 +90,7 @@ def main():
     flags = parser.parse_args(cli.arguments())
     tf = cli.import_tensorflow()
     from benchmarks import ours
-    from graph_resnet import data, net, train_dir, training
+    from graph_resnet import data, train_dir, training
 
     base = dataclasses.replace(recipes.RECIPES[flags.recipe], steps=flags.steps, eval_every=flags.steps)
     held_out = 0 if flags.what == "precisions" else flags.hold_out
@@ -97,7 +98,7 @@ def main():
         "| trial | parameters | GFLOP a step | seconds a step | training loss | accuracy |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    trials = _trials(flags.what, base, net)
+    trials = _trials(flags.what, base)
     for name in flags.only or ():
         if name not in trials:
             parser.error(f"no trial {name!r}: use one of {', '.join(map(repr, trials))}")
@@ -115,7 +116,7 @@ def main():
     print("\n".join(lines))
 
 
-def _trials(what, base, net):
+def _trials(what, base):
     """{name: (changes to the recipe, options of `training.train`)}."""
     if what == "precisions":
         return {name: ({}, options) for name, options in PRECISIONS.items()}
@@ -125,7 +126,7 @@ def _trials(what, base, net):
         return {name: (changes, {}) for name, changes in (INGREDIENTS | others).items()}
     trials = {"bottleneck": ({"net": "bottleneck", "image_size": 96, "learning_rate": 0.05}, {})}
     for text in ROWS:
-        net.ARCHITECTURES[text] = row(net, text)
+        ARCHITECTURES[text] = row(text)
         trials[text] = {"net": text}, {}
     return trials
 

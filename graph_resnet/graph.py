@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import net, whitening
+from graph_resnet.architectures import ARCHITECTURES
 from utils import cifar10_input, filter_gradients
 from utils.errors import UserError
 
@@ -41,7 +42,7 @@ def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cl
     Raises:
       UserError: a scope has no trainable variable, or the images are too small for the net.
     """
-    stem = net.ARCHITECTURES[recipe.net].stem
+    stem = ARCHITECTURES[recipe.net].stem
     if stem.padding == "VALID" and recipe.image_size < stem.kernel:
         raise UserError(f"image size {recipe.image_size}: {recipe.net} needs at least {stem.kernel}; pass a larger one")
     tf.set_random_seed(seed)
@@ -113,7 +114,7 @@ def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=Fals
     With a `cluster.Cluster`, the images are one worker's rows of the batch that batch norm takes its statistics of. For
     a `stem_initializer` see `net.build`.
     """
-    row = net.ARCHITECTURES[recipe.net]
+    row = ARCHITECTURES[recipe.net]
     scope = net.resnet_arg_scope(
         recipe.batch_norm_decay,
         biases=row.biases,

@@ -8,12 +8,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
+from graph_resnet.architectures import ARCHITECTURES
+
 # Mean and standard deviation of the training pixels, a channel each, in units of x / 255.
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF, ONE = (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
 
-NETS = ("bottleneck", "deep", "resnet18", "resnet18-pools", "resnet34")
 DATASETS = ("cifar10", "cifar100", "synthetic", "synthetic100", "pictures")
 OPTIMIZERS = ("momentum", "nesterov", "adam")
 SCHEDULES = ("constant", "piecewise", "cosine", "linear")
@@ -29,7 +30,7 @@ class Recipe:
 
     name: str
     source: str
-    net: str = _flag("architecture, a row of graph_resnet.net.ARCHITECTURES", choices=NETS)
+    net: str = _flag("architecture, a row of graph_resnet.architectures", choices=ARCHITECTURES)
     dataset: str = _flag("which images; 'pictures' are those of --dataset-dir", choices=DATASETS)
     image_size: int = _flag("side of the images that the net sees, in pixels")
     batch_size: int = _flag("images in a training batch")
@@ -167,7 +168,7 @@ def _rows():
     yield dataclasses.replace(
         strong,
         name="strong-deep",
-        source="ours: likewise, with more of the same blocks on 32x32 images",
+        source="ours: likewise, with wider blocks and max pools on 32x32 images",
         net="deep",
         image_size=32,
         learning_rate=0.1,

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import graph, net
+from graph_resnet import graph
+from graph_resnet.architectures import ARCHITECTURES
 from utils.cifar_files import LAYOUTS
 from utils.errors import UserError
 
@@ -110,6 +111,6 @@ def of_recipe(recipe):
     with tf.Graph().as_default():
         images = tf.placeholder(tf.float32, [None, recipe.image_size, recipe.image_size, 3])
         graph.logits(recipe, images, num_classes, is_training=False)
-        table = text(layers(net.ARCHITECTURES[recipe.net].scope))
+        table = text(layers(ARCHITECTURES[recipe.net].scope))
     size = f"{recipe.image_size}x{recipe.image_size}x3"
     return f"{recipe.name}: {recipe.net}, images {size}, {num_classes} classes\n\n{table}"

@@ -9,7 +9,8 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 import graph_resnet
-from graph_resnet import cluster, finetune, graph, net, report, train_dir
+from graph_resnet import cluster, finetune, graph, report, train_dir
+from graph_resnet.architectures import ARCHITECTURES
 from utils import (
     checkpoints,
     cifar10_input,
@@ -92,7 +93,7 @@ def train(
         _check_same_run(directory, config, begun, allow_other_data)
     settings, workers = session_config(precision, threads=threads), None
     if place:
-        if precision == "bfloat16" and net.ARCHITECTURES[recipe.net].biases:
+        if precision == "bfloat16" and ARCHITECTURES[recipe.net].biases:
             # The remapper makes one op of a convolution and its bias, whose bfloat16 form the distributed runtime
             # refuses ("Value for attr 'T' of bfloat16 is not in the list of allowed values"). 2 is RewriterConfig.OFF.
             settings.graph_options.rewrite_options.remapping = 2

@@ -10,7 +10,7 @@ behind lets one side pass. There they stay as they are, here they go on learning
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import net
+from graph_resnet.architectures import ARCHITECTURES
 from utils import cifar10_input
 from utils.errors import UserError
 from utils.session import session_config
@@ -28,7 +28,7 @@ def initializer(recipe, records):
     Raises:
       UserError: the images are smaller than the convolution.
     """
-    stem = net.ARCHITECTURES[recipe.net].stem
+    stem = ARCHITECTURES[recipe.net].stem
     if recipe.image_size < stem.kernel:
         raise UserError(
             f"image size {recipe.image_size}: whitening needs at least {stem.kernel}; or pass --no-whitening"

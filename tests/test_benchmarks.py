@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from benchmarks import accuracy, compare, keras, ours, ready, tables, trials, turns
 from benchmarks.turns import Row, Worker
 from graph_resnet import graph as training_graph
-from graph_resnet import net as nets
+from graph_resnet.architectures import ARCHITECTURES
 from tests.conftest import run
 from utils.errors import UserError
 
@@ -213,8 +213,8 @@ def test_a_run_without_an_evaluation_is_refused(finished):
 
 
 def test_a_row_of_the_trials_is_an_architecture():
-    first, *_, strided, basic = (trials.row(nets, text) for text in (*trials.ROWS[:1], *trials.ROWS[-2:]))
-    assert first == nets.ARCHITECTURES["deep"]
+    first, *_, strided, basic = (trials.row(text) for text in (*trials.ROWS[:1], *trials.ROWS[-2:]))
+    assert first == ARCHITECTURES["deep"]
     assert [(g.pool, g.stride, g.bottleneck) for g in strided.groups] == [
         ((2, 2), 1, 128),
         (None, 2, 256),

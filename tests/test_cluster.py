@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import cluster, graph, net, tf_config
+from graph_resnet import cluster, graph, tf_config
+from graph_resnet.architectures import ARCHITECTURES, Architecture, Group, Stem
 from graph_resnet.recipes import RECIPES
 from tests.conftest import TINY, run, start
 from tests.test_train import comparable, records, wait_for_step
@@ -149,13 +150,13 @@ def updates_of_two(recipe, records, count):
 @pytest.fixture
 def slices(monkeypatch):
     """A recipe of a small net for batches of 7 images: slices of 3 and 4."""
-    small = net.Architecture(
+    small = Architecture(
         scope="resnet",
-        stem=net.Stem("block1", "conv5_5", 8, 5, stride=2),
-        groups=(net.Group("block2", 2, 16, bottleneck=8, pool=(3, 2)),),  # two branches of one shape: they must not mix
+        stem=Stem("block1", "conv5_5", 8, 5, stride=2),
+        groups=(Group("block2", 2, 16, bottleneck=8, pool=(3, 2)),),  # two branches of one shape: they must not mix
         biases=True,  # and gammas
     )
-    monkeypatch.setitem(net.ARCHITECTURES, "bottleneck", small)
+    monkeypatch.setitem(ARCHITECTURES, "bottleneck", small)
     return replace(RECIPES["notebook"], image_size=16, batch_size=7, crop=2, weight_decay=1e-3)
 
 

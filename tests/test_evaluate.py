@@ -13,8 +13,8 @@ from graph_resnet import evaluate, evaluation, graph, restore, trained
 from tests.conftest import run
 from utils import cifar10_input, cifar_files
 from utils.errors import UserError
-from utils.learning import Validation
 from utils.session import choose_precision, session_config
+from utils.validation import Validation
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from graph_resnet import graph as training_graph
 from graph_resnet import net, recipes
+from graph_resnet.architectures import ARCHITECTURES
 from tests.test_recipes import FLAGS, SOURCES, another
 from utils import cifar10_input, cifar_files
 from utils.cifar_files import LAYOUTS, Records
@@ -33,9 +34,9 @@ def trained_variables(recipe, *, seed=0):
 def shorten_nets(patch):
     """Leaves one block of each net: these tests are of the recipe."""
     for name in ("bottleneck", "deep"):
-        row = net.ARCHITECTURES[name]
+        row = ARCHITECTURES[name]
         block = dataclasses.replace(row.groups[0], units=1)
-        patch.setitem(net.ARCHITECTURES, name, dataclasses.replace(row, groups=(block,)))
+        patch.setitem(ARCHITECTURES, name, dataclasses.replace(row, groups=(block,)))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from graph_resnet import net, recipes, train
+from graph_resnet import recipes, train
+from graph_resnet.architectures import ARCHITECTURES
 from tests.conftest import ROOT
 from utils import cifar10_input
 from utils.cifar_files import LAYOUTS
@@ -42,7 +43,7 @@ def test_the_sources_stand_first():
 @pytest.mark.parametrize("recipe", recipes.RECIPES.values(), ids=list(recipes.RECIPES))
 def test_rows_are_well_formed(recipe):
     assert recipes.RECIPES[recipe.name] is recipe
-    assert recipe.net in net.ARCHITECTURES
+    assert recipe.net in ARCHITECTURES
     assert recipe.dataset in LAYOUTS
     assert recipe.optimizer in recipes.OPTIMIZERS
     assert (recipe.steps is None) != (recipe.epochs is None)
@@ -51,7 +52,6 @@ def test_rows_are_well_formed(recipe):
 
 
 def test_choices_are_what_there_is():
-    assert set(recipes.NETS) == set(net.ARCHITECTURES)
     assert set(recipes.DATASETS) == {*LAYOUTS, "pictures"}
 
 

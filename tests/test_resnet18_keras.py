@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from graph_resnet import net
+from graph_resnet.architectures import ARCHITECTURES
 
 # isort: split
 import tf_slim as slim
@@ -89,7 +90,7 @@ def test_initial_values_are_those_of_keras(graph):
 
 def test_the_usual_resnet18(graph):
     """Without the redundant biases and with batch norm on the shortcuts: the count that is quoted for CIFAR-10."""
-    row = dataclasses.replace(net.ARCHITECTURES["resnet18"], biases=False)
+    row = dataclasses.replace(ARCHITECTURES["resnet18"], biases=False)
     with slim.arg_scope(net.resnet_arg_scope(biases=row.biases, batch_norm_scale=True)):
         net.build(row, tf.zeros([2, 32, 32, 3]), 10, is_training=True)
     assert counts()[0] == 11_173_962

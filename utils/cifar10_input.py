@@ -118,7 +118,8 @@ def batches(
             index = _shuffled(k, batch_size, records.num_train, seed)[rows]
             images, labels = _decoded(tf.gather(train, index), records)
             if flip:
-                images = _flipped(images, tf.random.stateless_uniform([batch_size], seed=[seed, k])[rows] < 0.5)
+                mirrored = tf.random.stateless_uniform([batch_size], seed=[seed, k])[rows] < 0.5
+                images = tf.where(mirrored, tf.reverse(images, [2]), images)
             if crop:
                 shifts = tf.random.stateless_uniform([2, batch_size], [seed + 1, k], -crop, crop + 1, tf.int64)
                 images = _shifted(images, *tf.unstack(shifts[:, rows]))
@@ -238,10 +239,6 @@ def _shifted(images, down, right):
 
     images = tf.gather(images, sources(down), axis=1, batch_dims=1)
     return tf.gather(images, sources(right), axis=2, batch_dims=1)
-
-
-def _flipped(images, mirrored):
-    return tf.where(mirrored, tf.reverse(images, [2]), images)
 
 
 def _normalized(images, mean, std):

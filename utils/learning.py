@@ -21,11 +21,12 @@ from pathlib import Path
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from utils import checkpoints, cifar10_input, metrics_log
+from utils import checkpoints, cifar10_input, graphs, metrics_log
 from utils.checkpoints import Checkpoints
 from utils.errors import UserError
 from utils.metrics_log import MetricsLog
 from utils.signals import Interrupted, StopRequest
+from utils.validation import Validation
 
 LEAK = (
     "warning: the training op pulls a validation batch at every step and folds it into batch norm's moving averages: "
@@ -255,8 +256,8 @@ class _Training:
         self._measured = {"loss": loss, "accuracy": accuracy}
         self._rate = tf.convert_to_tensor(math.nan if learning_rate is None else learning_rate)
         self._is_training = is_training
-        self._restart = _first(cifar10_input.TRAIN_INITIALIZER)
-        self._images = _first(cifar10_input.TRAIN_BATCH_SIZE)
+        self._restart = graphs.first(cifar10_input.TRAIN_INITIALIZER)
+        self._images = graphs.first(cifar10_input.TRAIN_BATCH_SIZE)
 
     def start_clock(self):
         self._since, self._updates = time.perf_counter(), 0
@@ -295,74 +296,10 @@ class _Training:
         return result, seconds
 
 
-class Validation:
-    """Evaluation over the whole validation set of `cifar10_input`: from its first image, each image once.
-
-    Args:
-      loss, accuracy: scalars, means over a validation batch.
-      is_training: placeholder to feed False, or None.
-      confusion: int [C, C] of a validation batch, see `train_with_bn`, or None.
-
-    A loss that does not come from `cifar10_input` is measured over one batch.
-    """
-
-    def __init__(self, loss, accuracy, is_training=None, confusion=None):
-        self._means = [loss, accuracy]
-        self._matrix = {} if confusion is None else {"confusion": tf.cast(confusion, tf.int64)}
-        self._feed = None if is_training is None else {is_training: False}
-        self._labels = _first(cifar10_input.VALIDATION_LABELS)
-        if self._labels is not None and not self.feeds(loss):
-            self._labels = None
-        if self._labels is not None:
-            self._count = tf.size(self._labels)
-            self._restart = _first(cifar10_input.VALIDATION_INITIALIZER)
-            self._size = int(tf.get_static_value(_first(cifar10_input.VALIDATION_SIZE)))
-
-    def feeds(self, consumer):
-        """Whether an op or tensor pulls validation batches."""
-        return self._labels is not None and self._labels.op in _ancestors(consumer)
-
-    def run(self, session, between_batches=lambda: None):
-        """Returns {"loss", "accuracy"}; of a whole set also "images", how many; "confusion" if asked for."""
-        if self._labels is None:
-            (loss, accuracy), matrix = session.run([self._means, self._matrix], self._feed)
-            return {"loss": float(loss), "accuracy": float(accuracy), **matrix}
-        session.run(self._restart)
-        totals, seen, matrices = [0.0, 0.0], 0, {}
-        with tqdm(total=self._size, desc="evaluation", unit="image", leave=False, disable=None) as bar:
-            while seen < self._size:
-                between_batches()
-                means, matrix, count = session.run([self._means, self._matrix, self._count], self._feed)
-                totals = [total + float(mean) * int(count) for total, mean in zip(totals, means)]
-                matrices = {name: each + matrices.get(name, 0) for name, each in matrix.items()}
-                seen += int(count)
-                bar.update(int(count))
-        if seen != self._size:
-            raise RuntimeError(f"evaluated {seen} images of {self._size}")
-        loss, accuracy = (total / seen for total in totals)
-        return {"loss": loss, "accuracy": accuracy, "images": seen, **matrices}
-
-
-def _first(collection):
-    return next(iter(tf.get_collection(collection)), None)
-
-
 def _counted(train_op, global_step):
     """`train_op`, with the global step counted once: many a v1 graph calls `minimize` without it."""
     variable = global_step.op
-    if any(op.type.startswith("Assign") and op.inputs[0].op is variable for op in _ancestors(train_op)):
+    if any(op.type.startswith("Assign") and op.inputs[0].op is variable for op in graphs.ancestors(train_op)):
         return train_op
     with tf.control_dependencies([train_op]):
         return tf.assign_add(global_step, 1, name="count_step").op
-
-
-def _ancestors(fetch):
-    """All ops that have to run for an op or tensor."""
-    todo, seen = [fetch if isinstance(fetch, tf.Operation) else fetch.op], set()
-    while todo:
-        op = todo.pop()
-        if op not in seen:
-            seen.add(op)
-            todo += [tensor.op for tensor in op.inputs]
-            todo += op.control_inputs
-    return seen

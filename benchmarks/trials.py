@@ -22,6 +22,9 @@ from graph_resnet.architectures import ARCHITECTURES, Group
 # tutorial's net is measured beside.
 ROWS = [
     "64/64/1 pool3 128/128/1 pool3 256/256/2 pool3 512/512/1",
+    "64/1 pool3 128/1 pool3 256/1 pool3 512/1",
+    "64/1 pool3 160/1 pool3 320/1 pool3 512/1",
+    "64/1 pool3 128/2 pool3 256/1 pool3 512/1",
     "32/64/1 pool3 96/192/1 pool3 192/384/3 pool3 384/512/2",
     "32/64/1 pool3 64/128/1 pool3 128/256/4 pool3 256/512/3",
     "32/64/1 pool3 64/128/1 pool3 128/256/3 pool3 256/512/3",

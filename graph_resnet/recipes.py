@@ -180,9 +180,6 @@ def _rows():
         net="resnet18-pools",
         image_size=32,
         learning_rate=0.1,
-        steps=None,
-        epochs=10,
-        eval_every=None,
     )
 
 

@@ -21,10 +21,10 @@ from graph_resnet.architectures import ARCHITECTURES, Group
 # a group: `pool3` or `pool2`, a max pool of that size with stride 2; `stride`, its first block has a stride of 2. The
 # tutorial's net is measured beside.
 ROWS = [
-    "64/64/1 pool3 128/128/1 pool3 256/256/2 pool3 512/512/1",
-    "64/1 pool3 128/1 pool3 256/1 pool3 512/1",
-    "64/1 pool3 160/1 pool3 320/1 pool3 512/1",
     "64/1 pool3 128/2 pool3 256/1 pool3 512/1",
+    "64/1 pool3 160/1 pool3 320/1 pool3 512/1",
+    "64/1 pool3 128/1 pool3 256/1 pool3 512/1",
+    "64/64/1 pool3 128/128/1 pool3 256/256/2 pool3 512/512/1",
     "32/64/1 pool3 96/192/1 pool3 192/384/3 pool3 384/512/2",
     "32/64/1 pool3 64/128/1 pool3 128/256/4 pool3 256/512/3",
     "32/64/1 pool3 64/128/1 pool3 128/256/3 pool3 256/512/3",

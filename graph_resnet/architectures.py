@@ -60,16 +60,17 @@ ARCHITECTURES = {
         unit_scope="residual_block",
         classifier_scope="classification",
     ),
-    # Blocks where they pay on 32x32 images: one or two at 32x32, 16x16, 8x8 and 4x4, not narrower inside than outside.
-    # Max pools lead from one size to the next; blocks with a stride learn more slowly (docs/accuracy.md).
+    # Blocks where they pay on 32x32 images: a wide one or two each at 32x32, 16x16, 8x8 and 4x4. Basic ones, which take
+    # less time than bottlenecks and learn more; max pools lead from one size to the next, as blocks with a stride learn
+    # more slowly (docs/accuracy.md).
     "deep": Architecture(
         scope="deep",
         stem=Stem("stem", "conv1", 32, 3),
         groups=(
-            Group("block1", 1, 64, bottleneck=64),
-            Group("block2", 1, 128, bottleneck=128, pool=(3, 2)),
-            Group("block3", 2, 256, bottleneck=256, pool=(3, 2)),
-            Group("block4", 1, 512, bottleneck=512, pool=(3, 2)),
+            Group("block1", 1, 64),
+            Group("block2", 2, 128, pool=(3, 2)),
+            Group("block3", 1, 256, pool=(3, 2)),
+            Group("block4", 1, 512, pool=(3, 2)),
         ),
     ),
     "resnet18": _keras("resnet18", (2, 2, 2, 2)),

@@ -168,7 +168,7 @@ def _rows():
     yield dataclasses.replace(
         strong,
         name="strong-deep",
-        source="ours: likewise, with wider blocks and max pools on 32x32 images",
+        source="ours: likewise, with wide basic blocks and max pools on 32x32 images",
         net="deep",
         image_size=32,
         learning_rate=0.1,

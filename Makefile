@@ -15,10 +15,10 @@ lint: .venv/installed-test
 	$(BIN)/ruff format --check .
 
 torture: .venv/installed
-	$(BIN)/python -m benchmarks.torture
+	$(BIN)/python -m benchmarks.reliability.torture
 
 bench: .venv/installed-benchmarks
-	$(BIN)/python -m benchmarks.compare
+	$(BIN)/python -m benchmarks.speed.compare
 
 notebook: .venv/installed-notebook
 	$(BIN)/jupyter notebook notebooks/resnet.ipynb

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 
-from utils import signals
-from utils.errors import UserError, reason
+from graph_resnet.errors import UserError, reason
+from graph_resnet.loop import signals
 
 
 def parser(command, about, epilog):
@@ -142,7 +142,7 @@ def import_tensorflow():
         with _silenced_stderr():  # some of it is written before any log level is read
             import tensorflow.compat.v1 as tf
 
-            from utils import slim_compat
+            from graph_resnet.compat import slim
 
             tf.config.list_physical_devices()  # the search for a GPU has something to say, too
     except (ImportError, MemoryError) as error:
@@ -152,7 +152,7 @@ def import_tensorflow():
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
-    slim_compat.quiet()
+    slim.quiet()
     tf.disable_eager_execution()
     return tf
 

@@ -5,7 +5,7 @@ import os
 import sys
 
 from graph_resnet import cli
-from utils.errors import UserError
+from graph_resnet.errors import UserError
 
 EPILOG = """examples:
   python -m graph_resnet.evaluate --train-dir runs/notebook                        the test images, newest checkpoint
@@ -49,22 +49,23 @@ def parse(argv=None):
 def main(argv=None):
     """The command."""
     flags = parse(argv)
-    from graph_resnet import data, trained
-    from utils.session import choose_precision, precision_as_trained
+    from graph_resnet.data import find
+    from graph_resnet.session import choose_precision, precision_as_trained
+    from graph_resnet.training import trained
 
     net = trained.read(flags.train_dir)
     output = flags.output_dir or flags.train_dir
     if not (os.path.isdir(output) and os.access(output, os.W_OK)):
         raise UserError(f"{output}: no directory that can be written; pass another --output-dir")
     directory = flags.dataset_dir or net.data.get("directory")
-    records = data.find_records(net.recipe, flags.data_dir, directory, net.held_out)
+    records = find.for_recipe(net.recipe, flags.data_dir, directory, net.held_out)
     trained.check_data(net, records, allow_other=flags.allow_other_data)
     precision = (
         precision_as_trained(net.precision) if flags.precision == "auto" else choose_precision(flags.precision)[0]
     )
 
     cli.import_tensorflow()
-    from graph_resnet import evaluation, restore
+    from graph_resnet.inference import evaluation, restore
 
     checkpoint = restore.find_checkpoint(net.directory, flags.checkpoint, say=lambda line: print(line, file=sys.stderr))
     step = restore.step_of(checkpoint)

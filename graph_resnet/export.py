@@ -5,7 +5,7 @@ import os
 import sys
 
 from graph_resnet import cli
-from utils.errors import UserError
+from graph_resnet.errors import UserError
 
 EPILOG = """examples:
   python -m graph_resnet.export --train-dir runs/notebook --export-dir exported
@@ -36,7 +36,7 @@ def parse(argv=None):
 def main(argv=None):
     """The command."""
     flags = parse(argv)
-    from graph_resnet import trained
+    from graph_resnet.training import trained
 
     net = trained.read(flags.train_dir)
     target = flags.export_dir
@@ -44,7 +44,7 @@ def main(argv=None):
         what = "not empty" if os.path.isdir(target) else "not a directory"
         raise UserError(f"export dir {target}: {what}; pass a new one")
     cli.import_tensorflow()
-    from graph_resnet import restore, saved_model
+    from graph_resnet.inference import restore, saved_model
 
     checkpoint = restore.find_checkpoint(net.directory, flags.checkpoint, say=lambda line: print(line, file=sys.stderr))
     size = saved_model.export(net, checkpoint, target)

@@ -28,10 +28,10 @@ import functools
 
 import tensorflow.compat.v1 as tf
 
-import utils.slim_compat  # noqa: F401  (makes `import tf_slim` work)
+import graph_resnet.compat.slim  # noqa: F401  (makes `import tf_slim` work)
 from graph_resnet.architectures import ARCHITECTURES
 
-from graph_resnet.batch_norm import synchronized_batch_norm  # isort: skip
+from graph_resnet.distributed.sync_batch_norm import synchronized_batch_norm  # isort: skip
 
 import tf_slim as slim  # isort: skip
 

@@ -4,7 +4,7 @@ import json
 import sys
 
 from graph_resnet import cli
-from utils.errors import UserError
+from graph_resnet.errors import UserError
 
 EPILOG = """examples:
   python -m graph_resnet.predict --train-dir runs/notebook cat.jpg
@@ -39,8 +39,8 @@ def main(argv=None):
     flags = parse(argv)
     from tqdm import tqdm
 
-    from graph_resnet import trained
-    from utils import pictures
+    from graph_resnet.data import image_files
+    from graph_resnet.training import trained
 
     net = trained.read(flags.train_dir)
     paths, failures = [], 0
@@ -52,13 +52,13 @@ def main(argv=None):
 
     for argument in flags.images:
         try:
-            paths += pictures.find(argument)
+            paths += image_files.expand(argument)
         except UserError as error:
             complain(error)
     if not paths:
         return 1
     cli.import_tensorflow()
-    from graph_resnet import prediction, restore
+    from graph_resnet.inference import prediction, restore
 
     checkpoint = restore.find_checkpoint(net.directory, flags.checkpoint, say=lambda line: print(line, file=sys.stderr))
     as_json = flags.json or not sys.stdout.isatty()

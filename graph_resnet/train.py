@@ -116,35 +116,37 @@ def main(argv=None):
     recipe, flags = parse(argv)
     if flags.summary:
         cli.import_tensorflow()
-        from graph_resnet import summary
+        from graph_resnet.training import summary
 
         print(summary.of_recipe(recipe))
         return 0
     if flags.workers:
-        from utils import local_workers
+        from graph_resnet.distributed import local_workers
 
         return local_workers.run("graph_resnet.train", cli.arguments(argv), flags.workers)
-    from graph_resnet import data, train_dir
+    from graph_resnet.data import find
+    from graph_resnet.training import train_dir
 
     place = None
     if os.environ.get("TF_CONFIG"):
         cli.import_tensorflow()
-        from graph_resnet import tf_config
+        from graph_resnet.distributed import tf_config
 
         place = tf_config.place()
     directory = Path(flags.train_dir or Path("runs") / recipe.name)
     is_chief = place is None or place.is_chief
     lock = train_dir.claim(directory) if is_chief else contextlib.nullcontext()
-    records = data.find_records(recipe, flags.data_dir, flags.dataset_dir, flags.hold_out)
+    records = find.for_recipe(recipe, flags.data_dir, flags.dataset_dir, flags.hold_out)
     kind = "validation" if records.held_out else "test"
     print(f"[data]: {records.title}, {records.num_train:,} training and {records.num_val:,} {kind} images")
     tf = cli.import_tensorflow()
     if place and place.is_evaluator:
-        from graph_resnet import evaluator
+        from graph_resnet.distributed import evaluator
 
         print(_final(evaluator.run(place, directory, records, threads=flags.threads, timeout=flags.cluster_timeout)))
         return 0
-    from graph_resnet import training
+
+    from graph_resnet.training import run
 
     options = (
         "seed", "precision", "threads", "log_every", "save_every", "allow_other_data", "init_checkpoint",
@@ -152,7 +154,7 @@ def main(argv=None):
     )  # fmt: skip
     options = {name: getattr(flags, name) for name in options}
     with lock, cli.last_words(DIED), tf.Graph().as_default():
-        final = training.train(recipe, records, directory if is_chief else None, place=place, **options)
+        final = run.train(recipe, records, directory if is_chief else None, place=place, **options)
     if not is_chief:
         return 0
     print(f"[files]: curves {directory / 'curves.png'}, checkpoints {directory / 'model.ckpt-*'}, "

@@ -47,7 +47,7 @@ def _own_cache(cache, monkeypatch):
 @pytest.fixture
 def records(tmp_path):
     """Records of 20 training and 7 test images of 8x8, each of one grey level: its number, and its class number % 3."""
-    from utils.cifar_files import Records
+    from graph_resnet.data.find import Records
 
     def write(name, first, count):
         rows = [[i % 3] + [i] * (3 * 8 * 8) for i in range(first, first + count)]

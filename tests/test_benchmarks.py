@@ -1,4 +1,4 @@
-"""The peers of benchmarks.compare are the same nets; turns, tables and what a step's products are."""
+"""The peers of benchmarks.speed.compare are the same nets; turns, tables and what a step's products are."""
 
 import dataclasses
 import json
@@ -6,12 +6,13 @@ import json
 import pytest
 import tensorflow.compat.v1 as tf
 
-from benchmarks import accuracy, compare, keras, ours, ready, tables, trials, turns
-from benchmarks.turns import Row, Worker
-from graph_resnet import graph as training_graph
+from benchmarks.accuracy import results, trials
+from benchmarks.speed import compare, keras, ours, ready, tables, turns
+from benchmarks.speed.turns import Row, Worker
 from graph_resnet.architectures import ARCHITECTURES
+from graph_resnet.errors import UserError
+from graph_resnet.training import graph as training_graph
 from tests.conftest import run
-from utils.errors import UserError
 
 
 @pytest.fixture(scope="module", params=ready.WORK)
@@ -37,7 +38,7 @@ def test_keras_is_the_same_net(recipe, facts):
 
 def test_pytorch_is_the_same_net(recipe, facts):
     pytest.importorskip("torch")
-    from benchmarks import pytorch
+    from benchmarks.speed import pytorch
 
     compare.check({"ours": facts, "PyTorch": pytorch.model(recipe)[1]})
 
@@ -192,8 +193,8 @@ def finished(tmp_path):
 
 
 def test_time_to_accuracy(finished):
-    read = accuracy.read(finished)
-    found = {milestone: read.reached(milestone) for milestone in accuracy.MILESTONES}
+    read = results.read(finished)
+    found = {milestone: read.reached(milestone) for milestone in results.MILESTONES}
     assert found == {0.70: 2000, 0.80: 2000, 0.85: 4000, 0.90: None}
     assert read.late() == pytest.approx((0.81 + 0.74 + 0.85) / 3)
     assert read.row()[1:3] == ("0.500", "2,000 (17 min)") and read.row()[5:8] == ("-", "4,000 (33 min)", "85.00%")
@@ -201,7 +202,7 @@ def test_time_to_accuracy(finished):
 
 def test_time_to_accuracy_as_a_command(finished):
     picture = finished / "both.png"
-    status, lines, err = run("--picture", picture, finished, finished, module="benchmarks.accuracy")
+    status, lines, err = run("--picture", picture, finished, finished, module="benchmarks.accuracy.results")
     assert (status, err) == (0, "") and "\n".join(lines).count("2,000 (17 min)") == 4
     assert picture.read_bytes().startswith(b"\x89PNG")
 
@@ -209,7 +210,7 @@ def test_time_to_accuracy_as_a_command(finished):
 def test_a_run_without_an_evaluation_is_refused(finished):
     (finished / "metrics.jsonl").write_text("")
     with pytest.raises(UserError, match="not a run with an evaluation"):
-        accuracy.read(finished)
+        results.read(finished)
 
 
 def test_a_row_of_the_trials_is_an_architecture():
@@ -224,7 +225,9 @@ def test_a_row_of_the_trials_is_an_architecture():
 
 
 def test_a_trial_that_does_not_exist_is_refused():
-    status, _, err = run("ingredients", "--recipe", "strong", "--only", "as it was", module="benchmarks.trials")
+    status, _, err = run(
+        "ingredients", "--recipe", "strong", "--only", "as it was", module="benchmarks.accuracy.trials"
+    )
     assert status == 2
     assert "no trial 'as it was': use one of 'as it is', 'without cosine'" in err
     assert "'learning rate 0.025', 'learning rate 0.1'" in err

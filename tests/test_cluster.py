@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import cluster, graph, tf_config
 from graph_resnet.architectures import ARCHITECTURES, Architecture, Group, Stem
+from graph_resnet.data import find, synthetic
+from graph_resnet.distributed import cluster, local_workers, tf_config
+from graph_resnet.errors import UserError
+from graph_resnet.loop.signals import Interrupted
 from graph_resnet.recipes import RECIPES
+from graph_resnet.session import session_config
+from graph_resnet.training import graph
 from tests.conftest import TINY, run, start
 from tests.test_train import comparable, records, wait_for_step
-from utils import cifar_files, local_workers, synthetic
-from utils.errors import UserError
-from utils.session import session_config
-from utils.signals import Interrupted
 
 BUILDING = threading.Lock()  # slim's arg_scopes belong to all threads
 LENGTH = "--steps 24 --save-every 5 --eval-every 12".split()
@@ -115,7 +116,7 @@ def test_in_bfloat16(recipe, tmp_path):
 def few_records(tmp_path):
     """Records of 20 training and 10 test pictures, drawn ones."""
     synthetic.write(tmp_path / f"synthetic-{synthetic.VERSION}", num_train=20, num_test=10)
-    return cifar_files.find("synthetic", tmp_path)
+    return find.cifar("synthetic", tmp_path)
 
 
 def updates(recipe, records, count, place=None):
@@ -317,7 +318,7 @@ def test_a_second_signal_does_not_wait_for_the_workers(tmp_path):
     (tmp_path / "stubborn.py").write_text(STUBBORN)
     (tmp_path / "two.py").write_text("""
 from graph_resnet import cli
-from utils import local_workers
+from graph_resnet.distributed import local_workers
 cli.run(lambda: local_workers.run("stubborn", ["50"], 2))
 """)
     process = start(module="two", env={**os.environ, "PYTHONPATH": str(tmp_path)})

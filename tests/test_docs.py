@@ -68,7 +68,7 @@ def test_the_slim_net_comes_back(execute):
 
 
 def test_a_unit_of_slim_is_a_block(graph):
-    import utils.slim_compat  # noqa: F401
+    import graph_resnet.compat.slim  # noqa: F401
 
     import tf_slim as slim  # isort: skip
     from tf_slim.nets import resnet_v1  # isort: skip

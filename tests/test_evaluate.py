@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import evaluate, evaluation, graph, restore, trained
+from graph_resnet import evaluate
+from graph_resnet.data import batches, find
+from graph_resnet.errors import UserError
+from graph_resnet.inference import evaluation, restore
+from graph_resnet.loop.validation import Validation
+from graph_resnet.session import choose_precision, session_config
+from graph_resnet.training import graph, trained
 from tests.conftest import run
-from utils import cifar10_input, cifar_files
-from utils.errors import UserError
-from utils.session import choose_precision, session_config
-from utils.validation import Validation
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def net(trained_dir):
 def val_run(trained_dir, cache):
     """(records, logits, labels) of the test images."""
     net = trained.read(trained_dir[0])
-    records = cifar_files.find("synthetic", cache / "graph_resnet")
+    records = find.cifar("synthetic", cache / "graph_resnet")
     return records, *evaluation.run(net, restore.find_checkpoint(net.directory), records)
 
 
@@ -125,7 +127,7 @@ def test_the_numbers_are_those_of_the_training_command_in_bfloat16_too(net, val_
     found = evaluation.measures(*evaluation.run(net, checkpoint, records, precision="bfloat16"), net.class_names)
     with tf.Graph().as_default(), tf.Session(config=session_config("bfloat16")) as session:
         recipe = net.recipe
-        images, labels = cifar10_input.in_order(records, 32, recipe.batch_size, mean=recipe.mean, std=recipe.std)
+        images, labels = batches.in_order(records, 32, recipe.batch_size, mean=recipe.mean, std=recipe.std)
         validation = Validation(*graph.measures(restore.logits(net, images), labels))
         restore.load(session, checkpoint)
         session.run([tf.local_variables_initializer()])
@@ -179,7 +181,7 @@ def test_errors_are_one_line_and_quick(trained_dir, tmp_path, monkeypatch):
     directory = str(trained_dir[0])
     with pytest.raises(UserError, match="nowhere: no directory that can be written; pass another --output-dir"):
         evaluate.main(["--train-dir", directory, "--output-dir", str(tmp_path / "nowhere")])
-    records = cifar_files.find("synthetic")
+    records = find.cifar("synthetic")
     shutil.copytree(records.test[0].parent, tmp_path / "other" / records.test[0].parent.name)
     with open(tmp_path / "other" / records.test[0].parent.name / "test_batch.bin", "r+b") as file:
         file.write(b"\x00" * 30)
@@ -246,13 +248,13 @@ def test_measures_of_a_class_without_images():
 
 
 def test_pictures_by_number(tmp_path, records):
-    found = cifar10_input.pictures(records, [6, 0, 3])
+    found = batches.images(records, [6, 0, 3])
     assert found.shape == (3, 8, 8, 3) and found.dtype == np.uint8
     assert [np.unique(each).tolist() for each in found] == [[106], [100], [103]]
-    synthetic = cifar_files.find("synthetic")  # five training files
+    synthetic = find.cifar("synthetic")  # five training files
     images, _ = raw(synthetic, "train")
     numbers = [0, 999, 1000, 2500, 4999]
-    np.testing.assert_array_equal(cifar10_input.pictures(synthetic, numbers, "train"), images[numbers])
+    np.testing.assert_array_equal(batches.images(synthetic, numbers, "train"), images[numbers])
 
 
 def test_no_mistakes_is_a_picture_too(tmp_path, records):

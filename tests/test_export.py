@@ -12,9 +12,11 @@ import tensorflow as tf1or2
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from graph_resnet import export, folding, net, restore, saved_model, trained
+from graph_resnet import export, net
+from graph_resnet.errors import UserError
+from graph_resnet.inference import folding, restore, saved_model
+from graph_resnet.training import trained
 from tests.conftest import ROOT, run
-from utils.errors import UserError
 
 import tf_slim as slim  # isort: skip
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from graph_resnet.net import resnet18
-from utils import filter_gradients
+from graph_resnet.training import filter_gradients
 
 
 def convolution_gradients(images, filters, weights, stride, override):

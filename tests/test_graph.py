@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import graph as training_graph
 from graph_resnet import net, recipes
 from graph_resnet.architectures import ARCHITECTURES
+from graph_resnet.data import batches, find
+from graph_resnet.data.find import LAYOUTS, Records
+from graph_resnet.errors import UserError
+from graph_resnet.training import graph as training_graph
 from tests.test_recipes import FLAGS, SOURCES, another
-from utils import cifar10_input, cifar_files
-from utils.cifar_files import LAYOUTS, Records
-from utils.errors import UserError
 
 # What a few updates on one machine cannot show: lengths, CIFAR-100's labels, several workers.
 NOT_SEEN = {"eval_every", "label", "sync_batch_norm"}
@@ -20,7 +20,7 @@ NOT_SEEN = {"eval_every", "label", "sync_batch_norm"}
 
 def trained_variables(recipe, *, seed=0):
     """All variables after three updates, by name."""
-    records = cifar_files.find(recipe.dataset)
+    records = find.cifar(recipe.dataset)
     one_thread = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
     with tf.Graph().as_default(), tf.Session(config=one_thread) as session:
         graph = training_graph.build(recipe, records, seed=seed)
@@ -87,7 +87,7 @@ def test_pixels_become(graph, tmp_path, name, black, white):
     records = Records("cifar10", one, one, 32, 1, 0, LAYOUTS["cifar10"].labels[0].names, num_train=2, num_test=2)
     recipe = recipes.RECIPES[name]
     with tf.Session() as session:
-        pixels = cifar10_input.batches(records, recipe.image_size, 2, mean=recipe.mean, std=recipe.std)[2]
+        pixels = batches.train_and_validation(records, recipe.image_size, 2, mean=recipe.mean, std=recipe.std)[2]
         session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
         session.run(tf.tables_initializer())
         result = session.run(pixels)
@@ -157,7 +157,7 @@ def test_nesterov(graph, records):
 
 @pytest.mark.parametrize(("precision", "stock"), [("float32", 20), ("bfloat16", 12)])
 def test_filter_gradients_of_small_deep_layers(graph, records, precision, stock):
-    """In bfloat16, 8 of a ResNet-18's 20 convolutions have theirs from `utils.filter_gradients`."""
+    """In bfloat16, 8 of a ResNet-18's 20 convolutions have theirs from `graph_resnet.training.filter_gradients`."""
     recipe = dataclasses.replace(recipes.RECIPES["resnet18-flip"], batch_size=2)
     training_graph.build(recipe, records, seed=0, precision=precision)
     assert sum(op.type == "Conv2DBackpropFilter" for op in graph.get_operations()) == stock

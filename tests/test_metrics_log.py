@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from utils import metrics_log
-from utils.errors import UserError
+from graph_resnet.errors import UserError
+from graph_resnet.loop import metrics_log
 
 
 def lines(path):

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import graph as training_graph
 from graph_resnet import recipes
 from graph_resnet.net import ResNet, basic_block, residual_block, resnet_arg_scope, subsample
-from utils.session import session_config
+from graph_resnet.session import session_config
+from graph_resnet.training import graph as training_graph
 
 # isort: split
 import tf_slim as slim

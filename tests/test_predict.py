@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from graph_resnet import predict
+from graph_resnet.errors import UserError
 from tests.conftest import run, start
-from tests.test_pictures import png
-from utils.errors import UserError
+from tests.test_image_files import png
 
 
 def command(*arguments, **options):
@@ -22,16 +22,17 @@ def command(*arguments, **options):
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory, trained_dir, cache):
     """(a directory with the first 150 test records as PNG files, and what the net makes of them: float64 [150, 10])."""
-    from graph_resnet import evaluation, restore, trained
-    from utils import cifar10_input, cifar_files, classification
+    from graph_resnet.data import batches, find
+    from graph_resnet.inference import evaluation, metrics, restore
+    from graph_resnet.training import trained
 
     net = trained.read(trained_dir[0])
-    records = cifar_files.find("synthetic", cache / "graph_resnet")
+    records = find.cifar("synthetic", cache / "graph_resnet")
     directory = tmp_path_factory.mktemp("pictures")
-    for i, image in enumerate(cifar10_input.pictures(records, range(150))):
+    for i, image in enumerate(batches.images(records, range(150))):
         Image.fromarray(image).save(directory / f"{i:03d}.png")
     logits, _ = evaluation.run(net, restore.find_checkpoint(net.directory), records)
-    return directory, classification.softmax(logits[:150])
+    return directory, metrics.softmax(logits[:150])
 
 
 def test_json_lines_and_bad_files(trained_dir, pictures, tmp_path):

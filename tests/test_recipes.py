@@ -8,9 +8,9 @@ import pytest
 
 from graph_resnet import recipes, train
 from graph_resnet.architectures import ARCHITECTURES
+from graph_resnet.data import batches
+from graph_resnet.data.find import LAYOUTS
 from tests.conftest import ROOT
-from utils import cifar10_input
-from utils.cifar_files import LAYOUTS
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF, ONE = (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
@@ -31,7 +31,7 @@ def test_values_are_those_of_the_source(name):
     values = (r.net, r.dataset, r.image_size, r.batch_size, r.optimizer, r.learning_rate, r.steps, r.epochs, r.flip)
     assert values == SOURCES[name][:9]
     mean, std = SOURCES[name][9:]
-    assert r.mean == (mean or cifar10_input.CIFAR10_MEAN) and r.std == (std or cifar10_input.CIFAR10_STD)
+    assert r.mean == (mean or batches.CIFAR10_MEAN) and r.std == (std or batches.CIFAR10_STD)
     # The notebook's departs from its source, for a measured reason: see recipes.py.
     assert (r.momentum, r.label, r.batch_norm_decay) == (0.9, "fine", 0.9 if name == "notebook" else 0.99)
 

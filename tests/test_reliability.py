@@ -17,12 +17,14 @@ import tensorflow.compat.v1 as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graph_resnet import train_dir, training
+from graph_resnet.data import find, synthetic
+from graph_resnet.errors import UserError
+from graph_resnet.loop import checkpoints, metrics_log, session_loop
 from graph_resnet.recipes import RECIPES
+from graph_resnet.training import run as training_run
+from graph_resnet.training import train_dir
 from tests.conftest import CASES, ROOT
-from tests.test_learning import QUIET, diverging, final_value, regression
-from utils import checkpoints, cifar_files, learning, metrics_log, synthetic
-from utils.errors import UserError
+from tests.test_session_loop import QUIET, diverging, final_value, regression
 
 KEPT = {f"model.ckpt-{step}.{end}" for step in range(5, 10) for end in ("index", "meta", "data-00000-of-00001")}
 
@@ -44,7 +46,7 @@ def train(records, directory, max_step, *, hooks=(), ballast=0, **options):
         arguments, _ = regression(records)
         tf.get_variable("ballast", [ballast], initializer=tf.zeros_initializer())
         options = {"log_every": 1, "eval_every": 4, "save_every": 2, **options}
-        return learning.train_with_bn(*arguments, max_step, train_dir=directory, hooks=hooks, **options)
+        return session_loop.train_with_bn(*arguments, max_step, train_dir=directory, hooks=hooks, **options)
 
 
 def without_clock(history):
@@ -179,7 +181,7 @@ def test_another_nets_checkpoint_is_refused(records, graph, tmp_path):
     train(records, tmp_path, 1, ballast=3)
     with pytest.raises(UserError, match=r"ballast is \[3\] there, \[4\] here. It is of another net: pass another"):
         train(records, tmp_path, 2, ballast=4)
-    learning.train_with_bn(*diverging(5), 1, train_dir=tmp_path / "no ballast", **QUIET)
+    session_loop.train_with_bn(*diverging(5), 1, train_dir=tmp_path / "no ballast", **QUIET)
     with pytest.raises(UserError, match=r"does not fit: ballast is not in it. It is of another net"):
         train(records, tmp_path / "no ballast", 2, ballast=4)
 
@@ -188,7 +190,7 @@ def test_a_validation_loss_that_is_not_finite_stops_the_run(graph, tmp_path):
     arguments = diverging(99)
     arguments[3] = tf.constant(float("inf"))
     with pytest.raises(UserError, match="the validation loss is inf at step 4: the last good checkpoint is .*ckpt-2"):
-        learning.train_with_bn(
+        session_loop.train_with_bn(
             *arguments, 9, train_dir=tmp_path, log_every=9, eval_every=4, save_every=2, eval_at_start=False
         )
     assert "val" not in (tmp_path / metrics_log.FILE).read_text()
@@ -199,17 +201,17 @@ def test_a_closed_terminal_does_not_stop_the_save(monkeypatch):
     os.close(terminal)
     with contextlib.suppress(OSError), open(end, "w", buffering=1) as closed:
         monkeypatch.setattr(sys, "stdout", closed)
-        learning.say("nobody reads this")
+        session_loop.say("nobody reads this")
         assert closed.buffer.raw.fileno() == end
     with pytest.raises(OSError, match="No space left"), open("/dev/full", "w", buffering=1) as full:
         monkeypatch.setattr(sys, "stdout", full)
-        learning.say("nor this")
+        session_loop.say("nor this")
 
 
 STOPS = """
 import os, signal, sys, time
 from graph_resnet import cli
-from utils.signals import StopRequest
+from graph_resnet.loop.signals import StopRequest
 def main():
     with StopRequest() as stop:
         for pause in sys.argv[1:]:
@@ -309,7 +311,7 @@ def tiny(**changes):
 def few_records(tmp_path):
     """Records of 20 training and 10 test pictures, drawn ones."""
     synthetic.write(tmp_path / f"synthetic-{synthetic.VERSION}", num_train=20, num_test=10)
-    return cifar_files.find("synthetic", tmp_path)
+    return find.cifar("synthetic", tmp_path)
 
 
 def test_other_data_and_another_run_are_refused(few_records, graph, tmp_path):
@@ -319,7 +321,7 @@ def test_other_data_and_another_run_are_refused(few_records, graph, tmp_path):
 
     def again(records=records, **options):
         with tf.Graph().as_default():
-            return training.train(tiny(**options.pop("recipe", {})), records, tmp_path / "run", **options)
+            return training_run.train(tiny(**options.pop("recipe", {})), records, tmp_path / "run", **options)
 
     (tmp_path / "run").mkdir()
     train_dir.write_config(tmp_path / "run", {"recipe": {}, "data": {"files": []}})  # of a start that saved nothing
@@ -352,7 +354,7 @@ def test_out_of_memory_names_what_to_lower(few_records, graph, tmp_path):
     with pytest.raises(
         UserError, match=r"out of memory with 10000 images of 99999x99999 a batch; lower --batch-size or"
     ):
-        training.train(tiny(batch_size=10_000, image_size=99_999), few_records, tmp_path, precision="float32")
+        training_run.train(tiny(batch_size=10_000, image_size=99_999), few_records, tmp_path, precision="float32")
 
 
 CONFIG = {
@@ -390,7 +392,7 @@ def test_what_does_not_fit_the_run_that_is_there_is_refused_without_a_trace(reco
 
     def train(changes, **options):
         with tf.Graph().as_default():
-            training.train(replace(recipe, **changes), records, tmp_path, precision="float32", **options)
+            training_run.train(replace(recipe, **changes), records, tmp_path, precision="float32", **options)
 
     train({})
 
@@ -428,7 +430,7 @@ def test_any_config_is_read_or_refused(content):
         (Path(directory) / train_dir.CONFIG).write_bytes(content)
         try:
             config = train_dir.read_config(directory)
-            train_dir.check_same_run(directory, config, CONFIG, cifar_files.same_data(config["data"], CONFIG["data"]))
+            train_dir.check_same_run(directory, config, CONFIG, find.same_data(config["data"], CONFIG["data"]))
         except UserError as error:
             assert directory in str(error) and str(error).isprintable()
         else:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from utils import session
-from utils.errors import UserError
+from graph_resnet import session
+from graph_resnet.errors import UserError
 
 
 @pytest.fixture(autouse=True)

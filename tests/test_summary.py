@@ -8,10 +8,11 @@ import sys
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import recipes, summary
+from graph_resnet import recipes
+from graph_resnet.errors import UserError
 from graph_resnet.net import ResNet
+from graph_resnet.training import summary
 from tests.conftest import ROOT
-from utils.errors import UserError
 
 
 def test_command_line(tmp_path):

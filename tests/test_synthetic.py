@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from utils import cifar_files, synthetic
+from graph_resnet.data import find, synthetic
 
 
 def read(directory, names, label_bytes):
@@ -21,8 +21,8 @@ def ten(tmp_path_factory):
     """(train labels, train pixels, test labels, test pixels) of the ten classes."""
     directory = tmp_path_factory.mktemp("synthetic") / "ten"
     synthetic.write(directory, num_train=2000, num_test=500)
-    labels, pixels = read(directory, cifar_files.CIFAR10.train, 1)
-    test_labels, test_pixels = read(directory, cifar_files.CIFAR10.test, 1)
+    labels, pixels = read(directory, find.CIFAR10.train, 1)
+    test_labels, test_pixels = read(directory, find.CIFAR10.test, 1)
     return labels[:, 0], pixels, test_labels[:, 0], test_pixels
 
 
@@ -136,7 +136,7 @@ def test_two_writers_at_once_both_end_fine(tmp_path):
 
 def test_other_files_are_not_overwritten(tmp_path):
     (tmp_path / "data_batch_1.bin").write_bytes(b"mine")
-    with pytest.raises(cifar_files.DataError, match=str(tmp_path)):
+    with pytest.raises(find.DataError, match=str(tmp_path)):
         synthetic.write(tmp_path, num_train=5, num_test=1)
     assert [path.name for path in tmp_path.iterdir()] == ["data_batch_1.bin"]
 

@@ -9,9 +9,9 @@ import time
 import pytest
 import tensorflow.compat.v1 as tf
 
+from graph_resnet.session import choose_precision
 from tests.conftest import TINY, run, start
-from tests.test_learning import summaries
-from utils.session import choose_precision
+from tests.test_session_loop import summaries
 
 LENGTH = "--steps 24 --save-every 5 --eval-every 12".split()
 

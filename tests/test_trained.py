@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graph_resnet import trained
+from graph_resnet.errors import UserError
 from graph_resnet.recipes import RECIPES, Recipe
+from graph_resnet.training import trained
 from tests.conftest import CASES
-from utils.errors import UserError
 
 CONFIG = {
     "recipe": {

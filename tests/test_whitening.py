@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import graph as training_graph
-from graph_resnet import recipes, whitening
-from utils import cifar_files
-from utils.errors import UserError
+from graph_resnet import recipes
+from graph_resnet.data import find
+from graph_resnet.errors import UserError
+from graph_resnet.training import graph as training_graph
+from graph_resnet.training import whitening
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_images_of_one_colour_give_finite_filters():
 @pytest.mark.parametrize("name, whitened", [("strong", 32), ("strong-deep", 32), ("resnet18-strong", 54)])
 def test_a_net_begins_with_them(name, whitened):
     recipe = dataclasses.replace(recipes.RECIPES[name], dataset="synthetic", image_size=32, batch_size=2)
-    records = cifar_files.find("synthetic")
+    records = find.cifar("synthetic")
     first = {}
     for on in (True, False):
         with tf.Graph().as_default(), tf.Session() as session:
@@ -69,4 +70,4 @@ def test_a_net_begins_with_them(name, whitened):
 def test_images_smaller_than_the_convolution_are_refused():
     recipe = dataclasses.replace(recipes.RECIPES["strong"], dataset="synthetic", image_size=4)
     with tf.Graph().as_default(), pytest.raises(UserError, match="image size 4: whitening needs at least 5"):
-        training_graph.build(recipe, cifar_files.find("synthetic"), seed=0)
+        training_graph.build(recipe, find.cifar("synthetic"), seed=0)

@@ -1,0 +1,97 @@
+"""Time to accuracy: what finished runs took to reach it, read off their `config.json` and `metrics.jsonl`.
+
+    python -m benchmarks.accuracy.results docs/results/notebook-20000 docs/results/strong-20000
+    python -m benchmarks.accuracy.results --picture curves.png docs/results/*-20000
+
+A milestone counts where the run was evaluated. The minutes are those of the training steps up to there, at the run's
+median seconds a step: how long evaluations, checkpoints and pauses took is left out.
+"""
+
+import argparse
+import dataclasses
+import statistics
+from pathlib import Path
+
+from graph_resnet import cli
+
+MILESTONES = (0.70, 0.80, 0.85, 0.90)
+LAST = 2_000  # steps whose evaluations are averaged
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run: seconds a step, and {step: accuracy} of its evaluations."""
+
+    name: str
+    seconds: float
+    evaluations: dict[int, float]
+    history: list[dict]
+
+    def reached(self, accuracy):
+        """The first evaluated step with at least that accuracy, or None."""
+        return next((step for step, found in self.evaluations.items() if found >= accuracy), None)
+
+    def late(self):
+        """Mean accuracy of the evaluations of the last `LAST` steps."""
+        final = max(self.evaluations)
+        return statistics.mean(found for step, found in self.evaluations.items() if step >= final - LAST)
+
+    def row(self):
+        """Its cells of the table."""
+        steps = [self.reached(accuracy) for accuracy in MILESTONES]
+        cells = [f"{step:,} ({step * self.seconds / 60:.0f} min)" if step else "-" for step in steps]
+        final = max(self.evaluations)
+        return (
+            self.name,
+            f"{self.seconds:.3f}",
+            *cells,
+            f"{final:,} ({final * self.seconds / 60:.0f} min)",
+            f"{self.evaluations[final]:.2%}",
+            f"{self.late():.2%}",
+        )
+
+
+def read(directory):
+    """The `Run` of a train dir.
+
+    Raises:
+      UserError: it has no evaluation, or not the files of a run.
+    """
+    from graph_resnet.errors import UserError
+    from graph_resnet.loop import metrics_log
+    from graph_resnet.training import train_dir
+
+    config = train_dir.read_config(directory)
+    history, _ = metrics_log.read(Path(directory) / metrics_log.FILE)
+    evaluations = {each["step"]: each["accuracy"] for each in history if each["split"] == "val"}
+    rates = [each["images_per_second"] for each in history if "images_per_second" in each]
+    if not (config and evaluations and rates):
+        raise UserError(f"{directory}: not a run with an evaluation; name a train dir that holds one")
+    seconds = config["recipe"]["batch_size"] / statistics.median(rates)
+    return Run(Path(directory).name, seconds, evaluations, history)
+
+
+def main():
+    """The command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy.results",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", nargs="+", metavar="DIR", help="train dirs, or what was kept of them")
+    parser.add_argument("--picture", metavar="FILE", help="also draw their curves in one picture")
+    flags = parser.parse_args(cli.arguments())
+    cli.import_tensorflow()
+    from benchmarks.speed.tables import Table
+    from graph_resnet import plots
+
+    runs = [read(directory) for directory in flags.runs]
+    header = ("run", "s a step", *(f"to {m:.0%}" for m in MILESTONES), "steps", "final", f"mean of last {LAST:,}")
+    print(Table("Time to accuracy", header, [run.row() for run in runs]))
+    if flags.picture:
+        plots.save(plots.comparison({run.name: run.history for run in runs}), flags.picture)
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,298 @@
+"""Breaks training runs in the ways that docs/reliability.md tells of, and shows what they say and how they end.
+
+    python -m benchmarks.reliability.faults                   # all, as root: some mount a small tmpfs
+    python -m benchmarks.reliability.faults signals checkpoints
+
+"same end" means: after the mend the same command ended with the records of `metrics.jsonl` (but the clock's number) and
+the bytes of the final checkpoint of a run that nothing happened to. Exit status 1 if one did not.
+"""
+
+import argparse
+import contextlib
+import os
+import pty
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+from benchmarks.reliability import torture
+from graph_resnet.data import find
+
+STEPS = 40
+RUN = "--dataset synthetic --image-size 32 --batch-size 8 --save-every 5 --eval-every 10 --log-every 1".split()
+RUN += ["--precision", "float32", "--steps", STEPS]
+OURS = ("[data]", "[precision]", "[train]", "[val]", "[report]", "[files]")  # what every run says
+
+
+class Trials:
+    """Runs in directories below `work`, compared with a calm one."""
+
+    def __init__(self, work):
+        self.work, self.log, self.calm = work, work / "log", work / "calm"
+        self.failed = False
+        self.run("nothing", self.calm)
+        self.expected = torture.result(self.calm, STEPS)
+
+    def tell(self, what, status, output):
+        lines = [line for line in output.splitlines() if line and not line.startswith(OURS)]
+        lines = [line for line in lines if not re.match(r"[IWE]\d{4} ", line)]  # TensorFlow's log
+        print(f"{what}: status {status}", *lines, sep="\n    ", flush=True)
+        self.failed |= "Traceback" in output
+
+    def run(self, what, train_dir, *flags, at="[train]: step 7 ", act=None):
+        """One run to its end; when it has printed `at`, it is held up for `act()`."""
+        self.log.unlink(missing_ok=True)
+        self.pid = torture.start([*RUN, "--train-dir", train_dir, *flags], self.log)
+        status = torture.wait(self.pid, lambda: act and self.log.exists() and at in self.log.read_text())
+        if status is None:
+            self.send(signal.SIGSTOP)
+            act()
+            self.send(signal.SIGCONT)
+            status = torture.wait(self.pid, lambda: False)
+        self.tell(what, status, self.log.read_text())
+
+    def send(self, signum):
+        """A signal to the process of the run."""
+        os.kill(self.pid, signum)
+
+    def again(self, train_dir):
+        """The same command once more."""
+        self.run("    again", train_dir)
+        self.compare(train_dir)
+
+    def compare(self, train_dir):
+        try:
+            same = torture.result(train_dir, STEPS) == self.expected
+        except FileNotFoundError:
+            same = False
+        self.failed |= not same
+        print("    same end" if same else "    NOT THE SAME END", flush=True)
+
+    def command(self, what, train_dir, *flags, before="", **environment):
+        """One run as a process of its own, for what has to hold from its very start."""
+        command = shlex.join(
+            map(str, [sys.executable, "-m", "graph_resnet.train", *RUN, "--train-dir", train_dir, *flags])
+        )
+        done = subprocess.run(
+            before + command, shell=True, env={**os.environ, **environment}, capture_output=True, text=True
+        )
+        self.tell(what, done.returncode, done.stdout + done.stderr)
+
+
+@contextlib.contextmanager
+def tmpfs(directory, size):
+    """A file system of its own, of `size` bytes."""
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", directory], check=True)
+
+
+def remount(directory, options):
+    subprocess.run(["mount", "-o", f"remount,{options}", directory], check=True)
+
+
+def disk(trials):
+    """A disk that is full from the start, soon, and in the middle of a line of metrics.jsonl."""
+    for size in ("4k", "1500k", "4m", "8m"):
+        with tmpfs(trials.work / f"disk {size}", size) as directory:
+            trials.run(f"disk of {size}", directory)
+            remount(directory, "size=100m")
+            trials.again(directory)
+
+    def fill():
+        metrics = directory / "metrics.jsonl"
+        while metrics.stat().st_size % 4096 < 3700:  # a few lines before it needs another block
+            trials.send(signal.SIGCONT)
+            time.sleep(0.001)
+            trials.send(signal.SIGSTOP)
+        with contextlib.suppress(OSError), open(directory / "filler", "wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(4096))
+
+    with tmpfs(trials.work / "disk", "64m") as directory:
+        trials.run("disk filled in the middle of a run", directory, act=fill)
+        (directory / "filler").unlink()
+        trials.again(directory)
+
+
+def train_dirs(trials):
+    """A train dir that is a file, read-only, read-only from step 7 on, away, gone."""
+    trials.run("train dir is a file", trials.log)
+    with tmpfs(trials.work / "ro", "100m") as directory:
+        remount(directory, "ro")
+        trials.run("read-only", directory)
+        trials.run("a new one in a read-only directory", directory / "new")
+    directory, away = trials.work / "run", trials.work / "away"
+    trials.run("read-only (chattr +i) at step 7", directory, act=lambda: subprocess.run(["chattr", "+i", directory]))
+    subprocess.run(["chattr", "-i", directory], check=True)
+    trials.again(directory)
+    shutil.rmtree(directory)
+    trials.run("renamed at step 7", directory, act=partial(directory.rename, away))
+    away.rename(directory)
+    trials.again(directory)
+    shutil.rmtree(directory)
+    trials.run("removed at step 7", directory, act=partial(shutil.rmtree, directory))
+    print("    it is there again" if directory.exists() else "    it stays away")
+
+
+def checkpoints(trials):
+    """Checkpoints that are cut off, or lost in part or altogether."""
+    directory = trials.work / "checkpoints"
+    shutil.copytree(trials.calm, directory)
+    os.truncate(directory / f"model.ckpt-{STEPS}.data-00000-of-00001", 10_000)
+    (directory / f"model.ckpt-{STEPS - 5}.index").unlink()
+    trials.again(directory)
+    for what, pattern in (
+        ("no index left", "*.index"),
+        ("no file left", "model.ckpt*"),
+        ("nor the state", "checkpoint"),
+    ):
+        for path in directory.glob(pattern):
+            path.unlink()
+        trials.run(what, directory)
+    shutil.copy(trials.calm / f"model.ckpt-{STEPS}.index", directory)
+    (directory / "config.json").write_text("{")
+    trials.run("half a config.json", directory)
+    (directory / "config.json").unlink()
+    trials.run("no config.json", directory)
+
+
+def data(trials):
+    """Data that is changed, cut off and removed, during a run and between two."""
+    source = find.cifar("synthetic").train[0].parent
+    for what, change in {
+        "one bit changed": lambda path: path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:]),
+        "cut off": lambda path: os.truncate(path, 100_000),
+        "removed": Path.unlink,
+    }.items():
+        here, directory = trials.work / f"data {what}", trials.work / f"run with data {what}"
+        shutil.copytree(source, here / source.name)
+        path = here / source.name / "data_batch_1.bin"
+        trials.run(f"data {what} at step 7", directory, "--data-dir", here, act=partial(change, path))
+        trials.compare(directory)
+        trials.run("    again", directory, "--data-dir", here)
+        if path.exists():
+            trials.run("    --allow-other-data", directory, "--data-dir", here, "--allow-other-data")
+
+
+def loss(trials):
+    """A loss that is not finite."""
+    trials.run("learning rate 1e20", trials.work / "nan", "--learning-rate", "1e20", "--save-every", "1")
+
+
+def memory(trials):
+    """A batch that no memory could hold, and one for which `ulimit -v` has no room."""
+    directory = trials.work / "memory"
+    trials.run("60,000 images of 512x512", directory, "--batch-size", 60_000, "--image-size", 512)
+    for gigabytes in (1, 2, 3, 4):
+        limit = f"ulimit -c 0 -v {gigabytes * 1_000_000}; "
+        trials.command(f"{limit}256 images of 96x96", directory, "--batch-size", 256, "--image-size", 96, before=limit)
+    trials.again(directory)
+
+
+def signals(trials):
+    """Each of the signals that stop a run, once and twice, and a terminal that is closed."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_DFL)  # a shell may have had it ignored
+        trials.run(signum.name, trials.work / signum.name, act=partial(trials.send, signum))
+
+    def twice():
+        trials.send(signal.SIGTERM)
+        trials.send(signal.SIGCONT)
+        time.sleep(0.12)
+        trials.send(signal.SIGTERM)
+
+    for number in range(2):
+        trials.run("SIGTERM twice, 0.12 s apart", trials.work / f"twice {number}", act=twice)
+        trials.again(trials.work / f"twice {number}")
+    directory = trials.work / "terminal"
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execv(sys.executable, map(str, ["python", "-m", "graph_resnet.train", *RUN, "--train-dir", directory]))
+    seen = b""
+    while b"[train]: step 7 " not in seen:
+        seen += os.read(terminal, 4096)
+    os.close(terminal)
+    trials.tell("terminal closed", torture.wait(pid, lambda: False), "")
+    trials.again(directory)
+
+
+def names(trials):
+    """Train dirs with odd and with long names."""
+    for name in ("a b \u00fcn\u00efc\u00f6d\u00e9 \u706b [1] * ?", "/".join(letter * 200 for letter in "abc")):
+        directory = trials.work / "names" / name
+        trials.run(
+            f"train dir {name:.30}, killed at step 17",
+            directory,
+            at="step 17 ",
+            act=partial(trials.send, signal.SIGKILL),
+        )
+        trials.again(directory)
+
+
+def locales(trials):
+    """Other locales and time zones, with a train dir whose name is not ASCII."""
+    directory = trials.work / "\u00fc \u706b"
+    for environment in (
+        {"LC_ALL": "C", "TZ": "Pacific/Kiritimati"},
+        {"LC_ALL": "tr_TR.UTF-8", "TZ": "America/St_Johns"},
+        {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ):
+        trials.command(" ".join(f"{name}={value}" for name, value in environment.items()), directory, **environment)
+        if (directory / "metrics.jsonl").exists():
+            trials.compare(directory)
+            shutil.rmtree(directory)
+
+
+def clock(trials):
+    """A clock that is a day back at step 7 and a year ahead at step 17, by libfaketime (its path in $LIBFAKETIME)."""
+    offset, directory = trials.work / "offset", trials.work / "clock"
+    offset.write_text("+0")
+    fake = {"LD_PRELOAD": os.environ.get("LIBFAKETIME", "libfaketime.so.1"), "FAKETIME_TIMESTAMP_FILE": str(offset)}
+    fake |= {"FAKETIME_NO_CACHE": "1", "DONT_FAKE_MONOTONIC": "1"}
+    command = [sys.executable, "-m", "graph_resnet.train", *RUN, "--train-dir", directory]
+    with subprocess.Popen(
+        list(map(str, command)), env={**os.environ, **fake}, stdout=subprocess.PIPE, text=True
+    ) as run:
+        for line in run.stdout:
+            for step, jump in {"step 7 ": "-1d", "step 17 ": "+365d"}.items():
+                if line.startswith(f"[train]: {step}"):
+                    offset.write_text(jump)
+    trials.tell("clock a day back, then a year ahead", run.returncode, "")
+    trials.compare(directory)
+
+
+TRIALS = (disk, train_dirs, checkpoints, data, loss, memory, signals, names, locales, clock)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.reliability.faults",
+        description=__doc__.splitlines()[0],
+        epilog="\n".join(f"{trial.__name__:<12} {trial.__doc__}" for trial in TRIALS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    choices = {trial.__name__: trial for trial in TRIALS}
+    parser.add_argument(
+        "trials", nargs="*", metavar="TRIAL", choices=[*choices, []], help="some of those below (default: all)"
+    )
+    flags = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        trials = Trials(Path(work))
+        for name in flags.trials or choices:
+            choices[name](trials)
+    sys.exit(trials.failed)
+
+
+if __name__ == "__main__":
+    main()

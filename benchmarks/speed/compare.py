@@ -1,0 +1,257 @@
+"""This project beside Keras and PyTorch on the same machine: training, inference, input, start-up, and the CPU's limit.
+
+    python -m benchmarks.speed.compare            about 14 minutes on two cores; `make bench` installs PyTorch first
+
+Every peer is a process of its own. They work in turns, one round after the other (A B C, A B C, ...), after a round to
+warm up, and only one at a time. A row is a ratio to ours of the same round: its median, least and greatest. Before
+anything is timed, the nets must have the same number of parameters and, from the same weights, the same logits.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.speed import tables, turns
+from benchmarks.speed.tables import Table, cell
+from benchmarks.speed.turns import Row, Worker
+from graph_resnet import cli
+from graph_resnet.data import find
+from graph_resnet.errors import UserError
+
+NETS = {"bottleneck": "bottleneck net, 96x96", "resnet18": "ResNet-18, 32x32"}
+BATCH = {"bottleneck": 64, "resnet18": 128}
+PRECISIONS = ("float32", "bfloat16")
+TRAIN = (sys.executable, "-m", "graph_resnet.train")
+TOLERANCE = 1e-3  # of logits, as a part of the greatest
+
+
+def check(facts):
+    """Raises a UserError unless all nets have the parameters and the logits of the first.
+
+    Args:
+      facts: {name: {"parameters": int, "logits": [[float]]}}; those without logits are no nets.
+    """
+    nets = {name: each for name, each in facts.items() if "logits" in each}
+    if not nets:
+        return
+    (first, expected), *others = nets.items()
+    logits = np.array(expected["logits"])
+    for name, found in others:
+        if found["parameters"] != expected["parameters"]:
+            raise UserError(
+                f"{name}: has {found['parameters']:,} parameters, {first} {expected['parameters']:,}; not the same net"
+            )
+        error = np.abs(np.array(found["logits"]) - logits).max() / np.abs(logits).max()
+        if not error < TOLERANCE:
+            raise UserError(f"{name}: its logits differ from those of {first} by {error:.1e}; not the same net")
+
+
+class Session:
+    """One run of the command: how many rounds, the versions met, and what was measured."""
+
+    def __init__(self, rounds, data_dir):
+        self.rounds, self.data_dir = rounds, data_dir
+        self.versions, self.seconds, self.tables = {}, {}, []
+
+    def start(self, stack, peers):
+        """Starts workers, all at once, and waits until they are ready: ({name: Worker}, {name: facts})."""
+        say(f"starting {len(peers)} peers")
+        workers = {name: stack.enter_context(Worker(*of[:2], **of[2])) for name, of in peers.items()}
+        facts = {name: worker.facts() for name, worker in workers.items()}
+        for each in facts.values():
+            self.versions |= each["versions"]
+        check(facts)
+        return workers, facts
+
+    def measure(self, title, rows):
+        """Measures rows in turns; what came out is kept for --json."""
+        say(f"{title}: {self.rounds} rounds of {len(rows)}")
+        turns.measure(rows, self.rounds)
+        self.seconds[title] = {row.name: row.seconds for row in rows}
+
+    def training(self, net):
+        """Training steps of all peers, and matrix products for the floor."""
+        what = f"Training, {NETS[net]}, batch {BATCH[net]}"
+        peers = {
+            f"ours, {precision}": ("ours", "training", {"net": net, "precision": precision}) for precision in PRECISIONS
+        }
+        peers["ours, bfloat16, its own input"] = (
+            "ours", "training", {"net": net, "precision": "bfloat16", "own_input": True},
+        )  # fmt: skip
+        peers["the tutorial's own graph"] = ("tutorial", "training", {"net": net})
+        peers["Keras 3, GradientTape loop"] = ("keras", "loop", {"net": net})
+        peers["Keras 3, fit"] = ("keras", "fit", {"net": net})
+        for precision in PRECISIONS:
+            for compiled in (False, True):
+                name = f"PyTorch, {precision}{', torch.compile' if compiled else ''}"
+                peers[name] = "pytorch", "training", {"net": net, "precision": precision, "compiled": compiled}
+        with contextlib.ExitStack() as stack:
+            workers, facts = self.start(stack, {**peers, "products": ("ours", "products", {})})
+            rows = {name: Row(name, workers[name], "step") for name in peers}
+            products = {p: Row(f"products, {p}", workers["products"], p) for p in PRECISIONS}
+            self.measure(what, [*rows.values(), *products.values()])
+        bases = [rows[f"ours, {precision}"] for precision in PRECISIONS[::-1]]
+        self.tables.append(
+            Table(
+                what,
+                ("time of a step, as a multiple", *(f"of {base.name}" for base in bases), "peak MB"),
+                [
+                    (row.name, *(cell(turns.ratio(row, base)) for base in bases), f"{row.worker.peak_mb:,.0f}")
+                    for row in rows.values()
+                ],
+            )
+        )
+        with contextlib.ExitStack() as stack:
+            flops = self.start(stack, {"step": ("ours", "step_flops", {"net": net})})[1]["step"]["flops"]
+        self.tables.append(self._limits(net, rows, products, flops, facts["products"]["flops"]))
+
+    def _limits(self, net, rows, products, flops, product_flops):
+        """How near to the floor: a step's products at the rate of a large one, measured in the same round."""
+        found = []
+        for precision in PRECISIONS:
+            theirs = min((r for n, r in rows.items() if n.startswith(f"PyTorch, {precision}")), key=median)
+            for row in (rows[f"ours, {precision}"], theirs):
+                pairs = zip(products[precision].seconds, row.seconds)
+                share = turns.spread([flops / step / (product_flops / product) for product, step in pairs])
+                found.append((f"{row.name}: share of the {precision} floor", cell(share)))
+        pairs = zip(rows["ours, bfloat16"].seconds, rows["ours, bfloat16, its own input"].seconds)
+        input_part = turns.spread([1 - ready / own for ready, own in pairs])
+        found.append(("the input's part of a step, bfloat16", cell(input_part, 3)))
+        rates = ", ".join(
+            f"{product_flops / median(row) / 1e9:,.0f} GFLOP/s in {precision}" for precision, row in products.items()
+        )
+        note = f"{flops / 1e9:.1f} GFLOP a step; products of 2048x2048 matrices reached {rates}."
+        return Table(f"Limits, {NETS[net]}", ("", "median (least to greatest)"), found, note)
+
+    def inference(self, net):
+        """Predictions, one image and 64 at a time."""
+        what = f"Inference, {NETS[net]}"
+        peers = {f"ours, {p}": ("ours", "inference", {"net": net, "precision": p}) for p in PRECISIONS}
+        for precision in PRECISIONS:
+            for how in ("eager", "frozen", "compiled"):
+                peers[f"PyTorch, {precision}, {how}"] = (
+                    "pytorch", "inference", {"net": net, "precision": precision, "how": how},
+                )  # fmt: skip
+        columns = {}
+        with contextlib.ExitStack() as stack:
+            workers, _ = self.start(stack, peers)
+            for task in ("batch 1", "batch 64"):
+                columns[task] = [Row(name, worker, task) for name, worker in workers.items()]
+                self.measure(f"{what}, {task}", columns[task])
+        cells = []
+        for rows in columns.values():
+            base = min((row for row in rows if row.name.startswith("ours")), key=median)
+            cells.append([cell(turns.ratio(row, base)) for row in rows])
+        self.tables.append(
+            Table(
+                what,
+                ("time, as a multiple of ours at its best", *columns),
+                [*zip(peers, *cells)],
+                "Batch norm folded in all. Ours takes uint8 pictures, PyTorch float batches that are ready.",
+            )
+        )
+
+    def input(self):
+        """Images/s of the training input."""
+        with contextlib.ExitStack() as stack:
+            workers, facts = self.start(stack, {"input": ("input", "one_core", {"data_dir": self.data_dir})})
+            row = Row("batch", workers["input"], "batch")
+            self.measure("Input", [row])
+        rates = turns.spread([64 / seconds for seconds in row.seconds])
+        what = f"images/s at 96x96 from one core, {facts['input']['data']}"
+        self.tables.append(Table("Input", ("", "median (least to greatest)"), [(what, cell(rates, 0))]))
+
+    def start_up(self):
+        """From the command to the first finished step, `--help`, and the most memory of a whole run."""
+        say("start-up")
+        first, helps, memory = [], [], []
+        for _ in range(3):
+            since = time.perf_counter()
+            subprocess.run([*TRAIN, "--help"], stdout=subprocess.DEVNULL, check=True)
+            helps.append(time.perf_counter() - since)
+            seconds, peak = train_once(self.data_dir)
+            first.append(seconds)
+            memory.append(peak)
+        self.seconds["Start-up"] = {"first step": first, "--help": helps}
+        rows = [
+            ("seconds to the end of the first step, notebook recipe", cell(turns.spread(first), 1)),
+            ("seconds of --help", cell(turns.spread(helps), 2)),
+            ("peak MB of a run with its evaluation, notebook recipe", cell(turns.spread(memory), 0)),
+        ]
+        self.tables.append(Table("Start-up and memory of the command", ("", "median (least to greatest)"), rows))
+
+
+def train_once(data_dir, steps=20):
+    """A short run of the command: (seconds until its first step has ended, most MB that it had resident)."""
+    with tempfile.TemporaryDirectory() as train_dir:
+        data = ["--data-dir", data_dir] if data_dir else ["--dataset", "synthetic"]
+        command = [*TRAIN, *data, "--train-dir", train_dir, "--steps", str(steps)]
+        since = time.perf_counter()
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        seconds = None
+        with run.stdout:
+            for line in run.stdout:
+                if seconds is None and line.startswith("[train]: step 0 "):
+                    seconds = time.perf_counter() - since
+        _, status, usage = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+    if run.returncode or seconds is None:
+        raise UserError(f"{' '.join(command)}: ended with status {run.returncode}")
+    return seconds, usage.ru_maxrss / 1000
+
+
+def median(row):
+    """Seconds."""
+    return turns.spread(row.seconds)[0]
+
+
+def say(line):
+    """Progress, apart from the tables."""
+    print(f"[{time.strftime('%H:%M:%S')}] {line}", file=sys.stderr, flush=True)
+
+
+def main():
+    """The command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sections = {
+        "training": lambda s: [s.training(net) for net in NETS],
+        "inference": lambda s: [s.inference(net) for net in NETS],
+        "input": Session.input,
+        "start-up": Session.start_up,
+    }
+    add = parser.add_argument
+    add("--rounds", type=cli.positive, default=9, metavar="N", help="in which each peer has its turn (default: 9)")
+    add("--only", nargs="+", choices=sections, default=[*sections], metavar="SECTION", help=", ".join(sections))
+    add("--data-dir", metavar="DIR", help="CIFAR-10 for input and start-up; drawn images where it is not given")
+    add("--json", metavar="FILE", help="also write every measurement")
+    add("--markdown", metavar="FILE", help="also put the tables between the marks on this page")
+    flags = parser.parse_args(cli.arguments())
+    about = tables.machine()
+    find.cifar("synthetic")  # draws the images if nobody has: the peers would do it all at once
+    session = Session(flags.rounds, flags.data_dir)
+    for name in flags.only:
+        sections[name](session)
+    about |= session.versions
+    text = "\n\n".join(["; ".join(f"{k}: {v}" for k, v in about.items()) + ".", *map(str, session.tables)])
+    print(text)
+    if flags.json:
+        Path(flags.json).write_text(json.dumps({"machine": about, "seconds": session.seconds}, indent=1) + "\n")
+    if flags.markdown:
+        tables.exchange(flags.markdown, "compare", text)
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,147 @@
+"""This project as a peer: the training graph as the command builds it, the exported net, and matrix products."""
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from benchmarks.speed import ready
+from benchmarks.speed.worker import Peer, timed
+from graph_resnet.data import find
+from graph_resnet.inference import saved_model
+from graph_resnet.session import session_config
+from graph_resnet.training import graph
+from graph_resnet.training.trained import Trained
+
+VERSIONS = {"TensorFlow": tf.__version__}
+FEW = 4  # images whose logits are compared
+
+
+def training(net, precision, own_input=False, image_size=None, batch_size=None, cores=None):
+    """Updates, by the graph that `graph_resnet.train` makes.
+
+    Args:
+      net: 'bottleneck' or 'resnet18'.
+      precision: 'float32' or 'bfloat16'.
+      own_input: from record files to batches as in training, with flips and resizing; else ready batches.
+      image_size, batch_size: the recipe's where None.
+      cores: how many of them, all where None.
+    """
+    if cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    recipe, records = ready.recipe(net, image_size, batch_size), find.cifar("synthetic")
+    with tf.Graph().as_default():
+        if own_input:
+            built = graph.build(recipe, records, seed=0, precision=precision)
+        else:
+            built = graph.on_batches(recipe, 2 * ready_batch(recipe), records, precision=precision)
+        facts = facts_of(recipe)
+        session = initialized(tf.Session(config=session_config(precision)))
+    step = timed(lambda: session.run([built.train_op, built.train_loss]))
+    step(2)
+    return Peer({"step": step}, VERSIONS, facts)
+
+
+def ready_batch(recipe, shift=0):
+    """Another one of the ready batches at every step: (float32 [B, S, S, 3], int32 [B])."""
+    index = (tf.train.get_or_create_global_step() + shift) % 4
+    # Gathered, not sliced: the bfloat16 rewrite would cast all four batches and slice then.
+    return tuple(_local_variable(each).sparse_read(index) for each in ready.batches(recipe))
+
+
+def _local_variable(value):
+    # The value comes into the graph when the variable is initialized, not as a constant of it.
+    initial = tf.numpy_function(lambda: value, [], value.dtype)
+    initial.set_shape(value.shape)
+    return tf.Variable(initial, trainable=False, collections=[tf.GraphKeys.LOCAL_VARIABLES], use_resource=True)
+
+
+def facts_of(recipe):
+    """What is compared before anything is timed, of the net in the default graph: parameters, logits in float32."""
+    images = ready.batches(recipe, count=1)[0][0, :FEW]
+    logits = graph.logits(recipe, tf.constant(images), ready.CLASSES, is_training=False, reuse=True)
+    with tf.Session(config=session_config()) as session:
+        logits = initialized(session).run(logits)
+    return {"parameters": sum(v.shape.num_elements() for v in tf.trainable_variables()), "logits": logits.tolist()}
+
+
+def initialized(session):
+    """The session, with everything in the default graph initialized: the net's variables by `ready.weight`."""
+    for op in (tf.global_variables_initializer(), tf.local_variables_initializer(), tf.tables_initializer()):
+        session.run(op)
+    variables = tf.get_collection(tf.GraphKeys.MODEL_VARIABLES)
+    values = {v.initializer.inputs[1]: ready.weight(v.op.name, v.shape.as_list()) for v in variables}
+    session.run([v.initializer for v in variables], values)
+    return session
+
+
+def inference(net, precision):
+    """Predictions by the exported graph, which takes uint8 pictures: tasks 'batch 1' and 'batch 64'.
+
+    With the settings that docs/export.md gives for pictures one at a time; they make no difference for 64.
+    """
+    os.environ["TF_ONEDNN_THREADPOOL_USE_CALLER_THREAD"] = "1"
+    recipe = ready.recipe(net, batch_size=64)
+    with tempfile.TemporaryDirectory() as directory, tf.Graph().as_default():
+        images = tf.placeholder(tf.float32, [None, recipe.image_size, recipe.image_size, 3])
+        graph.logits(recipe, images, ready.CLASSES, is_training=False)
+        with tf.Session(config=session_config()) as session:
+            checkpoint = tf.train.Saver().save(initialized(session), f"{directory}/model.ckpt")
+        trained = Trained(Path(directory), recipe, ("",) * ready.CLASSES, precision, {})
+        frozen = saved_model.frozen(trained, checkpoint)
+        parameters = sum(v.shape.num_elements() for v in tf.trainable_variables())
+    pictures = ready.pictures(recipe, 1)[0][0]
+    with tf.Graph().as_default():
+        tf.import_graph_def(frozen, name="")
+        with tf.Session(config=session_config()) as session:
+            logits = session.run("logits:0", {"images:0": pictures[:FEW]})
+        config = session_config(precision)
+        config.inter_op_parallelism_threads = -1  # all ops on the thread that calls run()
+        session = tf.Session(config=config)
+    tasks = {
+        f"batch {size}": timed(lambda few=pictures[:size]: session.run("logits:0", {"images:0": few}))
+        for size in (1, 64)
+    }
+    for task in tasks.values():
+        task(3)
+    return Peer(tasks, VERSIONS, {"parameters": parameters, "logits": logits.tolist()})
+
+
+def products(size=2048):
+    """Matrix products [size, size] by [size, size]: tasks 'float32' and 'bfloat16', and their `flops`."""
+    rng = np.random.default_rng(0)
+    with tf.Graph().as_default():
+        session = tf.Session(config=session_config())
+        tasks = {}
+        for name in ("float32", "bfloat16"):
+            factor = tf.Variable(tf.cast(rng.normal(size=[size, size]), name), use_resource=True)
+            product = tf.matmul(factor, factor).op
+            tasks[name] = timed(lambda product=product: session.run(product))
+        session.run(tf.global_variables_initializer())
+    for task in tasks.values():
+        task(3)
+    return Peer(tasks, VERSIONS, {"flops": 2 * size**3})
+
+
+def step_flops(net):
+    """Peer without a task that only says the `flops` of a training step."""
+    return Peer({}, VERSIONS, {"flops": flops(ready.recipe(net))})
+
+
+def flops(recipe, num_classes=ready.CLASSES):
+    """Multiplications and additions of a recipe's training step.
+
+    Backward takes each layer's products twice, for its input and for its weights, but the first layer's only once.
+    """
+    with tf.Graph().as_default() as default:
+        images = tf.placeholder(tf.float32, [recipe.batch_size, recipe.image_size, recipe.image_size, 3])
+        graph.logits(recipe, images, num_classes, is_training=False)
+        total = 0
+        for op in default.get_operations():
+            if op.type in ("Conv2D", "MatMul"):
+                per_output = op.inputs[1].shape[:-1].num_elements()
+                total += 2 * op.outputs[0].shape.num_elements() * per_output * (2 if op.inputs[0] is images else 3)
+    return total

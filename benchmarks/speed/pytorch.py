@@ -1,0 +1,229 @@
+"""PyTorch as a peer: the same nets, in channels_last, eager and compiled, float32 and bfloat16 autocast.
+
+Where SAME padding is odd, TensorFlow has the odd row and column at the end, PyTorch's own `padding` at the beginning:
+its net is ours in a mirror. So images and filters are turned by 180 degrees when they are loaded, which costs no time
+in a step; padding apart from the convolution would copy each layer.
+"""
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from benchmarks.speed import ready
+from benchmarks.speed.worker import Peer, timed
+
+VERSIONS = {"PyTorch": torch.__version__}
+
+
+class Convolution(nn.Module):
+    """SAME or unpadded convolution, batch norm, ReLU."""
+
+    def __init__(self, depths, size, stride=1, *, padded=True, bias=False, norm=True, scale=False, relu=True):
+        super().__init__()
+        # A 1x1 filter has no padding, so that the mirror shows: of an even number of rows TensorFlow takes the first,
+        # third, ..., which here are the last, last but two, ...
+        self.skip = stride if size == 1 else 1
+        stride = 1 if size == 1 else stride
+        self.conv = nn.Conv2d(*depths, size, stride, size // 2 if padded else 0, bias=bias)
+        self.norm = nn.BatchNorm2d(depths[1], eps=1e-3, momentum=0.01) if norm else None
+        if norm and not scale:
+            self.norm.weight.requires_grad_(False).fill_(1)
+        self.relu = relu
+
+    def forward(self, x):
+        if self.skip > 1:
+            x = x[:, :, (x.shape[2] + 1) % 2 :: self.skip, (x.shape[3] + 1) % 2 :: self.skip]
+        x = self.conv(x)
+        if self.norm is not None:
+            x = self.norm(x)
+        return x.relu() if self.relu else x
+
+
+class Block(nn.Module):
+    """A residual block: the convolutions one after the other, plus the shortcut, ReLU."""
+
+    def __init__(self, shortcut, *convolutions):
+        super().__init__()
+        self.shortcut = shortcut
+        for i, convolution in enumerate(convolutions, 1):
+            self.add_module(f"conv{i}", convolution)
+        self.chain = [f"conv{i}" for i, _ in enumerate(convolutions, 1)]
+
+    def forward(self, x):
+        y = x
+        for name in self.chain:
+            y = getattr(self, name)(y)
+        return (y + (x if self.shortcut is None else self.shortcut(x))).relu()
+
+
+class GlobalMean(nn.Module):
+    """[B, C, H, W] -> [B, C]."""
+
+    def forward(self, x):
+        return x.mean((2, 3))
+
+
+def sequence(**modules):
+    """`nn.Sequential` of named modules."""
+    return nn.Sequential(OrderedDict(modules))
+
+
+def bottleneck():
+    """The tutorial's net; modules are named as our scopes."""
+
+    def block(depth, narrow, out, stride=1):
+        shortcut = None if depth == out else Convolution((depth, out), 1, stride, relu=False)
+        return Block(
+            shortcut,
+            Convolution((depth, narrow), 1),
+            Convolution((narrow, narrow), 3, stride),
+            Convolution((narrow, out), 1, relu=False),
+        )
+
+    return sequence(
+        block1=sequence(conv5_5=Convolution((3, 32), 5, 2)),
+        block2=sequence(
+            max_pool=nn.MaxPool2d(3, 2, 1), residual_block1=block(32, 32, 128), residual_block2=block(128, 32, 128)
+        ),
+        block3=sequence(residual_block1=block(128, 128, 512, 2), residual_block2=block(512, 128, 512)),
+        mean=GlobalMean(),
+        classification=sequence(logit=nn.Linear(512, ready.CLASSES)),
+    )
+
+
+def resnet18():
+    """The Keras tutorials' ResNet-18, likewise."""
+    kept = {"bias": True, "scale": True}
+
+    def block(depth, out, stride=1):
+        shortcut = None if stride == 1 else Convolution((depth, out), 1, stride, bias=True, norm=False, relu=False)
+        return Block(
+            shortcut,
+            Convolution((depth, out), 3, stride, **kept),
+            Convolution((out, out), 3, relu=False, **kept),
+        )
+
+    depths = (64, 64, 128, 256, 512)
+    blocks = {
+        f"block{i}": sequence(unit1=block(depths[i - 1], depths[i], 1 if i == 1 else 2), unit2=block(*[depths[i]] * 2))
+        for i in range(1, 5)
+    }
+    stem = sequence(conv1=Convolution((3, 64), 3, padded=False, **kept))
+    # A row and a column before the image; the pool's own padding would put one behind it, too.
+    pool = sequence(pad=nn.ZeroPad2d((1, 0, 1, 0)), pool=nn.MaxPool2d(2, 1))
+    return sequence(stem=stem, pool=pool, **blocks, mean=GlobalMean(), logit=nn.Linear(512, ready.CLASSES))
+
+
+NETS = {"bottleneck": (bottleneck, "resnet"), "resnet18": (resnet18, "resnet18")}
+NAMES = {
+    "norm.weight": "BatchNorm/gamma",
+    "norm.bias": "BatchNorm/beta",
+    "norm.running_mean": "BatchNorm/moving_mean",
+    "norm.running_var": "BatchNorm/moving_variance",
+    "conv.weight": "weights",
+    "conv.bias": "biases",
+    "logit.weight": "logit/weights",
+    "logit.bias": "logit/biases",
+}
+
+
+def model(recipe):
+    """(the recipe's net with `ready.weight`s in channels_last, its facts)."""
+    make, scope = NETS[recipe.net]
+    net = make().to(memory_format=torch.channels_last)
+    frozen = {name for name, parameter in net.named_parameters() if not parameter.requires_grad}
+    for name, tensor in net.state_dict().items():
+        if name in frozen or name.endswith("num_batches_tracked"):
+            continue
+        *path, module, kind = name.split(".")
+        shape = list(tensor.shape)
+        value = ready.weight("/".join([scope, *path, NAMES[f"{module}.{kind}"]]), [*shape[2:], *shape[1::-1]])
+        if len(shape) == 4:
+            value = value[::-1, ::-1].transpose(3, 2, 0, 1)
+        elif len(shape) == 2:
+            value = value.T
+        tensor.copy_(torch.from_numpy(value.copy()))
+    parameters = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
+    return net.eval(), {"parameters": parameters, "logits": _logits(net, recipe)}
+
+
+def _logits(net, recipe):
+    """Of the images that all peers are asked for, in float32."""
+    with torch.no_grad():
+        return net(_images(ready.batches(recipe, count=1)[0][0, :4])).tolist()
+
+
+def _images(batch):
+    """float32 [B, H, W, 3] -> [B, 3, H, W] in channels_last, turned by 180 degrees."""
+    return torch.from_numpy(np.ascontiguousarray(batch[:, ::-1, ::-1])).permute(0, 3, 1, 2)
+
+
+def training(net, precision, compiled):
+    """Updates."""
+    recipe = ready.recipe(net)
+    network, facts = model(recipe)
+    network.train()
+    images, labels = ready.batches(recipe)
+    batches = [(_images(x), torch.from_numpy(y).long()) for x, y in zip(images, labels)]
+    # fused: the quickest of PyTorch's implementations.
+    if recipe.optimizer == "momentum":
+        optimizer = torch.optim.SGD(network.parameters(), recipe.learning_rate, recipe.momentum, fused=True)
+    else:
+        optimizer = torch.optim.Adam(network.parameters(), recipe.learning_rate, eps=1e-7, fused=True)
+
+    def loss_of(x, y):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            return nn.functional.cross_entropy(network(x), y)
+
+    loss_of = torch.compile(loss_of) if compiled else loss_of
+    steps = 0
+
+    def step():
+        nonlocal steps
+        steps += 1
+        optimizer.zero_grad()
+        loss = loss_of(*batches[steps % len(batches)])
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    step()
+    step()
+    return Peer({"step": timed(step)}, VERSIONS, facts)
+
+
+def inference(net, precision, how):
+    """Predictions, batch norm folded: tasks 'batch 1' and 'batch 64'.
+
+    Args:
+      net: 'bottleneck' or 'resnet18'.
+      precision: 'float32' or 'bfloat16'.
+      how: 'eager', 'frozen' (torch.jit) or 'compiled'.
+    """
+    recipe = ready.recipe(net, batch_size=64)
+    network, facts = model(recipe)
+    for module in network.modules():
+        if isinstance(module, Convolution) and module.norm is not None:
+            module.conv, module.norm = fuse_conv_bn_eval(module.conv, module.norm), None
+    network.requires_grad_(False)
+    facts["logits"] = _logits(network, recipe)
+    images = _images(ready.batches(recipe, count=1)[0][0])
+    if precision == "bfloat16":
+        network, images = network.to(torch.bfloat16), images.to(torch.bfloat16)
+    network = network.to(memory_format=torch.channels_last)
+    if how == "frozen":
+        network = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(network, images)))
+    elif how == "compiled":
+        network = torch.compile(network, dynamic=False, options={"freezing": True})
+
+    def predict(few):
+        with torch.inference_mode() if how != "compiled" else torch.no_grad():
+            return network(few).float().numpy()
+
+    tasks = {f"batch {size}": timed(lambda few=images[:size]: predict(few)) for size in (1, 64)}
+    for task in tasks.values():
+        task(3)
+    return Peer(tasks, VERSIONS, facts)

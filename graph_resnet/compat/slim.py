@@ -1,0 +1,165 @@
+"""tf-slim 1.1.0, the newest release, on TensorFlow 2.16 to 2.21 and without tf_keras.
+
+tf-slim asks TensorFlow for names that have since moved to other modules, and `slim.batch_norm` asks for the
+Keras 2 layer, which TensorFlow no longer contains. Importing this module puts the names back (only those that
+are missing) and leads `slim.batch_norm` to slim's own code, which needs no Keras. It changes nothing else in
+TensorFlow. Whatever of slim was imported earlier works too.
+
+    import graph_resnet.compat.slim  # noqa: F401
+    import tf_slim as slim
+
+    net = slim.conv2d(images, 32, 3, normalizer_fn=slim.batch_norm)
+
+Three things `slim.batch_norm` could do once are refused with a ValueError: `renorm`, `adjustment`, and half
+precision inputs where the fused op cannot be used. Installing tf_keras would not help: its `legacy_tf_layers`
+are not at the place where TensorFlow looks for them.
+
+slim's own tests: `python -m pytest -p graph_resnet.compat.slim --pyargs tf_slim.ops tf_slim.layers
+tf_slim.losses`. 711 of 719 pass on TensorFlow 2.18, 2.20 and 2.21, 710 on 2.16 (numpy 1.26). The others:
+- test_dense_to_sparse_tensor_1d_str, ..._1d_str_special_ignore, testNpairsMultiLabel (2.16: 1d_bool too):
+  they use `np.object`, `np.float` or `np.bool`, which numpy removed in 1.24 (`np.bool` is back in 2.0).
+- testAdjustmentCreated: `adjustment`, see above.
+- testWithIsRecomputeKwarg: the test itself builds the Keras layer.
+- testLoadPartitionedVariables: `slim.assign_from_checkpoint` indexes an array with a list of slices, an error
+  since numpy 1.23; partitioned variables have to be restored with a `tf.compat.v1.train.Saver`.
+- testVariableWithReplicaDeviceSetter: expects a test session to place its ops on the CPU, as it once did.
+- testCreateDropout: expects an op name; the last op of dropout is a SelectV2 now, not a Mul.
+All 67 of tf_slim.training and tf_slim.learning_test pass with numpy below 2.4; from 2.4 on, 37 fail where
+they prepare their data (`int()` of an array with one element).
+"""
+
+import contextlib
+import functools
+import importlib
+import inspect
+import re
+import warnings
+
+import tensorflow as tf
+from tensorflow.python.layers import normalization
+from tf_slim.layers import layers
+from tf_slim.ops.arg_scope import arg_scope
+from tf_slim.ops.variables import model_variable
+
+# Old module, name, new module and, where it changed, new name; the modules are those of tensorflow.python.
+MOVED_NAMES = (
+    ("framework.ops", "IndexedSlices", "framework.indexed_slices"),
+    ("framework.ops", "Tensor", "framework.tensor"),
+    ("ops.array_ops", "stack", "ops.array_ops_stack"),
+    ("ops.array_ops", "unstack", "ops.array_ops_stack"),
+    ("ops.control_flow_ops", "Assert", "ops.control_flow_assert"),
+    ("ops.control_flow_ops", "case", "ops.control_flow_case"),
+    ("ops.control_flow_ops", "cond", "ops.cond"),
+    ("ops.control_flow_ops", "while_loop", "ops.while_loop"),
+    ("ops.variable_scope", "disable_resource_variables", "ops.resource_variables_toggle"),
+    ("ops.variable_scope", "enable_resource_variables", "ops.resource_variables_toggle"),
+    ("ops.variable_scope", "resource_variables_enabled", "ops.resource_variables_toggle"),
+    ("ops.variable_scope", "variable", "ops.variable_v1", "VariableV1"),
+    ("ops.variables", "VariableV1", "ops.variable_v1"),
+)
+
+UPDATE_OPS = tf.compat.v1.GraphKeys.UPDATE_OPS
+
+
+def restore_moved_names(moved_names=MOVED_NAMES, package="tensorflow.python"):
+    """Gives each old module the name it has lost; a name that is there is left alone.
+
+    Args:
+        moved_names: rows like those of `MOVED_NAMES`.
+        package: the package that the modules of the rows belong to.
+    """
+    for old_module, name, new_module, *new_name in moved_names:
+        old = importlib.import_module(f"{package}.{old_module}")
+        if not hasattr(old, name):
+            new = importlib.import_module(f"{package}.{new_module}")
+            setattr(old, name, getattr(new, new_name[0] if new_name else name))
+
+
+def _unsupported(arguments):
+    """What slim's own batch norm would ignore or get wrong, as a phrase for an error message, or None.
+
+    Args:
+        arguments: all arguments of `slim.batch_norm` by name, `inputs` as a tensor.
+    """
+    inputs = arguments["inputs"]
+    for name in ("renorm", "adjustment"):
+        if arguments[name]:
+            return f"{name} is not supported; leave it out"
+    fused = arguments["fused"] is not False and inputs.shape.ndims in (2, 4)
+    if not fused and inputs.dtype in (tf.float16, tf.bfloat16):
+        # slim would keep the moving averages in half precision, where a step of 1 - decay rounds to nothing.
+        return f"{inputs.dtype.name} inputs need rank 2 or 4 and fused=True; cast them to float32"
+    return None
+
+
+def _regularize(param_regularizers):
+    """Applies {"beta": ..., "gamma": ...} to the variables made inside, which slim's unfused code forgets."""
+
+    def regularizer(variable):
+        name = re.sub(r"/part_\d+$", "", variable.op.name).rpartition("/")[2]
+        return param_regularizers[name](variable) if param_regularizers.get(name) else None
+
+    if not param_regularizers:
+        return contextlib.nullcontext()
+    return arg_scope([model_variable], regularizer=regularizer)
+
+
+def batch_norm_without_keras(batch_norm):
+    """Wraps slim's `batch_norm`, as it is before `add_arg_scope`, so that it never comes to its Keras branch.
+
+    slim takes that branch if `updates_collections is GraphKeys.UPDATE_OPS`. A list of this one collection
+    means the same and is another object. Arguments that already lead elsewhere are passed on as they are.
+    """
+    signature = inspect.signature(batch_norm)
+
+    @functools.wraps(batch_norm)
+    def wrapper(*args, **kwargs):
+        call = signature.bind(*args, **kwargs)
+        call.apply_defaults()
+        arguments = call.arguments
+        if (
+            arguments["updates_collections"] != UPDATE_OPS
+            or arguments["batch_weights"] is not None
+            or arguments["zero_debias_moving_mean"]
+        ):
+            return batch_norm(*args, **kwargs)
+        arguments["inputs"] = tf.convert_to_tensor(arguments["inputs"])
+        problem = _unsupported(arguments)
+        if problem:
+            raise ValueError(f"slim.batch_norm without Keras: {problem}.")
+        arguments["updates_collections"] = [UPDATE_OPS]
+        with _regularize(arguments["param_regularizers"]):
+            return batch_norm(*call.args, **call.kwargs)
+
+    return wrapper
+
+
+def replace_batch_norm():
+    """Makes `slim.batch_norm` work without Keras, unless TensorFlow has the layer that slim wants.
+
+    The function is exchanged inside slim's decorator, so that every reference to `slim.batch_norm`, whenever
+    it was imported, remains the same object and the same key of an arg_scope.
+    """
+    if "BatchNormalization" in vars(normalization):  # hasattr would import tf_keras
+        return
+    decorated = layers.batch_norm
+    wrapper = batch_norm_without_keras(decorated.__wrapped__)
+    wrapper._key_op = decorated._key_op
+    function_cell = decorated.__closure__[decorated.__code__.co_freevars.index("func")]
+    function_cell.cell_contents = wrapper
+
+
+def _is_not_deprecation(record):
+    return "is deprecated" not in record.getMessage()
+
+
+def quiet():
+    """Silences TensorFlow's chatter and the deprecation messages of slim and of the layers under it, in this process:
+    for commands."""
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"tensorflow\.python\.keras\.")
+    tf.get_logger().addFilter(_is_not_deprecation)
+    tf.get_logger().setLevel("WARNING")  # INFO in a notebook otherwise: a line for each restored file
+
+
+restore_moved_names()
+replace_batch_norm()

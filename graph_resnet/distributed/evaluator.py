@@ -1,0 +1,82 @@
+"""The evaluator of a cluster: measures the newest checkpoint of a train dir, again and again as they come.
+
+It takes no part in the training; it only needs to see the train dir. What it measures goes to `eval/` in there.
+"""
+
+import contextlib
+import time
+from pathlib import Path
+
+import tensorflow.compat.v1 as tf
+
+from graph_resnet.distributed.peers import Peers
+from graph_resnet.errors import UserError
+from graph_resnet.inference import evaluation
+from graph_resnet.loop import checkpoints, metrics_log
+from graph_resnet.session import precision_as_trained
+from graph_resnet.training import train_dir, trained
+
+PERIOD = 1  # seconds between two looks at the train dir
+
+
+def run(place, directory, records, *, timeout, threads=None):
+    """Evaluates until the run's last step is measured.
+
+    Args:
+      place: `tf_config.Place` of this process.
+      directory: the chief's train dir; it need not be there yet.
+      records: `find.Records`.
+      timeout: float, seconds to wait for a chief that is not there.
+      threads: int, all cores where None.
+
+    Returns:
+      The last record: {"step", "split", "loss", "accuracy", "images"}.
+
+    Raises:
+      UserError: the chief did not come, or not come back; the train dir or the data are of another run.
+    """
+    name, address = place.members[0].name, place.members[0].address
+    chief = Peers({name: address})
+    past, _ = metrics_log.read(Path(directory) / "eval" / metrics_log.FILE)
+    last, seen = past[-1] if past else {"step": None}, time.monotonic()
+    while True:
+        step = next(iter(checkpoints.steps(directory)), None) if train_dir.read_config(directory) else None
+        if step not in (None, last["step"]):
+            last, seen = _evaluate(directory, step, records, threads) or last, time.monotonic()
+        measured = step is not None and step == last["step"]
+        if measured and step >= trained.read(directory).recipe.total_steps(records.num_train):
+            return last
+        if not chief.absent():
+            seen = time.monotonic()
+        elif time.monotonic() - seen > timeout:
+            where = "no checkpoint" if step is None else f"the newest checkpoint is of step {step}"
+            raise UserError(
+                f"train dir {directory}: {where}, and {name} ({address}) has not been there for {timeout:g} s; "
+                "start the workers, or allow more time with --cluster-timeout"
+            )
+        time.sleep(PERIOD)
+
+
+def _evaluate(directory, step, records, threads):
+    """Measures a checkpoint and returns the record of it; None if it is damaged, or the chief removed it meanwhile."""
+    net = trained.read(directory)
+    trained.check_data(net, records)
+    if net.held_out != records.held_out:
+        raise UserError(
+            f"train dir {directory}: {net.held_out} records are held out, {records.held_out} for this evaluator; pass "
+            "the same --hold-out"
+        )
+    prefix = checkpoints.prefix(directory, step)
+    precision = precision_as_trained(net.precision)
+    try:
+        logits, labels = evaluation.run(net, prefix, records, precision=precision, threads=threads)
+    except (UserError, tf.errors.OpError):
+        if checkpoints.fault(prefix) is None:
+            raise
+        return None
+    result = evaluation.measures(logits, labels, net.class_names)
+    values = {name: result[name] for name in ("loss", "accuracy", "images")}
+    with contextlib.closing(metrics_log.MetricsLog(Path(directory) / "eval", step)) as log:
+        record = log.add("val", step, **values)
+    print(f"[val]: step {step} loss = {values['loss']:.4f} acc = {values['accuracy']:.4f}")
+    return record

@@ -1,0 +1,198 @@
+"""A recipe -> the graph that trains it: input, two static towers, loss, optimizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow.compat.v1 as tf
+
+from graph_resnet import net
+from graph_resnet.architectures import ARCHITECTURES
+from graph_resnet.data import batches
+from graph_resnet.errors import UserError
+from graph_resnet.training import filter_gradients, whitening
+
+import tf_slim as slim  # isort: skip  (graph_resnet.net made it importable)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What the session loop needs of a graph. Losses are mean cross entropies of a batch, in nats."""
+
+    train_op: tf.Operation
+    train_loss: tf.Tensor
+    train_acc: tf.Tensor
+    val_loss: tf.Tensor
+    val_acc: tf.Tensor
+    val_confusion: tf.Tensor  # int32 [C, C], images of class `row` taken for class `column`
+    learning_rate: tf.Tensor
+
+
+def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cluster=None):
+    """Builds a recipe's graph in the default graph, from the record files to the update.
+
+    Args:
+      recipe: `recipes.Recipe`.
+      records: `find.Records`.
+      seed: int, of initial weights, order and augmentation.
+      precision, trainable_scopes, cluster: see `on_batches`.
+
+    Returns:
+      A `Graph`.
+
+    Raises:
+      UserError: a scope has no trainable variable, or the images are too small for the net.
+    """
+    stem = ARCHITECTURES[recipe.net].stem
+    if stem.padding == "VALID" and recipe.image_size < stem.kernel:
+        raise UserError(f"image size {recipe.image_size}: {recipe.net} needs at least {stem.kernel}; pass a larger one")
+    tf.set_random_seed(seed)
+    tensors = batches.train_and_validation(
+        records,
+        recipe.image_size,
+        recipe.batch_size,
+        seed=seed,
+        flip=recipe.flip,
+        crop=recipe.crop,
+        mean=recipe.mean,
+        std=recipe.std,
+        rows=cluster.rows if cluster else slice(None),
+    )
+    return on_batches(recipe, tensors, records, precision=precision, trainable_scopes=trainable_scopes, cluster=cluster)
+
+
+def on_batches(recipe, tensors, records, *, precision="float32", trainable_scopes=(), cluster=None):
+    """The part of `build` after the input.
+
+    The training and the validation tower share every variable, and each is built with a Python bool for is_training:
+    batch norm and ReLU then run as one kernel, which the conditionals of a placeholder prevent.
+
+    Args:
+      recipe: `recipes.Recipe`.
+      tensors: (train_imgs, train_labels, val_imgs, val_labels), float32 [B, S, S, 3] and int32 [B].
+      records: `find.Records`, for the numbers of classes and of training images.
+      precision: 'bfloat16' or 'float32', of the session that the graph will run in.
+      trainable_scopes: prefixes of the variables to train, all of them where empty.
+      cluster: `cluster.Cluster` where `train_imgs` are the rows of one of several workers.
+
+    Returns:
+      A `Graph`.
+
+    Raises:
+      UserError: a scope has no trainable variable.
+    """
+    train_imgs, train_labels, val_imgs, val_labels = tensors
+    moments = cluster if recipe.sync_batch_norm else None
+    stem = whitening.initializer(recipe, records) if recipe.whitening else None
+    with filter_gradients.quickest(precision):
+        train_logits = logits(
+            recipe, train_imgs, records.num_classes, is_training=True, cluster=moments, stem_initializer=stem
+        )
+    with tf.name_scope("training"):  # a box in TensorBoard, as the others
+        train_loss, train_acc = measures(train_logits, train_labels)
+        minimized = objective(recipe, train_loss, train_logits, train_labels)
+    # Only now, so that they are the training tower's.
+    update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+    with tf.name_scope("validation"):
+        val_logits = logits(recipe, val_imgs, records.num_classes, is_training=False, reuse=True)
+        val_loss, val_acc = measures(val_logits, val_labels)
+        val_confusion = confusion(val_logits, val_labels)
+    step = tf.train.get_or_create_global_step()
+    with tf.name_scope("learning_rate"):
+        rate = learning_rate(recipe, step, recipe.total_steps(records.num_train))
+    update = optimizer(recipe, rate)
+    gradients = update.compute_gradients(minimized, _trainable(trainable_scopes))
+    if cluster:
+        gradients, train_loss, train_acc, update_ops = cluster.in_step(gradients, train_loss, train_acc, update_ops)
+    with tf.control_dependencies(update_ops):
+        train_op = update.apply_gradients(gradients, step)
+    return Graph(train_op, train_loss, train_acc, val_loss, val_acc, val_confusion, rate)
+
+
+def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=False, cluster=None, stem_initializer=None):
+    """The recipe's net on float32 images [B, S, S, 3]: float32 [B, num_classes].
+
+    With a `cluster.Cluster`, the images are one worker's rows of the batch that batch norm takes its statistics of. For
+    a `stem_initializer` see `net.build`.
+    """
+    row = ARCHITECTURES[recipe.net]
+    scope = net.resnet_arg_scope(
+        recipe.batch_norm_decay,
+        biases=row.biases,
+        batch_norm_scale=row.biases,
+        weight_decay=recipe.weight_decay,
+        cluster=cluster,
+    )
+    with slim.arg_scope(scope):
+        return net.build(
+            row,
+            images,
+            num_classes,
+            reuse=reuse,
+            is_training=is_training,
+            verbose=verbose,
+            stem_initializer=stem_initializer,
+        )
+
+
+def measures(logits, labels):
+    """(mean cross entropy in nats, accuracy in 0..1), float32 scalars, of logits [B, C] and int labels [B]."""
+    loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
+    right = tf.equal(tf.argmax(logits, 1, output_type=tf.int32), labels)
+    return loss, tf.reduce_mean(tf.cast(right, tf.float32))
+
+
+def confusion(logits, labels):
+    """Images of class `row` that are taken for class `column`, int32 [C, C], of logits [B, C] and int32 labels [B]."""
+    classes = tf.dimension_value(logits.shape[1])
+    cells = labels * classes + tf.argmax(logits, 1, output_type=tf.int32)
+    # tf.math.confusion_matrix does it with eight functions of checks, all of them shown beside TensorBoard's graph.
+    counts = tf.raw_ops.Bincount(arr=cells, size=classes**2, weights=tf.constant([], tf.int32))
+    return tf.reshape(counts, [classes, classes])
+
+
+def objective(recipe, loss, logits, labels):
+    """What is minimized: the cross entropy, of smoothed labels where the recipe says so, and the weight decay."""
+    if recipe.label_smoothing:
+        one_hot = tf.one_hot(labels, logits.shape[1])
+        loss = tf.losses.softmax_cross_entropy(one_hot, logits, label_smoothing=recipe.label_smoothing)
+    return loss + tf.losses.get_regularization_loss() if recipe.weight_decay else loss
+
+
+def learning_rate(recipe, step, total_steps):
+    """The rate of the update that follows `step` (an int variable), float32 scalar: see `recipes.Recipe.schedule`."""
+    peak, warmup = recipe.learning_rate, recipe.warmup_steps
+    span = max(1, total_steps - warmup)
+    rate = {
+        "constant": lambda since: tf.constant(peak),
+        "piecewise": lambda since: tf.train.piecewise_constant(
+            since, [span // 2 - 1, span * 3 // 4 - 1], [peak, peak / 10, peak / 100]
+        ),
+        "cosine": lambda since: tf.train.cosine_decay(peak, since, span),
+        "linear": lambda since: tf.train.polynomial_decay(peak, since, span, end_learning_rate=0.0),
+    }[recipe.schedule](tf.maximum(step - warmup, 0))
+    if not warmup:
+        return rate
+    return tf.where(step < warmup, peak * (tf.cast(step, tf.float32) + 1) / warmup, rate)
+
+
+def optimizer(recipe, rate):
+    """The recipe's, with a learning rate that is a float or a scalar tensor."""
+    if recipe.optimizer == "adam":
+        return tf.train.AdamOptimizer(rate, epsilon=1e-7)  # Keras's epsilon
+    return tf.train.MomentumOptimizer(rate, recipe.momentum, use_nesterov=recipe.optimizer == "nesterov")
+
+
+def _trainable(scopes):
+    """The trainable variables under some scopes; all of them for no scopes."""
+    variables = tf.trainable_variables()
+    for scope in scopes:
+        check_scope(scope, [variable.op.name for variable in variables], "--trainable-scopes")
+    return [v for v in variables if not scopes or v.op.name.startswith(tuple(scopes))]
+
+
+def check_scope(scope, names, flag):
+    """Refuses a scope under which there is no variable: a slip of the pen would pass unnoticed otherwise."""
+    if not any(name.startswith(scope) for name in names):
+        tops = sorted({"/".join(name.split("/")[:2]) for name in names})
+        raise UserError(f"{flag} {scope}: no variable begins with it; there are {', '.join(tops)}")

@@ -1,0 +1,229 @@
+"""One training run, from a recipe to a finished train dir."""
+
+import dataclasses
+import io
+from pathlib import Path
+
+import numpy
+import tensorflow.compat.v1 as tf
+from PIL import Image
+
+import graph_resnet
+from graph_resnet import plots
+from graph_resnet.architectures import ARCHITECTURES
+from graph_resnet.data import batches, find
+from graph_resnet.distributed import cluster
+from graph_resnet.errors import UserError, reason, writing
+from graph_resnet.inference import report
+from graph_resnet.loop import checkpoints, metrics_log, profiles, session_loop
+from graph_resnet.session import choose_precision, session_config
+from graph_resnet.training import graph, train_dir
+from graph_resnet.training.init_checkpoint import initializer
+
+FIRST_IMAGES = 12  # shown by TensorBoard
+
+
+def train(
+    recipe,
+    records,
+    directory,
+    *,
+    seed=0,
+    precision="auto",
+    threads=None,
+    log_every=50,
+    save_every=500,
+    allow_other_data=False,
+    init_checkpoint=None,
+    exclude_scopes=(),
+    trainable_scopes=(),
+    profile=None,
+    place=None,
+    cluster_timeout=300,
+):
+    """Trains a recipe in the default graph, or goes on with it, until its last step.
+
+    Args:
+      recipe: `recipes.Recipe`.
+      records: `find.Records`.
+      directory: the train dir, claimed by the caller; None for a worker that is not the chief.
+      seed: int.
+      precision: 'auto', 'bfloat16' or 'float32'.
+      threads: int, all cores where None.
+      log_every, save_every: int, in steps.
+      allow_other_data: goes on even if config.json has recorded other data.
+      init_checkpoint, exclude_scopes: see `init_checkpoint.initializer`.
+      trainable_scopes: see `graph.build`.
+      profile: int, traces every so many steps into `profile/`.
+      place: `tf_config.Place` of this process where several train in step.
+      cluster_timeout: float, seconds to wait for the other workers at the start.
+
+    Returns:
+      The last record of the history: the evaluation of the final weights over the whole test set. None for a worker
+      that is not the chief.
+
+    Raises:
+      UserError: the train dir holds another run or cannot be written, memory runs out, the loss is not finite, another
+        worker was lost, ...
+      Interrupted: a signal came; what was trained is saved.
+    """
+    precision, why = choose_precision(precision)
+    print(f"[precision]: {precision}, {why}")
+    data = find.describe(records)
+    config = {
+        "recipe": {**dataclasses.asdict(recipe), "num_classes": records.num_classes},
+        "seed": seed,
+        "held_out": records.held_out,
+        "precision": precision,
+        "data": data,
+        "class_names": list(records.class_names),
+        "versions": {
+            "graph_resnet": graph_resnet.__version__,
+            "tensorflow": tf.__version__,
+            "numpy": numpy.__version__,
+        },
+    }
+    for path in records.train + records.test:
+        train_dir.check_name(path, "data file")
+    begun = directory is not None and bool(checkpoints.steps(directory))
+    if directory is not None:
+        _check_same_run(directory, config, begun, allow_other_data)
+    settings, workers = session_config(precision, threads=threads), None
+    if place:
+        if precision == "bfloat16" and ARCHITECTURES[recipe.net].biases:
+            # The remapper makes one op of a convolution and its bias, whose bfloat16 form the distributed runtime
+            # refuses ("Value for attr 'T' of bfloat16 is not in the list of allowed values"). 2 is RewriterConfig.OFF.
+            settings.graph_options.rewrite_options.remapping = 2
+        workers = cluster.Cluster(place, recipe.batch_size, settings)
+        same = {**config, "trainable_scopes": list(trainable_scopes)}
+        same["data"] = {name: value for name, value in data.items() if name != "directory"}  # each may have its own
+        workers.start(same, cluster_timeout)
+    with tf.Session(config=settings):
+        pass  # The first devices of a process decide its threads, and tf.data would make them for all cores.
+
+    options = {"precision": precision, "trainable_scopes": trainable_scopes, "cluster": workers}
+    built = graph.build(recipe, records, seed=seed, **options)
+    init_fn = None
+    if init_checkpoint:
+        given = begun or directory is None
+        init_fn = _given_otherwise if given else initializer(init_checkpoint, exclude_scopes)
+    hooks, shown = [], {}
+    if directory is not None:
+        hooks.append(_Accepted(directory, config))
+        shown = {
+            "summary_op": _histograms(),
+            "first_summary": _first_images(records),
+            "after_evaluation": _pictures(directory, recipe, records),
+        }
+        if profile:
+            traces = Path(directory) / "profile"
+            traces.mkdir(exist_ok=True)
+            hooks.append(tf.train.ProfilerHook(save_steps=profile, output_dir=str(traces)))
+
+    try:
+        history = session_loop.train_with_bn(
+            **vars(built),
+            max_step=recipe.total_steps(records.num_train),
+            train_dir=directory,
+            log_every=log_every,
+            eval_every=recipe.eval_steps(records.num_train),
+            save_every=save_every,
+            eval_at_start=False,
+            config=settings,
+            hooks=hooks,
+            init_fn=init_fn,
+            **shown,
+            cluster=workers,
+        )
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise UserError(
+            f"out of memory with {recipe.batch_size} images of {recipe.image_size}x{recipe.image_size} a batch; lower "
+            "--batch-size or --image-size"
+        ) from error
+    except tf.errors.OpError:
+        # describe() names a file that is gone.
+        difference = find.same_data(data, find.describe(records))
+        if difference is None:
+            raise
+        raise UserError(f"the data changed while it was read ({difference}); run the same command again") from None
+    if directory is None:
+        return None
+    if profile and profiles.newest(traces):
+        print(profiles.table(profiles.newest(traces)))
+    try:
+        print(f"[report]: {report.write(directory, records)}")
+    except (UserError, OSError, MemoryError, tf.errors.OpError) as error:  # its data is gone, say: the run is whole
+        print(f"[report]: not written ({reason(error)})")
+    return history[-1]
+
+
+class _Accepted(tf.train.SessionRunHook):
+    """Writes config.json and graph.pbtxt when the weights are there: a refused command leaves those that fit them."""
+
+    def __init__(self, directory, config):
+        self._directory, self._config = directory, config
+
+    def after_create_session(self, session, coord):
+        train_dir.write_config(self._directory, self._config)
+        with writing(Path(self._directory) / "graph.pbtxt", tf.errors.OpError):
+            tf.io.write_graph(session.graph, str(self._directory), "graph.pbtxt")
+
+
+def _given_otherwise(session):
+    """Instead of an initial checkpoint's: the weights are this run's own, or for a worker the chief's."""
+
+
+def _check_same_run(directory, config, begun, allow_other_data):
+    """Refuses a train dir that holds another run; if none has `begun`, there is nothing yet that would have to fit.
+
+    Raises:
+      UserError: names the difference.
+    """
+    before = train_dir.read_config(directory)
+    if before is None and begun:
+        raise UserError(
+            f"train dir {directory}: holds checkpoints but no {train_dir.CONFIG} to tell of what; put it back, or pass "
+            "another --train-dir"
+        )
+    if before is not None and begun:
+        difference = None if allow_other_data else find.same_data(before["data"], config["data"])
+        train_dir.check_same_run(directory, before, config, difference)
+
+
+def _histograms():
+    """Serialized summaries of all trained variables."""
+    with tf.name_scope("weights"):
+        for variable in tf.trainable_variables():
+            tf.summary.histogram(variable.op.name, variable)
+        return tf.summary.merge_all()
+
+
+def _pictures(directory, recipe, records):
+    """What draws `curves.png` and `confusion.png` after an evaluation: see `session_loop.train_with_bn`."""
+    title, steps_an_epoch = f"{recipe.name} on {records.title}", records.num_train / recipe.batch_size
+
+    def draw(history, confusion):
+        step, accuracy = history[-1]["step"], history[-1]["accuracy"]
+        matrix = f"{title}, {step:,} steps\n{accuracy:.2%} of the validation images right"
+        for name, figure in (
+            ("curves", plots.curves(history, title, steps_an_epoch)),
+            ("confusion", plots.confusion_matrix(confusion, records.class_names, matrix)),
+        ):
+            path = Path(directory) / f"{name}.png"
+            with writing(path):
+                plots.save(figure, path)
+        return metrics_log.pictures({"confusion": path.read_bytes()})
+
+    return draw
+
+
+def _first_images(records):
+    """The first training images, each under the name of its class, as a tf.Summary."""
+    indices = range(min(FIRST_IMAGES, records.num_train))
+    labels = batches.labels(records, indices, "train")
+    pngs = {}
+    for i, (label, pixels) in enumerate(zip(labels, batches.images(records, indices, "train")), 1):
+        png = io.BytesIO()
+        Image.fromarray(pixels).save(png, "PNG")
+        pngs[f"first_images/{i:02d} {records.class_names[label]}"] = png.getvalue()
+    return metrics_log.pictures(pngs)

@@ -1,0 +1,116 @@
+"""The layers of a net as a table, in the manner of Keras's `model.summary()`, read off the graph.
+
+Typical use:
+
+    with tf.Graph().as_default():
+        ResNet(tf.placeholder(tf.float32, [None, 96, 96, 3]), num_classes=10, is_training=False)
+        print(summary.text(summary.layers("resnet")))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow.compat.v1 as tf
+
+from graph_resnet.architectures import ARCHITECTURES
+from graph_resnet.data.find import LAYOUTS
+from graph_resnet.errors import UserError
+from graph_resnet.training import graph
+
+
+@dataclass
+class Layer:
+    """A row of the table. A convolution takes in what belongs to it: its batch norm and its activation.
+
+    Attributes:
+      name: the layer's scope.
+      kinds: what its ops do, in order.
+      shape: of its output, as text, such as '(None, 30, 30, 64)'.
+      parameters: int, all of them, batch norm's moving averages too, as Keras counts them.
+      trainable: int, those that a gradient changes.
+    """
+
+    name: str
+    kinds: list[str]
+    shape: str
+    parameters: int = 0
+    trainable: int = 0
+
+
+# What is said of an op; ops of other types are not worth a word.
+_KINDS = {
+    "Add": lambda op: "sum",
+    "AddV2": lambda op: "sum",
+    "Conv2D": lambda op: f"{op.inputs[1].shape[0]}x{op.inputs[1].shape[1]} conv{_stride(op)}",
+    "FusedBatchNormV3": lambda op: "batch norm",
+    "MatMul": lambda op: "dense",
+    "MaxPool": lambda op: f"{op.get_attr('ksize')[1]}x{op.get_attr('ksize')[2]} max pool{_stride(op)}",
+    "Mean": lambda op: "global mean",
+    "Relu": lambda op: "ReLU",
+}
+
+
+def _stride(op):
+    stride = op.get_attr("strides")[1]
+    return f"/{stride}" if stride > 1 else ""
+
+
+def layers(scope):
+    """The layers under a variable scope of the default graph, built with a Python bool for `is_training`.
+
+    Args:
+      scope: str, such as 'resnet18'.
+
+    Returns:
+      A list of `Layer` in the order in which they were built.
+    """
+    rows = {}
+    for op in tf.get_default_graph().get_operations():
+        if op.type in _KINDS and op.name.startswith(scope + "/") and "/Initializer/" not in op.name:
+            name = op.name if op.type == "Mean" else _layer_of(op.name)
+            row = rows.setdefault(name, Layer(name, [], ""))
+            row.kinds.append(_KINDS[op.type](op))
+            row.shape = str(op.outputs[0].shape)
+    trainable = {variable.op.name for variable in tf.trainable_variables(scope + "/")}
+    for variable in tf.global_variables(scope + "/"):
+        row = rows[_layer_of(variable.op.name)]
+        count = variable.shape.num_elements()
+        row.parameters += count
+        row.trainable += count if variable.op.name in trainable else 0
+    return list(rows.values())
+
+
+def _layer_of(name):
+    """'resnet18/stem/conv1' for 'resnet18/stem/conv1/BatchNorm/gamma' and 'resnet18/stem/conv1/weights'."""
+    return name.rpartition("/")[0].removesuffix("/BatchNorm")
+
+
+def text(rows):
+    """A list of `Layer` as a table, with the totals under it."""
+    cells = [("layer", "kind", "output", "parameters")]
+    cells += [(row.name, ", ".join(row.kinds), row.shape, f"{row.parameters:,}") for row in rows]
+    name, kind, shape, parameters = (max(map(len, column)) for column in zip(*cells))
+    lines = [f"{a:<{name}}  {b:<{kind}}  {c:<{shape}}  {d:>{parameters}}" for a, b, c, d in cells]
+    total, trainable = sum(row.parameters for row in rows), sum(row.trainable for row in rows)
+    return "\n".join(
+        [*lines, "", f"parameters: {total:,}", f"trainable: {trainable:,}", f"moving averages: {total - trainable:,}"]
+    )
+
+
+def of_recipe(recipe):
+    """The table of a recipe's net, which needs no data.
+
+    Raises:
+      UserError: the dataset has no such labels.
+    """
+    names = {label.kind: label.names for label in LAYOUTS[recipe.dataset].labels}
+    if recipe.label not in names:
+        raise UserError(f"label {recipe.label!r}: {recipe.dataset} has only {' and '.join(names)} labels")
+    num_classes = len(names[recipe.label])
+    with tf.Graph().as_default():
+        images = tf.placeholder(tf.float32, [None, recipe.image_size, recipe.image_size, 3])
+        graph.logits(recipe, images, num_classes, is_training=False)
+        table = text(layers(ARCHITECTURES[recipe.net].scope))
+    size = f"{recipe.image_size}x{recipe.image_size}x3"
+    return f"{recipe.name}: {recipe.net}, images {size}, {num_classes} classes\n\n{table}"

@@ -1,0 +1,213 @@
+"""Picture files of every kind, made here: what becomes of them, and the line about those that cannot be used."""
+
+import io
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from graph_resnet.data import image_files
+from graph_resnet.errors import UserError
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def halves(left, right, width=64, height=64, mode="RGB"):
+    image = Image.new(mode, (width, height), left)
+    image.paste(right, (width // 2, 0, width, height))
+    return image
+
+
+def why(path):
+    with pytest.raises(UserError) as caught:
+        image_files.load(path, 32)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and "\n" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+def png(width, height, rows=b"", depth=8, color=2):
+    """A PNG file of any claimed size."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_a_picture_of_the_right_size_is_left_as_it_is(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    for name in ("a.png", "a.bmp"):
+        Image.fromarray(pixels).save(tmp_path / name)
+        loaded = image_files.load(tmp_path / name, 32)
+        assert loaded.dtype == np.uint8
+        np.testing.assert_array_equal(loaded, pixels)
+
+
+def test_a_larger_one_is_averaged_not_sampled(tmp_path):
+    pixels = np.zeros((96, 96, 3), np.uint8)
+    pixels[::3, ::3] = 252  # one pixel of every nine
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(image_files.load(tmp_path / "a.png", 32), np.full((32, 32, 3), 28))
+
+
+@pytest.mark.parametrize("size", [(128, 64), (64, 128), (127, 64)])
+def test_the_middle_is_taken(tmp_path, size):
+    image = Image.new("RGB", size, RED)
+    edge = min(size)
+    left, top = (size[0] - edge) // 2, (size[1] - edge) // 2
+    image.paste(GREEN, (left, top, left + edge, top + edge))
+    image.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(image_files.load(tmp_path / "a.png", 32), np.full((32, 32, 3), GREEN))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 3), (3, 20_000)])
+def test_odd_sizes(tmp_path, size):
+    Image.new("RGB", size, BLUE).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(image_files.load(tmp_path / "a.png", 32), np.full((32, 32, 3), BLUE))
+
+
+@pytest.mark.parametrize(
+    ("mode", "color", "expected", "ending"),
+    [
+        ("CMYK", (0, 255, 255, 0), RED, "jpg"),
+        ("L", 77, (77, 77, 77), "png"),
+        ("L", 77, (77, 77, 77), "gif"),
+        ("1", 1, WHITE, "png"),
+        ("LA", (0, 0), WHITE, "png"),
+        ("RGBA", (255, 0, 0, 0), WHITE, "png"),
+        ("RGBA", (255, 0, 0, 51), (255, 204, 204), "png"),
+        ("I;16", 0x4D80, (0x4D, 0x4D, 0x4D), "png"),
+    ],
+)
+def test_modes(tmp_path, mode, color, expected, ending):
+    path = tmp_path / f"a.{ending}"
+    Image.new(mode, (40, 32), color).save(path)
+    assert np.abs(image_files.load(path, 32).astype(int) - expected).max() <= (3 if ending == "jpg" else 0)
+
+
+def test_palette_with_a_transparent_colour(tmp_path):
+    image = Image.new("P", (32, 32), 1)
+    image.putpalette([0, 0, 0, *RED, *GREEN])
+    image.paste(2, (0, 0, 16, 32))
+    for name in ("a.png", "a.gif"):
+        image.save(tmp_path / name, transparency=1)
+        loaded = image_files.load(tmp_path / name, 32)
+        assert loaded[5, 5].tolist() == list(GREEN) and loaded[5, 25].tolist() == list(WHITE)
+
+
+def test_sixteen_bits_of_colour(tmp_path):
+    row = b"\0" + struct.pack(">HHH", 0x8040, 0x2000, 0xFFFF) * 4
+    (tmp_path / "a.png").write_bytes(png(4, 4, row * 4, depth=16))
+    np.testing.assert_array_equal(image_files.load(tmp_path / "a.png", 32), np.full((32, 32, 3), (0x80, 0x20, 0xFF)))
+
+
+def test_first_frame_of_an_animation(tmp_path):
+    frames = [Image.new("RGB", (32, 32), color) for color in (RED, GREEN)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(image_files.load(tmp_path / "a.gif", 32), np.full((32, 32, 3), RED))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_orientation(tmp_path, orientation, ending):
+    """As seen, the picture has a red quarter at its upper left and a green one at its upper right."""
+    seen = np.zeros((32, 32, 3), np.uint8)
+    seen[:16, :16], seen[:16, 16:] = RED, GREEN
+    stored = {  # the EXIF standard: which side of the picture row 0 and column 0 of the file show
+        1: seen,  # top, left
+        2: seen[:, ::-1],  # top, right
+        3: seen[::-1, ::-1],  # bottom, right
+        4: seen[::-1],  # bottom, left
+        5: seen.transpose(1, 0, 2),  # left, top
+        6: seen[:, ::-1].transpose(1, 0, 2),  # right, top
+        7: seen[::-1, ::-1].transpose(1, 0, 2),  # right, bottom
+        8: seen[::-1].transpose(1, 0, 2),  # left, bottom
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif, quality=95, subsampling=0)
+    assert np.abs(image_files.load(path, 32).astype(int) - seen).max() <= 3
+
+
+def test_damaged_exif_data_does_no_harm(tmp_path):
+    Image.new("RGB", (32, 32), WHITE).save(tmp_path / "a.jpg", exif=b"Exif\0\0" + b"\xff" * 40)
+    np.testing.assert_array_equal(image_files.load(tmp_path / "a.jpg", 32), np.full((32, 32, 3), 255))
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "gif"])
+def test_truncated(tmp_path, ending):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / f"whole.{ending}")
+    whole = (tmp_path / f"whole.{ending}").read_bytes()
+    path = tmp_path / f"half.{ending}"
+    path.write_bytes(whole[: len(whole) // 2])
+    assert "truncated" in why(path) or "damaged" in why(path)
+
+
+def test_what_is_no_picture(tmp_path):
+    (tmp_path / "a.png").write_text("hello")
+    assert why(tmp_path / "a.png") == "not a picture in PNG, JPEG, BMP or GIF"
+    (tmp_path / "empty.png").touch()
+    assert why(tmp_path / "empty.png") == "empty"
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.tiff")
+    assert why(tmp_path / "a.tiff") == "not a picture in PNG, JPEG, BMP or GIF"
+    assert why(tmp_path / "none.png") == "No such file or directory"
+    os.mkfifo(tmp_path / "fifo.png")
+    assert why(tmp_path / "fifo.png") == "not a regular file"
+    (tmp_path / "link.png").symlink_to("nowhere")
+    assert why(tmp_path / "link.png") == "No such file or directory"
+
+
+@pytest.mark.parametrize("width", [10_000, 100_000])
+def test_decompression_bomb(tmp_path, width):
+    """Little on the disk and 300 MB or 3 GB in memory."""
+    (tmp_path / "a.png").write_bytes(png(width, 10_000))
+    assert why(tmp_path / "a.png") == "more than 89,478,485 pixels"
+
+
+def test_damaged_files_are_one_line_each(tmp_path):
+    """Bytes of real files overwritten at random: a picture or a UserError, and nothing else."""
+    rng, outcomes = np.random.default_rng(1), set()
+    for name in ("a.png", "a.jpg", "a.bmp", "a.gif"):
+        buffer = io.BytesIO()
+        buffer.name = name
+        halves(RED, BLUE, 40, 32).save(buffer)
+        for _ in range(100):
+            data = np.frombuffer(buffer.getvalue(), np.uint8).copy()
+            data[rng.integers(0, len(data), 4)] = rng.integers(0, 256, 4)
+            (tmp_path / name).write_bytes(data.tobytes())
+            try:
+                outcomes.add(image_files.load(tmp_path / name, 32).shape)
+            except UserError as error:
+                assert str(error).startswith(f"{tmp_path / name}: ") and "\n" not in str(error)
+                outcomes.add("error")
+    assert outcomes == {(32, 32, 3), "error"}
+
+
+def test_find(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.png", "A.JPG", "c.txt", "sub/d.gif", "[1].bmp", "sub/._d.gif"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert image_files.expand(".") == ["A.JPG", "[1].bmp", "b.png", "sub/d.gif"]
+    assert image_files.expand("c.txt") == ["c.txt"]  # named by the user: tried, whatever its name
+    assert image_files.expand("[1].bmp") == ["[1].bmp"]  # a file first, a pattern if there is no such file
+    assert image_files.expand("*.[pg]*") == ["b.png"]
+    assert image_files.expand("**/*.gif") == ["sub/d.gif"]
+    for argument, message in {
+        "none.png": "none.png: no such file",
+        "none*": "none*: no such file, nor any that matches",
+    }.items():
+        with pytest.raises(UserError) as caught:
+            image_files.expand(argument)
+        assert str(caught.value) == message
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(UserError, match="^bare: no"):
+        image_files.expand("bare")

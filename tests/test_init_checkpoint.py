@@ -1,0 +1,108 @@
+"""Another net's weights: all of them or some, trained on in part."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from graph_resnet import recipes
+from graph_resnet.errors import UserError
+from graph_resnet.training import graph, init_checkpoint
+from graph_resnet.training import run as training_run
+from tests.conftest import run
+
+TINY = {"image_size": 8, "batch_size": 4}
+
+
+def recipe(**changes):
+    import dataclasses
+
+    return dataclasses.replace(recipes.RECIPES["notebook"], **{**TINY, **changes})
+
+
+def train(records, directory, steps, **options):
+    directory.mkdir(exist_ok=True)
+    with tf.Graph().as_default():
+        training_run.train(recipe(steps=steps), records, directory, precision="float32", **options)
+
+
+def weights(directory, step):
+    reader = tf.train.load_checkpoint(str(directory / f"model.ckpt-{step}"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def test_it_begins_with_the_weights_of_another_net(records, tmp_path, capsys):
+    train(records, tmp_path / "first", 3)
+    first = weights(tmp_path / "first", 3)
+    options = {
+        "seed": 7,
+        "init_checkpoint": tmp_path / "first",
+        "exclude_scopes": ["resnet/classification"],
+        "trainable_scopes": ["resnet/classification", "resnet/block3/residual_block2"],
+    }
+    train(records, tmp_path / "second", 2, **options)
+    second = weights(tmp_path / "second", 2)
+    assert second["global_step"] == 2
+    frozen = [n for n in first if n.startswith(("resnet/block1", "resnet/block2")) and n.endswith(("weights", "beta"))]
+    assert len(frozen) == 16
+    for name in frozen:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    for name in ("resnet/classification/logit/weights", "resnet/block3/residual_block2/conv1/weights"):
+        assert not np.array_equal(first[name], second[name]), name
+    assert "resnet/block1/conv5_5/weights/Momentum" not in second  # nothing is kept for what is not trained
+    capsys.readouterr()
+    (tmp_path / "first").rename(tmp_path / "elsewhere")  # nothing more is wanted of it
+    train(records, tmp_path / "second", 3, **options)
+    assert "model.ckpt-2, and not from the initial checkpoint" in capsys.readouterr().out
+
+
+def net(num_classes):
+    images = tf.zeros([2, 8, 8, 3])
+    graph.logits(recipe(), images, num_classes, is_training=True)
+
+
+def test_what_does_not_fit_is_listed_with_the_flag_that_helps(records, tmp_path):
+    train(records, tmp_path, 1)
+    with tf.Graph().as_default():
+        net(num_classes=5)
+        with pytest.raises(UserError) as error:
+            init_checkpoint.initializer(tmp_path)
+    message = str(error.value)
+    assert "resnet/classification/logit/weights is [512, 3] there, [512, 5] here" in message
+    assert "resnet/classification/logit/biases is [3] there, [5] here" in message
+    assert message.endswith("To start these anew: --exclude-scopes resnet/classification")
+    with tf.Graph().as_default():
+        net(num_classes=5)
+        init_checkpoint.initializer(tmp_path, ["resnet/classification"])
+        with pytest.raises(UserError, match="--exclude-scopes resnet/clasification: no variable begins with it"):
+            init_checkpoint.initializer(tmp_path, ["resnet/clasification"])
+    with tf.Graph().as_default():
+        graph.logits(recipe(net="resnet18"), tf.zeros([2, 32, 32, 3]), 3, is_training=True)
+        with pytest.raises(UserError, match="; and 104 more. It is of another net: pass another --init-checkpoint"):
+            init_checkpoint.initializer(tmp_path)
+
+
+def test_a_scope_to_train_has_to_exist(records):
+    with tf.Graph().as_default():
+        with pytest.raises(
+            UserError, match="--trainable-scopes resnet18: no variable begins with it; there are resnet/"
+        ):
+            graph.build(recipe(), records, seed=0, trainable_scopes=["resnet18"])
+
+
+def test_another_number_of_classes_from_the_command_line(records, tmp_path):
+    train(records, tmp_path / "first", 1)
+    flags = "--dataset synthetic --image-size 8 --batch-size 4 --steps 2 --precision float32".split()
+    status, lines, err = run(*flags, "--train-dir", tmp_path / "a", "--init-checkpoint", tmp_path / "first")
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.endswith("--exclude-scopes resnet/classification\n")
+    status, lines, err = run(
+        *flags, "--train-dir", tmp_path / "a", "--init-checkpoint", tmp_path / "first",
+        "--exclude_scopes", "resnet/classification", "--profile", 1,
+    )  # fmt: skip
+    assert status == 0, err
+    assert lines[-1].startswith("[final]: step 2 ")
+    assert list((tmp_path / "a" / "profile").glob("timeline-*.json"))
+    assert any(line.split()[0] == "Conv2D" or "Conv2D" in line for line in lines)
+    page = (tmp_path / "a" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert "http" not in page and "<script" not in page  # nothing from elsewhere

@@ -1,0 +1,336 @@
+"""The session loop, on graphs small enough to know every number."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from graph_resnet.data import batches
+from graph_resnet.errors import UserError
+from graph_resnet.loop import metrics_log, session_loop
+from graph_resnet.loop.signals import Interrupted
+from tests.conftest import ROOT
+from tests.test_batches import RAW, _stream
+
+QUIET = {"log_every": 1000, "eval_every": 1000}
+
+
+def regression(records, batch_size=3, *, placeholder=False, counts=True):
+    """A graph with one weight, whose losses are grey levels of the batches; the arguments of train_with_bn."""
+    train_imgs, _, val_imgs, _ = batches.train_and_validation(records, 8, batch_size, **RAW)
+    weight = tf.get_variable("weight", initializer=1.0)
+    train_grey, val_grey = tf.reduce_mean(train_imgs), tf.reduce_mean(val_imgs)
+    is_training = tf.placeholder_with_default(False, [], "is_training") if placeholder else None
+    step = tf.train.get_or_create_global_step() if counts else None
+    train_op = tf.train.GradientDescentOptimizer(1e-3).minimize(weight * train_grey, step)
+    return [train_op, train_grey, tf.constant(0.5), val_grey, tf.constant(0.25)], is_training
+
+
+def summaries(directory):
+    """(event, value) of each summary in the event files of a directory, in order."""
+    files = sorted(map(str, directory.glob("events.out.tfevents.*")))
+    return [(e, value) for file in files for e in tf.train.summary_iterator(file) for value in e.summary.value]
+
+
+def final_value(train_dir, name, step):
+    return tf.train.load_checkpoint(str(train_dir / f"model.ckpt-{step}")).get_tensor(name)
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_it_makes_exactly_max_step_updates(records, graph, tmp_path, counts):
+    arguments, _ = regression(records, counts=counts)
+    session_loop.train_with_bn(*arguments, 7, train_dir=tmp_path, **QUIET)
+    # The gradient is the batch's grey level: each update subtracts a thousandth of it.
+    expected = 1 - 1e-3 * _stream(records, 7, batch_size=3).mean(axis=1).sum()
+    assert final_value(tmp_path, "weight", 7) == pytest.approx(expected, rel=1e-5)
+    assert final_value(tmp_path, "global_step", 7) == 7
+
+
+def test_it_prints_the_tutorials_lines_and_returns_them(records, graph, capsys):
+    arguments, _ = regression(records)
+    history = session_loop.train_with_bn(*arguments, 4, log_every=2, eval_every=2)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    greys = _stream(records, 4, batch_size=3).mean(axis=1)
+    assert [line.split(" (")[0] for line in lines] == [
+        "[val]: step 0 loss = 103.0000 acc = 0.2500",
+        f"[train]: step 0 loss = {greys[0]:.4f} acc = 0.5000",
+        "[val]: step 2 loss = 103.0000 acc = 0.2500",
+        f"[train]: step 2 loss = {greys[2]:.4f} acc = 0.5000",
+        "[val]: step 4 loss = 103.0000 acc = 0.2500",
+    ]
+    assert all(line.endswith(" / batch)") for line in lines if line.startswith("[train]"))
+    assert [(r["split"], r["step"]) for r in history] == [
+        ("val", 0), ("train", 0), ("val", 2), ("train", 2), ("val", 4)
+    ]  # fmt: skip
+    assert history[1]["images_per_second"] > 0
+
+
+def test_evaluation_weighs_by_the_images_of_a_batch(records, graph):
+    # Batches of 3, 3 and 1: the mean of their means is 103.67, the mean of the images 103.
+    arguments, _ = regression(records)
+    history = session_loop.train_with_bn(*arguments, 1, **QUIET)
+    assert history[-1]["loss"] == pytest.approx(103, rel=1e-6)
+    assert history[-1]["images"] == 7
+
+
+def test_the_confusion_matrix_is_summed_over_an_evaluation(records, graph, tmp_path):
+    arguments, _ = regression(records)
+    (labels,) = tf.get_collection(batches.VALIDATION_LABELS)
+    confusion = tf.math.confusion_matrix(labels, tf.fill([tf.size(labels)], 1), 3)  # all are taken for class 1
+    seen = []
+
+    def after(history, confusion):
+        seen.append((history[-1]["step"], confusion))
+        return metrics_log.pictures({"confusion": b"a picture"})
+
+    first = metrics_log.pictures({"x": b"1"})
+    options = {"val_confusion": confusion, "after_evaluation": after, "first_summary": first, "eval_at_start": False}
+    session_loop.train_with_bn(*arguments, 2, train_dir=tmp_path, **QUIET, **options)
+    ((step, found),) = seen
+    assert step == 2 and found.dtype == np.int64
+    # Images 100 to 106, whose classes are their numbers % 3.
+    np.testing.assert_array_equal(found, [[0, 2, 0], [0, 3, 0], [0, 2, 0]])
+    images = [(e.step, v.tag, v.image.encoded_image_string) for e, v in summaries(tmp_path / "val") if v.tag != "loss"]
+    assert (2, "confusion", b"a picture") in images
+    assert next((e.step, v.tag) for e, v in summaries(tmp_path / "train")) == (0, "x")
+
+
+def test_without_a_set_the_confusion_matrix_is_that_of_one_batch(graph):
+    weight = tf.get_variable("weight", initializer=2.0)
+    train_op = tf.train.GradientDescentOptimizer(0.25).minimize(weight**2)
+    seen = []
+    session_loop.train_with_bn(
+        train_op, weight, weight, weight, weight, 1, val_confusion=tf.eye(2, dtype=tf.int32), eval_at_start=False,
+        after_evaluation=lambda history, confusion: seen.append(confusion.tolist()),
+    )  # fmt: skip
+    assert seen == [[[1, 0], [0, 1]]]
+
+
+def test_a_graph_is_trained_again_but_not_if_it_is_finalized(records, graph):
+    arguments, _ = regression(records)
+    for max_step in (1, 2):
+        assert session_loop.train_with_bn(*arguments, max_step, **QUIET)[-1]["step"] == max_step
+    graph.finalize()
+    with pytest.raises(UserError, match=r"^this graph is finalized, .* build it anew, behind tf.reset_default_graph"):
+        session_loop.train_with_bn(*arguments, 3, **QUIET)
+
+
+def test_a_loss_that_is_not_of_the_input_is_measured_over_one_batch(graph):
+    weight = tf.get_variable("weight", initializer=2.0)
+    loss = weight**2
+    train_op = tf.train.GradientDescentOptimizer(0.25).minimize(loss)
+    accuracy = tf.constant(0.5)
+    history = session_loop.train_with_bn(
+        train_op, loss, accuracy, weight * 10, accuracy, 2, learning_rate=0.25, **QUIET
+    )
+    assert [(r["split"], r["loss"]) for r in history] == [("val", 20.0), ("train", 4.0), ("val", 5.0)]
+    assert history[1]["learning_rate"] == 0.25
+    assert "images" not in history[-1]
+
+
+def test_the_placeholder_is_true_for_updates_and_false_for_measurements(records, graph, tmp_path):
+    arguments, is_training = regression(records, placeholder=True)
+    updates = tf.get_variable("updates", initializer=0)
+    count = tf.assign_add(updates, tf.cast(is_training, tf.int32))
+    arguments[0] = tf.group(arguments[0], count)
+    for i in (1, 2, 3, 4):  # measured values say whether they were measured in training mode
+        arguments[i] = arguments[i] + tf.where(is_training, 1000.0, 0.0)
+    history = session_loop.train_with_bn(*arguments, 5, is_training, train_dir=tmp_path, log_every=1, eval_every=2)
+    assert final_value(tmp_path, "updates", 5) == 5
+    assert all(r["loss"] < 200 for r in history)
+
+
+def test_measuring_with_a_placeholder_takes_no_batch_from_the_updates(records, graph, tmp_path):
+    arguments, is_training = regression(records, placeholder=True)
+    history = session_loop.train_with_bn(*arguments, 6, is_training, train_dir=tmp_path, log_every=1, eval_every=4)
+    greys = _stream(records, 6, batch_size=3).mean(axis=1)
+    assert final_value(tmp_path, "weight", 6) == pytest.approx(1 - 1e-3 * greys.sum(), rel=1e-5)
+    assert [r["loss"] for r in history if r["split"] == "train"] == pytest.approx(list(greys), rel=1e-5)
+
+
+def batch_normalized(records, *, leak, static):
+    """The tutorial's cells on a net of one batch norm; the arguments of train_with_bn, and is_training."""
+    import graph_resnet.compat.slim  # noqa: F401
+
+    import tf_slim as slim  # isort: skip
+
+    train_imgs, _, val_imgs, _ = batches.train_and_validation(records, 8, 3, **RAW)
+    is_training = tf.placeholder(tf.bool, [], "is_training")
+
+    def tower(images, training, reuse=None):
+        net = slim.batch_norm(images, decay=0.5, is_training=training, reuse=reuse, scope="bn")
+        return tf.reduce_mean(net**2)
+
+    train_loss = tower(train_imgs, True if static else is_training)
+    update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+    val_loss = tower(val_imgs, False if static else is_training, reuse=True)
+    if leak:
+        update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+    with tf.control_dependencies(update_ops):
+        train_op = tf.train.GradientDescentOptimizer(0.0).minimize(train_loss)
+    accuracy = tf.constant(0.5)
+    return [train_op, train_loss, accuracy, val_loss, accuracy], None if static else is_training
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_validation_never_moves_a_moving_average(records, graph, tmp_path, static, capsys):
+    arguments, is_training = batch_normalized(records, leak=False, static=static)
+    session_loop.train_with_bn(*arguments, 4, is_training, train_dir=tmp_path, log_every=1, eval_every=1)
+    mean = 0.0
+    for grey in _stream(records, 4, batch_size=3).mean(axis=1):
+        mean = 0.5 * mean + 0.5 * grey
+    np.testing.assert_allclose(final_value(tmp_path, "bn/moving_mean", 4), [mean] * 3, rtol=1e-5)
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_the_tutorials_own_cells_get_a_right_evaluation_and_a_warning(records, graph, tmp_path, capsys):
+    arguments, is_training = batch_normalized(records, leak=True, static=False)
+    history = session_loop.train_with_bn(*arguments, 5, is_training, train_dir=tmp_path, log_every=2, eval_every=5)
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+    assert len(warnings) == 1 and "before the validation tower" in warnings[0]
+    # Training has pulled validation batches, yet the last evaluation is over all seven images from the first.
+    mean, variance = (final_value(tmp_path, f"bn/moving_{name}", 5)[0] for name in ("mean", "variance"))
+    beta = final_value(tmp_path, "bn/beta", 5)[0]
+    expected = np.mean([((grey - mean) / np.sqrt(variance + 1e-3) + beta) ** 2 for grey in range(100, 107)])
+    assert history[-1]["images"] == 7
+    assert history[-1]["loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_resumed_run_equals_an_undisturbed_one(records, tmp_path):
+    def train(directory, max_step):
+        with tf.Graph().as_default():
+            arguments, _ = regression(records)
+            return session_loop.train_with_bn(
+                *arguments, max_step, train_dir=tmp_path / directory, log_every=1, eval_every=4, save_every=3
+            )
+
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    whole = train("whole", 11)
+    for max_step in (2, 4, 9, 11, 11):
+        parts = train("parts", max_step)
+
+    def comparable(history, drop):
+        return [{**r, "images_per_second": 0} for r in history if (r["split"], r["step"]) not in drop]
+
+    # Each part ends with an evaluation of its own.
+    assert comparable(parts, {("val", 2), ("val", 9)}) == comparable(whole, set())
+    lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == parts
+    assert final_value(tmp_path / "parts", "weight", 11) == final_value(tmp_path / "whole", "weight", 11)
+    kept = sorted(path.name for path in (tmp_path / "parts").glob("*.index"))
+    assert len(kept) == 5  # of 2, 3, 4, 6, 9, 11 the five newest, rotation going on over the restarts
+    assert "model.ckpt-2.index" not in kept
+
+
+def diverging(bad_step, *, weights=False):
+    """A graph whose loss (or whose weight, one step before its loss) is not finite from a step on."""
+    step = tf.train.get_or_create_global_step()
+    weight = tf.get_variable("weight", initializer=1.0)
+    bad = tf.cast(step, tf.float32) >= bad_step
+    update = tf.where(bad, np.inf, 0.5)
+    train_op = tf.group(tf.assign(weight, update), tf.assign_add(step, 1))
+    loss = weight if weights else tf.where(bad, np.nan, 1.0)
+    return [train_op, loss, loss, tf.constant(1.0), tf.constant(1.0)]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(graph, tmp_path):
+    with pytest.raises(UserError) as error:
+        session_loop.train_with_bn(*diverging(5), 20, train_dir=tmp_path, save_every=2, **QUIET)
+    assert "the loss is nan at step 5" in str(error.value)
+    assert f"the last good checkpoint is {tmp_path / 'model.ckpt-4'}" in str(error.value)
+    assert final_value(tmp_path, "weight", 4) == 0.5
+    assert not (tmp_path / "model.ckpt-6.index").exists()
+
+
+def test_a_weight_that_is_not_finite_is_not_saved(graph, tmp_path):
+    with pytest.raises(UserError) as error:
+        session_loop.train_with_bn(*diverging(5, weights=True), 20, train_dir=tmp_path, save_every=3, **QUIET)
+    assert "a weight is not finite after step 6" in str(error.value)
+    assert "model.ckpt-3" in str(error.value)
+    assert not (tmp_path / "model.ckpt-6.index").exists()
+
+
+class SignalAt(tf.train.SessionRunHook):
+    """Sends this process a signal when update `step` has run."""
+
+    def __init__(self, step, signum):
+        self.step, self.signum = step, signum
+
+    def after_run(self, run_context, run_values):
+        self.step -= 1
+        if self.step < 0:
+            os.kill(os.getpid(), self.signum)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_and_leaves(records, graph, tmp_path, signum):
+    before = signal.getsignal(signum)
+    arguments, _ = regression(records)
+    with pytest.raises(Interrupted) as stop:
+        session_loop.train_with_bn(*arguments, 9, train_dir=tmp_path, hooks=[SignalAt(2, signum)], **QUIET)
+    assert stop.value.signum == signum
+    assert "stopped at step 3" in str(stop.value) and "model.ckpt-3" in str(stop.value)
+    assert final_value(tmp_path, "global_step", 3) == 3
+    assert signal.getsignal(signum) == before
+
+
+def test_a_signal_during_an_evaluation_leaves_no_half_evaluation(records, graph, tmp_path):
+    arguments, _ = regression(records)
+    with pytest.raises(Interrupted):
+        session_loop.train_with_bn(
+            *arguments, 9, train_dir=tmp_path, hooks=[SignalAt(3, signal.SIGTERM)], log_every=100, eval_every=4,
+            eval_at_start=False,
+        )  # fmt: skip
+    records_ = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["split"], r["step"]) for r in records_] == [("train", 0)]
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(records, tmp_path, capsys):
+    def train(max_step):
+        with tf.Graph().as_default():
+            arguments, _ = regression(records)
+            return session_loop.train_with_bn(*arguments, max_step, train_dir=tmp_path, log_every=1, save_every=2)
+
+    undisturbed = train(6)
+    weight = final_value(tmp_path, "weight", 6)
+    data = tmp_path / "model.ckpt-6.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:-1])
+    (tmp_path / "model.ckpt-4.data-00000-of-00001").unlink()
+    capsys.readouterr()
+    again = train(6)
+    told = [line for line in capsys.readouterr().out.splitlines() if "cannot be read" in line]
+    assert len(told) == 2 and "model.ckpt-6" in told[0] and "model.ckpt-4" in told[1]
+    assert [(r["split"], r["step"], r["loss"]) for r in again] == [
+        (r["split"], r["step"], r["loss"]) for r in undisturbed
+    ]
+    assert final_value(tmp_path, "weight", 6) == weight
+    for path in tmp_path.glob("*.data-*"):
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match="none of its checkpoints can be read"):
+        train(8)
+
+
+WITHOUT_V2 = """
+import tensorflow.compat.v1 as tf
+from graph_resnet.loop.session_loop import train_with_bn
+tf.disable_v2_behavior()
+weight = tf.get_variable("weight", initializer=2.0)
+optimizer = tf.train.GradientDescentOptimizer(0.25)
+for step in (None, tf.train.get_or_create_global_step()):
+    train_op = optimizer.minimize(weight ** 2, step)
+    history = train_with_bn(train_op, weight, weight, weight, weight, 2, train_dir=None, eval_at_start=False)
+    assert [(r["split"], r["step"]) for r in history] == [("train", 0), ("val", 2)], history
+    assert history[-1]["loss"] == 0.5, history
+"""
+
+
+def test_it_runs_in_a_program_without_v2_behavior():
+    """There the variables are no resources."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_V2], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

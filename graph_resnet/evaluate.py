@@ -49,17 +49,17 @@ def parse(argv=None):
 def main(argv=None):
     """The command."""
     flags = parse(argv)
+    from graph_resnet import config
     from graph_resnet.data import find
     from graph_resnet.session import choose_precision, precision_as_trained
-    from graph_resnet.training import trained
 
-    net = trained.read(flags.train_dir)
+    net = config.read(flags.train_dir)
     output = flags.output_dir or flags.train_dir
     if not (os.path.isdir(output) and os.access(output, os.W_OK)):
         raise UserError(f"{output}: no directory that can be written; pass another --output-dir")
     directory = flags.dataset_dir or net.data.get("directory")
     records = find.for_recipe(net.recipe, flags.data_dir, directory, net.held_out)
-    trained.check_data(net, records, allow_other=flags.allow_other_data)
+    config.check_data(net, records, allow_other=flags.allow_other_data)
     precision = (
         precision_as_trained(net.precision) if flags.precision == "auto" else choose_precision(flags.precision)[0]
     )

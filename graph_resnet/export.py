@@ -36,9 +36,9 @@ def parse(argv=None):
 def main(argv=None):
     """The command."""
     flags = parse(argv)
-    from graph_resnet.training import trained
+    from graph_resnet import config
 
-    net = trained.read(flags.train_dir)
+    net = config.read(flags.train_dir)
     target = flags.export_dir
     if os.path.lexists(target) and not (os.path.isdir(target) and not os.listdir(target)):
         what = "not empty" if os.path.isdir(target) else "not a directory"

@@ -39,10 +39,10 @@ def main(argv=None):
     flags = parse(argv)
     from tqdm import tqdm
 
+    from graph_resnet import config
     from graph_resnet.data import image_files
-    from graph_resnet.training import trained
 
-    net = trained.read(flags.train_dir)
+    net = config.read(flags.train_dir)
     paths, failures = [], 0
 
     def complain(error):

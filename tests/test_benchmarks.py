@@ -9,9 +9,9 @@ import tensorflow.compat.v1 as tf
 from benchmarks.accuracy import results, trials
 from benchmarks.speed import compare, keras, ours, ready, tables, turns
 from benchmarks.speed.turns import Row, Worker
+from graph_resnet import tower
 from graph_resnet.architectures import ARCHITECTURES
 from graph_resnet.errors import UserError
-from graph_resnet.training import graph as training_graph
 from tests.conftest import run
 
 
@@ -26,7 +26,7 @@ def facts(recipe):
     """What ours says of itself."""
     with tf.Graph().as_default():
         images = tf.zeros([1, recipe.image_size, recipe.image_size, 3])
-        training_graph.logits(recipe, images, ready.CLASSES, is_training=False)
+        tower.logits(recipe, images, ready.CLASSES, is_training=False)
         return ours.facts_of(recipe)
 
 

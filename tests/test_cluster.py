@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from graph_resnet import tower
 from graph_resnet.architectures import ARCHITECTURES, Architecture, Group, Stem
 from graph_resnet.data import find, synthetic
 from graph_resnet.distributed import cluster, local_workers, tf_config
@@ -165,9 +166,9 @@ def slices(monkeypatch):
 def test_workers_make_the_updates_of_one(way, slices, few_records, monkeypatch):
     recipe = slices
     if way == "frozen":
-        logits = graph.logits
+        logits = tower.logits
         monkeypatch.setattr(
-            graph, "logits", lambda *args, **options: logits(*args, **{**options, "is_training": False})
+            tower, "logits", lambda *args, **options: logits(*args, **{**options, "is_training": False})
         )
     else:
         recipe = replace(recipe, sync_batch_norm=True)

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import evaluate
+from graph_resnet import config, evaluate, tower
 from graph_resnet.data import batches, find
 from graph_resnet.errors import UserError
 from graph_resnet.inference import evaluation, restore
 from graph_resnet.loop.validation import Validation
 from graph_resnet.session import choose_precision, session_config
-from graph_resnet.training import graph, trained
 from tests.conftest import run
 
 
@@ -30,13 +29,13 @@ def json_run(trained_dir):
 
 @pytest.fixture
 def net(trained_dir):
-    return trained.read(trained_dir[0])
+    return config.read(trained_dir[0])
 
 
 @pytest.fixture(scope="module")
 def val_run(trained_dir, cache):
     """(records, logits, labels) of the test images."""
-    net = trained.read(trained_dir[0])
+    net = config.read(trained_dir[0])
     records = find.cifar("synthetic", cache / "graph_resnet")
     return records, *evaluation.run(net, restore.find_checkpoint(net.directory), records)
 
@@ -128,7 +127,7 @@ def test_the_numbers_are_those_of_the_training_command_in_bfloat16_too(net, val_
     with tf.Graph().as_default(), tf.Session(config=session_config("bfloat16")) as session:
         recipe = net.recipe
         images, labels = batches.in_order(records, 32, recipe.batch_size, mean=recipe.mean, std=recipe.std)
-        validation = Validation(*graph.measures(restore.logits(net, images), labels))
+        validation = Validation(*tower.loss_and_accuracy(restore.logits(net, images), labels))
         restore.load(session, checkpoint)
         session.run([tf.local_variables_initializer()])
         session.run([tf.tables_initializer()])

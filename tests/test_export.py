@@ -12,10 +12,9 @@ import tensorflow as tf1or2
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from graph_resnet import export, net
+from graph_resnet import config, export, net
 from graph_resnet.errors import UserError
 from graph_resnet.inference import folding, restore, saved_model
-from graph_resnet.training import trained
 from tests.conftest import ROOT, run
 
 import tf_slim as slim  # isort: skip
@@ -67,7 +66,7 @@ def test_what_is_written(trained_dir, exported):
 
 
 def test_it_equals_the_tower_of_the_train_dir(trained_dir, images, expected):
-    trained_net = trained.read(trained_dir[0])
+    trained_net = config.read(trained_dir[0])
     for each, outputs in zip(images, expected):
         with tf.Graph().as_default(), tf.Session() as session:
             logits = restore.logits_of_pictures(trained_net, tf.constant(each))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import net, recipes
+from graph_resnet import net, recipes, tower
 from graph_resnet.architectures import ARCHITECTURES
 from graph_resnet.data import batches, find
 from graph_resnet.data.find import LAYOUTS, Records
@@ -167,9 +167,9 @@ def test_objective_by_hand(graph):
     """Smoothed labels and weight decay of a layer with known numbers."""
     recipe = dataclasses.replace(recipes.RECIPES["notebook"], label_smoothing=0.3, weight_decay=0.5)
     logits, labels = tf.constant([[1.0, 2.0, 4.0]]), tf.constant([2])
-    with training_graph.slim.arg_scope(net.resnet_arg_scope(weight_decay=recipe.weight_decay)):
+    with tower.slim.arg_scope(net.resnet_arg_scope(weight_decay=recipe.weight_decay)):
         training_graph.slim.fully_connected(tf.ones([1, 3]), 2, scope="layer")
-    plain, _ = training_graph.measures(logits, labels)
+    plain, _ = tower.loss_and_accuracy(logits, labels)
     objective = training_graph.objective(recipe, plain, logits, labels)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
@@ -196,7 +196,7 @@ def test_images_too_small_for_the_net_are_refused(graph, records):
 def test_decay_of_a_recipe_reaches_the_moving_averages(graph):
     recipe = dataclasses.replace(recipes.RECIPES["notebook"], batch_norm_decay=0.75)
     x = np.random.default_rng(0).normal(3, 1, (4, 16, 16, 3)).astype(np.float32)
-    training_graph.logits(recipe, tf.constant(x), 10, is_training=True)
+    tower.logits(recipe, tf.constant(x), 10, is_training=True)
     seen = graph.get_tensor_by_name("resnet/block1/conv5_5/Conv2D:0")
     moving_mean = next(v for v in tf.global_variables() if v.op.name == "resnet/block1/conv5_5/BatchNorm/moving_mean")
     with tf.Session() as session:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import recipes
+from graph_resnet import recipes, tower
 from graph_resnet.errors import UserError
 from graph_resnet.training import graph, init_checkpoint
 from graph_resnet.training import run as training_run
@@ -57,7 +57,7 @@ def test_it_begins_with_the_weights_of_another_net(records, tmp_path, capsys):
 
 def net(num_classes):
     images = tf.zeros([2, 8, 8, 3])
-    graph.logits(recipe(), images, num_classes, is_training=True)
+    tower.logits(recipe(), images, num_classes, is_training=True)
 
 
 def test_what_does_not_fit_is_listed_with_the_flag_that_helps(records, tmp_path):
@@ -76,7 +76,7 @@ def test_what_does_not_fit_is_listed_with_the_flag_that_helps(records, tmp_path)
         with pytest.raises(UserError, match="--exclude-scopes resnet/clasification: no variable begins with it"):
             init_checkpoint.initializer(tmp_path, ["resnet/clasification"])
     with tf.Graph().as_default():
-        graph.logits(recipe(net="resnet18"), tf.zeros([2, 32, 32, 3]), 3, is_training=True)
+        tower.logits(recipe(net="resnet18"), tf.zeros([2, 32, 32, 3]), 3, is_training=True)
         with pytest.raises(UserError, match="; and 104 more. It is of another net: pass another --init-checkpoint"):
             init_checkpoint.initializer(tmp_path)
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from graph_resnet.inference import metrics
-from graph_resnet.training.graph import confusion
+from graph_resnet.tower import confusion
 
 LOGITS = np.log([[1, 2, 5], [4, 4, 2], [6, 3, 1], [1, 1, 8]])  # probabilities in tenths or eighths, below
 LABELS = np.array([2, 1, 2, 0])

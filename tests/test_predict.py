@@ -22,11 +22,11 @@ def command(*arguments, **options):
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory, trained_dir, cache):
     """(a directory with the first 150 test records as PNG files, and what the net makes of them: float64 [150, 10])."""
+    from graph_resnet import config
     from graph_resnet.data import batches, find
     from graph_resnet.inference import evaluation, metrics, restore
-    from graph_resnet.training import trained
 
-    net = trained.read(trained_dir[0])
+    net = config.read(trained_dir[0])
     records = find.cifar("synthetic", cache / "graph_resnet")
     directory = tmp_path_factory.mktemp("pictures")
     for i, image in enumerate(batches.images(records, range(150))):

@@ -17,6 +17,7 @@ import tensorflow.compat.v1 as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graph_resnet import config as config_json
 from graph_resnet.data import find, synthetic
 from graph_resnet.errors import UserError
 from graph_resnet.loop import checkpoints, metrics_log, session_loop
@@ -90,10 +91,10 @@ def test_a_full_disk_while_an_event_or_a_config_is_written(tmp_path):
     with pytest.raises(UserError, match=r"cannot write .*/train/events\.out\.tfevents\."), file_size_limit(2000):
         events.add(graph_def=b"x" * 5000)
     events.close()
-    train_dir.write_config(tmp_path, {"seed": 1})
+    config_json.write_json(tmp_path, {"seed": 1})
     with pytest.raises(UserError, match=r"config\.json: cannot be written"), file_size_limit(2000):
-        train_dir.write_config(tmp_path, {"seed": "x" * 5000})
-    assert json.loads((tmp_path / train_dir.CONFIG).read_text()) == {"seed": 1}
+        config_json.write_json(tmp_path, {"seed": "x" * 5000})
+    assert json.loads((tmp_path / config_json.FILE).read_text()) == {"seed": 1}
 
 
 class At(tf.train.SessionRunHook):
@@ -324,7 +325,7 @@ def test_other_data_and_another_run_are_refused(few_records, graph, tmp_path):
             return training_run.train(tiny(**options.pop("recipe", {})), records, tmp_path / "run", **options)
 
     (tmp_path / "run").mkdir()
-    train_dir.write_config(tmp_path / "run", {"recipe": {}, "data": {"files": []}})  # of a start that saved nothing
+    config_json.write_json(tmp_path / "run", {"recipe": {}, "data": {"files": []}})  # of a start that saved nothing
     again()
     pixels = bytearray(data.read_bytes())
     pixels[2000] ^= 1
@@ -345,7 +346,7 @@ def test_other_data_and_another_run_are_refused(few_records, graph, tmp_path):
     fewer = replace(records, class_names=records.class_names[:-1])
     with pytest.raises(UserError, match=f"num_classes {records.num_classes}, not {records.num_classes - 1}"):
         again(fewer)
-    (tmp_path / "run" / train_dir.CONFIG).unlink()
+    (tmp_path / "run" / config_json.FILE).unlink()
     with pytest.raises(UserError, match=r"holds checkpoints but no config\.json"):
         again()
 
@@ -427,10 +428,10 @@ LINES = damaged(json.dumps(RECORD).encode()) | as_bytes(
 @given(content=CONFIGS | st.binary(max_size=99))
 def test_any_config_is_read_or_refused(content):
     with tempfile.TemporaryDirectory() as directory:
-        (Path(directory) / train_dir.CONFIG).write_bytes(content)
+        (Path(directory) / config_json.FILE).write_bytes(content)
         try:
-            config = train_dir.read_config(directory)
-            train_dir.check_same_run(directory, config, CONFIG, find.same_data(config["data"], CONFIG["data"]))
+            config = config_json.read_json(directory)
+            config_json.check_same_run(directory, config, CONFIG, find.same_data(config["data"], CONFIG["data"]))
         except UserError as error:
             assert directory in str(error) and str(error).isprintable()
         else:

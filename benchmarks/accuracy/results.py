@@ -57,17 +57,17 @@ def read(directory):
     Raises:
       UserError: it has no evaluation, or not the files of a run.
     """
+    from graph_resnet import config
     from graph_resnet.errors import UserError
     from graph_resnet.loop import metrics_log
-    from graph_resnet.training import train_dir
 
-    config = train_dir.read_config(directory)
+    values = config.read_json(directory)
     history, _ = metrics_log.read(Path(directory) / metrics_log.FILE)
     evaluations = {each["step"]: each["accuracy"] for each in history if each["split"] == "val"}
     rates = [each["images_per_second"] for each in history if "images_per_second" in each]
-    if not (config and evaluations and rates):
+    if not (values and evaluations and rates):
         raise UserError(f"{directory}: not a run with an evaluation; name a train dir that holds one")
-    seconds = config["recipe"]["batch_size"] / statistics.median(rates)
+    seconds = values["recipe"]["batch_size"] / statistics.median(rates)
     return Run(Path(directory).name, seconds, evaluations, history)
 
 

@@ -10,11 +10,12 @@ import tensorflow.compat.v1 as tf
 
 from benchmarks.speed import ready
 from benchmarks.speed.worker import Peer, timed
+from graph_resnet import tower
+from graph_resnet.config import TrainedNet
 from graph_resnet.data import find
 from graph_resnet.inference import saved_model
 from graph_resnet.session import session_config
 from graph_resnet.training import graph
-from graph_resnet.training.trained import Trained
 
 VERSIONS = {"TensorFlow": tf.__version__}
 FEW = 4  # images whose logits are compared
@@ -62,7 +63,7 @@ def _local_variable(value):
 def facts_of(recipe):
     """What is compared before anything is timed, of the net in the default graph: parameters, logits in float32."""
     images = ready.batches(recipe, count=1)[0][0, :FEW]
-    logits = graph.logits(recipe, tf.constant(images), ready.CLASSES, is_training=False, reuse=True)
+    logits = tower.logits(recipe, tf.constant(images), ready.CLASSES, is_training=False, reuse=True)
     with tf.Session(config=session_config()) as session:
         logits = initialized(session).run(logits)
     return {"parameters": sum(v.shape.num_elements() for v in tf.trainable_variables()), "logits": logits.tolist()}
@@ -87,10 +88,10 @@ def inference(net, precision):
     recipe = ready.recipe(net, batch_size=64)
     with tempfile.TemporaryDirectory() as directory, tf.Graph().as_default():
         images = tf.placeholder(tf.float32, [None, recipe.image_size, recipe.image_size, 3])
-        graph.logits(recipe, images, ready.CLASSES, is_training=False)
+        tower.logits(recipe, images, ready.CLASSES, is_training=False)
         with tf.Session(config=session_config()) as session:
             checkpoint = tf.train.Saver().save(initialized(session), f"{directory}/model.ckpt")
-        trained = Trained(Path(directory), recipe, ("",) * ready.CLASSES, precision, {})
+        trained = TrainedNet(Path(directory), recipe, ("",) * ready.CLASSES, precision, {})
         frozen = saved_model.frozen(trained, checkpoint)
         parameters = sum(v.shape.num_elements() for v in tf.trainable_variables())
     pictures = ready.pictures(recipe, 1)[0][0]
@@ -138,7 +139,7 @@ def flops(recipe, num_classes=ready.CLASSES):
     """
     with tf.Graph().as_default() as default:
         images = tf.placeholder(tf.float32, [recipe.batch_size, recipe.image_size, recipe.image_size, 3])
-        graph.logits(recipe, images, num_classes, is_training=False)
+        tower.logits(recipe, images, num_classes, is_training=False)
         total = 0
         for op in default.get_operations():
             if op.type in ("Conv2D", "MatMul"):

@@ -3,6 +3,7 @@
 from benchmarks.speed import ready
 from benchmarks.speed.ours import VERSIONS, facts_of, initialized, ready_batch, tf
 from benchmarks.speed.worker import Peer, timed
+from graph_resnet import tower
 from graph_resnet.training import graph
 
 
@@ -13,9 +14,9 @@ def training(net):
         is_training = tf.placeholder(tf.bool, [])
         images, labels = ready_batch(recipe)
         val_images, _ = ready_batch(recipe, shift=1)
-        logits = graph.logits(recipe, images, ready.CLASSES, is_training=is_training)
-        graph.logits(recipe, val_images, ready.CLASSES, is_training=is_training, reuse=True)
-        loss, _ = graph.measures(logits, labels)
+        logits = tower.logits(recipe, images, ready.CLASSES, is_training=is_training)
+        tower.logits(recipe, val_images, ready.CLASSES, is_training=is_training, reuse=True)
+        loss, _ = tower.loss_and_accuracy(logits, labels)
         with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
             train_op = graph.optimizer(recipe, recipe.learning_rate).minimize(loss, tf.train.get_global_step())
         session = initialized(tf.Session())  # before any other: the first one's threads are the process's

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import tensorflow.compat.v1 as tf
 
+from graph_resnet import config
 from graph_resnet.distributed.peers import Peers
 from graph_resnet.errors import UserError
 from graph_resnet.inference import evaluation
 from graph_resnet.loop import checkpoints, metrics_log
 from graph_resnet.session import precision_as_trained
-from graph_resnet.training import train_dir, trained
 
 PERIOD = 1  # seconds between two looks at the train dir
 
@@ -40,11 +40,11 @@ def run(place, directory, records, *, timeout, threads=None):
     past, _ = metrics_log.read(Path(directory) / "eval" / metrics_log.FILE)
     last, seen = past[-1] if past else {"step": None}, time.monotonic()
     while True:
-        step = next(iter(checkpoints.steps(directory)), None) if train_dir.read_config(directory) else None
+        step = next(iter(checkpoints.steps(directory)), None) if config.read_json(directory) else None
         if step not in (None, last["step"]):
             last, seen = _evaluate(directory, step, records, threads) or last, time.monotonic()
         measured = step is not None and step == last["step"]
-        if measured and step >= trained.read(directory).recipe.total_steps(records.num_train):
+        if measured and step >= config.read(directory).recipe.total_steps(records.num_train):
             return last
         if not chief.absent():
             seen = time.monotonic()
@@ -59,8 +59,8 @@ def run(place, directory, records, *, timeout, threads=None):
 
 def _evaluate(directory, step, records, threads):
     """Measures a checkpoint and returns the record of it; None if it is damaged, or the chief removed it meanwhile."""
-    net = trained.read(directory)
-    trained.check_data(net, records)
+    net = config.read(directory)
+    config.check_data(net, records)
     if net.held_out != records.held_out:
         raise UserError(
             f"train dir {directory}: {net.held_out} records are held out, {records.held_out} for this evaluator; pass "

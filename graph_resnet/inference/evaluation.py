@@ -23,7 +23,7 @@ def run(trained, checkpoint, records, *, split="val", tta=False, precision="floa
     """Logits and labels of every image of a split, in order, in a graph of its own.
 
     Args:
-      trained: a `Trained`.
+      trained: a `config.TrainedNet`.
       checkpoint: prefix of the checkpoint.
       records: `find.Records`.
       split: 'val', 'test', or 'train', which is not augmented here: see `Records.split`.

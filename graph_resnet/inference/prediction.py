@@ -24,7 +24,7 @@ def predict(trained, checkpoint, paths):
     normalized and resized as `cifar10_input` does it.
 
     Args:
-      trained: a `Trained`.
+      trained: a `config.TrainedNet`.
       checkpoint: prefix of the checkpoint.
       paths: list of str.
 

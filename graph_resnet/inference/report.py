@@ -6,11 +6,11 @@ import json
 import os
 from pathlib import Path
 
+from graph_resnet import config
 from graph_resnet.errors import UserError
 from graph_resnet.inference import evaluation, restore
 from graph_resnet.loop import metrics_log
 from graph_resnet.session import precision_as_trained
-from graph_resnet.training import train_dir, trained
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -55,7 +55,7 @@ def write(directory, records):
     Raises:
       UserError: it cannot be written.
     """
-    net = trained.read(directory)
+    net = config.read(directory)
     checkpoint = restore.find_checkpoint(directory)
     step = restore.step_of(checkpoint)
     logits, labels = evaluation.run(net, checkpoint, records, precision=precision_as_trained(net.precision))
@@ -64,7 +64,7 @@ def write(directory, records):
     pictures = evaluation.save_pictures(
         directory, logits, labels, result["confusion"], records, split="val", class_names=net.class_names, title=title
     )
-    config = train_dir.read_config(directory)
+    values = config.read_json(directory)
     speeds = sorted(
         r["images_per_second"]
         for r in metrics_log.read(Path(directory) / metrics_log.FILE)[0]
@@ -72,10 +72,10 @@ def write(directory, records):
     )
     about = {
         "images/s, median": f"{speeds[len(speeds) // 2]:,.0f}" if speeds else "unknown",
-        "seed": config["seed"],
-        "precision": config["precision"],
-        **{f"version of {name}": version for name, version in config["versions"].items()},
-        "data": ", ".join(f"{f['name']} ({f['records']:,})" for f in config["data"]["files"]),
+        "seed": values["seed"],
+        "precision": values["precision"],
+        **{f"version of {name}": version for name, version in values["versions"].items()},
+        "data": ", ".join(f"{f['name']} ({f['records']:,})" for f in values["data"]["files"]),
         "checkpoint": Path(checkpoint).name,
     }
     page = PAGE.format(
@@ -90,7 +90,7 @@ def write(directory, records):
         curves=_image(Path(directory) / "curves.png", "loss and accuracy over steps"),
         confusion=_image(pictures["confusion"], "confusion matrix"),
         mistakes=_image(pictures["mistakes"], "the most confident mistakes"),
-        recipe=_table({name: value for name, value in config["recipe"].items() if value is not None}),
+        recipe=_table({name: value for name, value in values["recipe"].items() if value is not None}),
         run=_table(about),
     )
     path = Path(directory) / "report.html"

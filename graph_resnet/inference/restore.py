@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from graph_resnet import tower
 from graph_resnet.data import batches
 from graph_resnet.errors import UserError
 from graph_resnet.loop import checkpoints
-from graph_resnet.training import graph
 
 
 def find_checkpoint(directory, path=None, say=print, flag="--checkpoint"):
@@ -50,8 +50,8 @@ def step_of(checkpoint):
 
 
 def logits(trained, images, reuse=None):
-    """The net of a `Trained` on what `cifar10_input` yields, as evaluation has it: float32 [B, num_classes]."""
-    return graph.logits(trained.recipe, images, len(trained.class_names), is_training=False, reuse=reuse)
+    """The net of a `config.TrainedNet` on prepared images, as evaluation has it: float32 [B, num_classes]."""
+    return tower.logits(trained.recipe, images, len(trained.class_names), is_training=False, reuse=reuse)
 
 
 def logits_of_pictures(trained, images):

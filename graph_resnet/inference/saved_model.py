@@ -25,7 +25,7 @@ def export(trained, checkpoint, directory):
     """Writes a SavedModel in one go.
 
     Args:
-      trained: a `Trained`.
+      trained: a `config.TrainedNet`.
       checkpoint: prefix of the checkpoint.
       directory: must not exist yet, or be empty.
 

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import net
+from graph_resnet import tower
 from graph_resnet.architectures import ARCHITECTURES
 from graph_resnet.data import batches
 from graph_resnet.errors import UserError
 from graph_resnet.training import filter_gradients, whitening
-
-import tf_slim as slim  # isort: skip  (graph_resnet.net made it importable)
 
 
 @dataclass(frozen=True)
@@ -85,18 +83,18 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
     moments = cluster if recipe.sync_batch_norm else None
     stem = whitening.initializer(recipe, records) if recipe.whitening else None
     with filter_gradients.quickest(precision):
-        train_logits = logits(
+        train_logits = tower.logits(
             recipe, train_imgs, records.num_classes, is_training=True, cluster=moments, stem_initializer=stem
         )
     with tf.name_scope("training"):  # a box in TensorBoard, as the others
-        train_loss, train_acc = measures(train_logits, train_labels)
+        train_loss, train_acc = tower.loss_and_accuracy(train_logits, train_labels)
         minimized = objective(recipe, train_loss, train_logits, train_labels)
     # Only now, so that they are the training tower's.
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
     with tf.name_scope("validation"):
-        val_logits = logits(recipe, val_imgs, records.num_classes, is_training=False, reuse=True)
-        val_loss, val_acc = measures(val_logits, val_labels)
-        val_confusion = confusion(val_logits, val_labels)
+        val_logits = tower.logits(recipe, val_imgs, records.num_classes, is_training=False, reuse=True)
+        val_loss, val_acc = tower.loss_and_accuracy(val_logits, val_labels)
+        val_confusion = tower.confusion(val_logits, val_labels)
     step = tf.train.get_or_create_global_step()
     with tf.name_scope("learning_rate"):
         rate = learning_rate(recipe, step, recipe.total_steps(records.num_train))
@@ -107,48 +105,6 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
     with tf.control_dependencies(update_ops):
         train_op = update.apply_gradients(gradients, step)
     return Graph(train_op, train_loss, train_acc, val_loss, val_acc, val_confusion, rate)
-
-
-def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=False, cluster=None, stem_initializer=None):
-    """The recipe's net on float32 images [B, S, S, 3]: float32 [B, num_classes].
-
-    With a `cluster.Cluster`, the images are one worker's rows of the batch that batch norm takes its statistics of. For
-    a `stem_initializer` see `net.build`.
-    """
-    row = ARCHITECTURES[recipe.net]
-    scope = net.resnet_arg_scope(
-        recipe.batch_norm_decay,
-        biases=row.biases,
-        batch_norm_scale=row.biases,
-        weight_decay=recipe.weight_decay,
-        cluster=cluster,
-    )
-    with slim.arg_scope(scope):
-        return net.build(
-            row,
-            images,
-            num_classes,
-            reuse=reuse,
-            is_training=is_training,
-            verbose=verbose,
-            stem_initializer=stem_initializer,
-        )
-
-
-def measures(logits, labels):
-    """(mean cross entropy in nats, accuracy in 0..1), float32 scalars, of logits [B, C] and int labels [B]."""
-    loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
-    right = tf.equal(tf.argmax(logits, 1, output_type=tf.int32), labels)
-    return loss, tf.reduce_mean(tf.cast(right, tf.float32))
-
-
-def confusion(logits, labels):
-    """Images of class `row` that are taken for class `column`, int32 [C, C], of logits [B, C] and int32 labels [B]."""
-    classes = tf.dimension_value(logits.shape[1])
-    cells = labels * classes + tf.argmax(logits, 1, output_type=tf.int32)
-    # tf.math.confusion_matrix does it with eight functions of checks, all of them shown beside TensorBoard's graph.
-    counts = tf.raw_ops.Bincount(arr=cells, size=classes**2, weights=tf.constant([], tf.int32))
-    return tf.reshape(counts, [classes, classes])
 
 
 def objective(recipe, loss, logits, labels):

@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 import graph_resnet
+from graph_resnet import config as config_json
 from graph_resnet import plots
 from graph_resnet.architectures import ARCHITECTURES
 from graph_resnet.data import batches, find
@@ -164,7 +165,7 @@ class _Accepted(tf.train.SessionRunHook):
         self._directory, self._config = directory, config
 
     def after_create_session(self, session, coord):
-        train_dir.write_config(self._directory, self._config)
+        config_json.write_json(self._directory, self._config)
         with writing(Path(self._directory) / "graph.pbtxt", tf.errors.OpError):
             tf.io.write_graph(session.graph, str(self._directory), "graph.pbtxt")
 
@@ -179,15 +180,15 @@ def _check_same_run(directory, config, begun, allow_other_data):
     Raises:
       UserError: names the difference.
     """
-    before = train_dir.read_config(directory)
+    before = config_json.read_json(directory)
     if before is None and begun:
         raise UserError(
-            f"train dir {directory}: holds checkpoints but no {train_dir.CONFIG} to tell of what; put it back, or pass "
+            f"train dir {directory}: holds checkpoints but no {config_json.FILE} to tell of what; put it back, or pass "
             "another --train-dir"
         )
     if before is not None and begun:
         difference = None if allow_other_data else find.same_data(before["data"], config["data"])
-        train_dir.check_same_run(directory, before, config, difference)
+        config_json.check_same_run(directory, before, config, difference)
 
 
 def _histograms():

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import tensorflow.compat.v1 as tf
 
+from graph_resnet import tower
 from graph_resnet.architectures import ARCHITECTURES
 from graph_resnet.data.find import LAYOUTS
 from graph_resnet.errors import UserError
-from graph_resnet.training import graph
 
 
 @dataclass
@@ -110,7 +110,7 @@ def of_recipe(recipe):
     num_classes = len(names[recipe.label])
     with tf.Graph().as_default():
         images = tf.placeholder(tf.float32, [None, recipe.image_size, recipe.image_size, 3])
-        graph.logits(recipe, images, num_classes, is_training=False)
+        tower.logits(recipe, images, num_classes, is_training=False)
         table = text(layers(ARCHITECTURES[recipe.net].scope))
     size = f"{recipe.image_size}x{recipe.image_size}x3"
     return f"{recipe.name}: {recipe.net}, images {size}, {num_classes} classes\n\n{table}"

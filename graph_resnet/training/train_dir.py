@@ -1,19 +1,13 @@
-"""The train dir: one run at a time, and always the same run."""
+"""The train dir: one run at a time."""
 
 import fcntl
-import json
 import os
 import sys
 from pathlib import Path
 
 from graph_resnet.errors import UserError
 
-CONFIG = "config.json"
 LOCK = "lock"
-
-# What makes a run another run: what its weights mean, and which images they saw. Length, cadence, learning rate and
-# regularization may change on the way.
-IDENTITY = ("name", "net", "dataset", "label", "image_size", "mean", "std", "batch_size", "num_classes")
 
 
 def claim(train_dir):
@@ -65,65 +59,3 @@ def check_name(path, what):
     if os.fsencode(name) != name.encode(errors="replace"):
         encoding = sys.getfilesystemencoding()
         raise UserError(f"{what} {path}: not UTF-8 where file names are {encoding}; rename it, or set PYTHONUTF8=1")
-
-
-def read_config(train_dir):
-    """The `config.json` of a train dir as a dict, or None if it has none.
-
-    Raises:
-      UserError: it is not what this package wrote.
-    """
-    path = Path(train_dir) / CONFIG
-    try:
-        config = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); put it back, or pass another --train-dir") from None
-    if not (
-        isinstance(config, dict) and isinstance(config.get("recipe"), dict) and isinstance(config.get("data"), dict)
-    ):
-        raise UserError(f"{path}: not a run's config; put it back, or pass another --train-dir")
-    files = config["data"].get("files")
-    if not (isinstance(files, list) and all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in files)):
-        raise UserError(f"{path}: data has no list of files; put it back, or pass another --train-dir")
-    return config
-
-
-def write_config(train_dir, config):
-    """Writes `config.json` in one go: a killed process leaves the old one or the new one."""
-    path = Path(train_dir) / CONFIG
-    draft = path.with_suffix(".json.new")
-    try:
-        draft.write_text(json.dumps(config, indent=2) + "\n")
-        os.replace(draft, path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror}); mend that, or pass another --train-dir"
-        ) from None
-
-
-def check_same_run(train_dir, old, new, difference_of_data):
-    """Refuses to go on with another run's weights.
-
-    Args:
-      old, new: configs.
-      difference_of_data: None, or a phrase that names it.
-
-    Raises:
-      UserError: names the first difference.
-    """
-    new = json.loads(json.dumps(new))  # with lists for tuples, as `old` has them
-    pairs = {key: (old["recipe"].get(key), new["recipe"].get(key)) for key in IDENTITY}
-    pairs["held_out"] = old.get("held_out", 0), new.get("held_out", 0)
-    pairs["seed"] = old.get("seed"), new.get("seed")
-    for key, (before, now) in pairs.items():
-        if before != now:
-            raise UserError(
-                f"train dir {train_dir}: holds a run with {key} {before!s:.60}, not {now}; pass another --train-dir"
-            )
-    if difference_of_data:
-        raise UserError(
-            f"train dir {train_dir}: was trained on other data ({difference_of_data}); pass another --train-dir, or "
-            "--allow-other-data to go on"
-        )

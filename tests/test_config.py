@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graph_resnet import config as config_json
 from graph_resnet.errors import UserError
 from graph_resnet.recipes import RECIPES, Recipe
-from graph_resnet.training import trained
 from tests.conftest import CASES
 
 CONFIG = {
@@ -37,7 +37,7 @@ CONFIG = {
 
 def read(directory, config):
     (directory / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
-    return trained.read(directory)
+    return config_json.read(directory)
 
 
 def changed(*path, value):
@@ -103,9 +103,9 @@ def test_a_foreign_config_is_refused_in_one_line(tmp_path, config, message):
 
 def test_no_train_dir(tmp_path):
     with pytest.raises(UserError, match=r"none: no such directory; pass the --train-dir of a run"):
-        trained.read(tmp_path / "none")
+        config_json.read(tmp_path / "none")
     with pytest.raises(UserError, match=r"it holds no config\.json"):
-        trained.read(tmp_path)
+        config_json.read(tmp_path)
 
 
 def places(value, path=()):

@@ -1,9 +1,11 @@
-"""What a train dir says of the net in it: the part of `config.json` that evaluation, prediction and export need."""
+"""`config.json`: what a train dir says of the run and the net in it. This module alone reads and writes it."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import os
 import reprlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +14,16 @@ from graph_resnet.data import find
 from graph_resnet.errors import UserError
 from graph_resnet.recipes import Recipe
 from graph_resnet.session import PRECISIONS
-from graph_resnet.training import train_dir
+
+FILE = "config.json"
+
+# What makes a run another run: what its weights mean, and which images they saw. Length, cadence, learning rate and
+# regularization may change on the way.
+IDENTITY = ("name", "net", "dataset", "label", "image_size", "mean", "std", "batch_size", "num_classes")
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNet:
     """A train dir, read and checked.
 
     Attributes:
@@ -40,14 +47,14 @@ def read(directory):
     """Reads the `config.json` of a train dir.
 
     Returns:
-      A `Trained`.
+      A `TrainedNet`.
 
     Raises:
       UserError: one line that names what is missing or foreign.
     """
     directory = Path(directory)
-    path = directory / train_dir.CONFIG
-    config = train_dir.read_config(directory)
+    path = directory / FILE
+    config = read_json(directory)
     if config is None:
         why = "it holds no config.json" if directory.is_dir() else "no such directory"
         raise UserError(f"train dir {directory}: {why}; pass the --train-dir of a run of graph_resnet.train")
@@ -70,7 +77,7 @@ def read(directory):
     held_out = config.get("held_out", 0)
     if not _is_a("int", held_out) or held_out < 0:
         raise UserError(f"{path}: held_out is {reprlib.repr(held_out)}, not a number of records; put it back")
-    return Trained(directory, recipe, tuple(names), precision, data, held_out)
+    return TrainedNet(directory, recipe, tuple(names), precision, data, held_out)
 
 
 def _recipe(values, path):
@@ -135,4 +142,66 @@ def check_data(trained, records, *, allow_other=False):
         raise UserError(
             f"train dir {trained.directory}: was trained on other data ({difference}); pass its --data-dir, or "
             "--allow-other-data"
+        )
+
+
+def read_json(train_dir):
+    """The `config.json` of a train dir as a dict, or None if it has none.
+
+    Raises:
+      UserError: it is not what this package wrote.
+    """
+    path = Path(train_dir) / FILE
+    try:
+        config = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); put it back, or pass another --train-dir") from None
+    if not (
+        isinstance(config, dict) and isinstance(config.get("recipe"), dict) and isinstance(config.get("data"), dict)
+    ):
+        raise UserError(f"{path}: not a run's config; put it back, or pass another --train-dir")
+    files = config["data"].get("files")
+    if not (isinstance(files, list) and all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in files)):
+        raise UserError(f"{path}: data has no list of files; put it back, or pass another --train-dir")
+    return config
+
+
+def write_json(train_dir, config):
+    """Writes `config.json` in one go: a killed process leaves the old one or the new one."""
+    path = Path(train_dir) / FILE
+    draft = path.with_suffix(".json.new")
+    try:
+        draft.write_text(json.dumps(config, indent=2) + "\n")
+        os.replace(draft, path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); mend that, or pass another --train-dir"
+        ) from None
+
+
+def check_same_run(train_dir, old, new, difference_of_data):
+    """Refuses to go on with another run's weights.
+
+    Args:
+      old, new: configs.
+      difference_of_data: None, or a phrase that names it.
+
+    Raises:
+      UserError: names the first difference.
+    """
+    new = json.loads(json.dumps(new))  # with lists for tuples, as `old` has them
+    pairs = {key: (old["recipe"].get(key), new["recipe"].get(key)) for key in IDENTITY}
+    pairs["held_out"] = old.get("held_out", 0), new.get("held_out", 0)
+    pairs["seed"] = old.get("seed"), new.get("seed")
+    for key, (before, now) in pairs.items():
+        if before != now:
+            raise UserError(
+                f"train dir {train_dir}: holds a run with {key} {before!s:.60}, not {now}; pass another --train-dir"
+            )
+    if difference_of_data:
+        raise UserError(
+            f"train dir {train_dir}: was trained on other data ({difference_of_data}); pass another --train-dir, or "
+            "--allow-other-data to go on"
         )

@@ -1,0 +1,52 @@
+"""A recipe's net as a tower: logits, and what they are worth against labels. Training and inference build with it."""
+
+from __future__ import annotations
+
+import tensorflow.compat.v1 as tf
+
+from graph_resnet import net
+from graph_resnet.architectures import ARCHITECTURES
+
+import tf_slim as slim  # isort: skip  (graph_resnet.net made it importable)
+
+
+def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=False, cluster=None, stem_initializer=None):
+    """The recipe's net on float32 images [B, S, S, 3]: float32 [B, num_classes].
+
+    With a `cluster.Cluster`, the images are one worker's rows of the batch that batch norm takes its statistics of. For
+    a `stem_initializer` see `net.build`.
+    """
+    row = ARCHITECTURES[recipe.net]
+    scope = net.resnet_arg_scope(
+        recipe.batch_norm_decay,
+        biases=row.biases,
+        batch_norm_scale=row.biases,
+        weight_decay=recipe.weight_decay,
+        cluster=cluster,
+    )
+    with slim.arg_scope(scope):
+        return net.build(
+            row,
+            images,
+            num_classes,
+            reuse=reuse,
+            is_training=is_training,
+            verbose=verbose,
+            stem_initializer=stem_initializer,
+        )
+
+
+def loss_and_accuracy(logits, labels):
+    """(mean cross entropy in nats, accuracy in 0..1), float32 scalars, of logits [B, C] and int labels [B]."""
+    loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
+    right = tf.equal(tf.argmax(logits, 1, output_type=tf.int32), labels)
+    return loss, tf.reduce_mean(tf.cast(right, tf.float32))
+
+
+def confusion(logits, labels):
+    """Images of class `row` that are taken for class `column`, int32 [C, C], of logits [B, C] and int32 labels [B]."""
+    classes = tf.dimension_value(logits.shape[1])
+    cells = labels * classes + tf.argmax(logits, 1, output_type=tf.int32)
+    # tf.math.confusion_matrix does it with eight functions of checks, all of them shown beside TensorBoard's graph.
+    counts = tf.raw_ops.Bincount(arr=cells, size=classes**2, weights=tf.constant([], tf.int32))
+    return tf.reshape(counts, [classes, classes])

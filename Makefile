@@ -1,14 +1,17 @@
-# Everything a fresh machine needs: `make demo` trains, `make test` tests. Both make .venv and install into it first.
+# Everything a fresh machine needs: `make demo` trains, `make test` tests, `make quick` tests in two minutes. Both make .venv and install into it first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint notebook torture bench clean
+.PHONY: demo test quick lint notebook torture bench clean
 
 demo: .venv/installed
 	$(BIN)/python -m graph_resnet.train --dataset synthetic --steps 300 --train-dir runs/demo
 
 test: .venv/installed-test lint
 	$(BIN)/python -m pytest
+
+quick: .venv/installed-test lint
+	$(BIN)/python -m pytest -m "not slow"
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

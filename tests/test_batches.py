@@ -11,19 +11,8 @@ import tensorflow.compat.v1 as tf
 from graph_resnet.data import batches, find
 from graph_resnet.data.records import hold_out
 from graph_resnet.errors import UserError
-from tests.conftest import ROOT
+from tests.helpers import RAW, ROOT, grey_stream, initialized_session
 from utils import cifar10_input
-
-RAW = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255,) * 3}  # leaves pixels as they are, 0..255
-
-
-def session():
-    """A session in which everything the input needs is initialized, as its docstring says."""
-    opened = tf.Session()
-    opened.run(tf.global_variables_initializer())
-    opened.run(tf.local_variables_initializer())
-    opened.run(tf.tables_initializer())
-    return opened
 
 
 def test_a_record_made_byte_by_byte(tmp_path, graph):
@@ -39,7 +28,7 @@ def test_a_record_made_byte_by_byte(tmp_path, graph):
     )
     assert train_imgs.shape == (5, 32, 32, 3) and train_imgs.dtype == tf.float32
     assert train_labels.shape == (5,) and train_labels.dtype == tf.int32
-    with session() as s:
+    with initialized_session() as s:
         images, labels, val_image, val_label = s.run([train_imgs, train_labels, val_imgs, val_labels])
     np.testing.assert_array_equal(labels, [4] * 5)
     np.testing.assert_array_equal(val_label, [4])
@@ -55,25 +44,13 @@ def test_coarse_and_fine_labels_of_cifar100(tmp_path, graph):
         (tmp_path / name).write_bytes(bytes([11, 98]) + bytes(3072))
     for label, expected in (("fine", 98), ("coarse", 11)):
         tensors = cifar10_input.load_data(32, 1, tmp_path, dataset="cifar100", label=label)
-        with session() as s:
+        with initialized_session() as s:
             assert s.run(tensors[1]) == [expected]
             assert s.run(tensors[3]) == [expected]
 
 
-def _stream(records, count, batch_size=8, **options):
-    """Mean grey levels of the images of the first batches: [count, batch_size]."""
-    with tf.Graph().as_default():
-        train_imgs, train_labels, _, _ = batches.train_and_validation(records, 8, batch_size, **{**RAW, **options})
-        grey = tf.reduce_mean(train_imgs, [1, 2, 3])
-        with session() as s:
-            pairs = [s.run([grey, train_labels]) for _ in range(count)]
-    greys = np.round([grey for grey, _ in pairs]).astype(int)
-    np.testing.assert_array_equal(greys % 3, [labels for _, labels in pairs])  # each image still has its label
-    return greys
-
-
 def test_an_epoch_is_a_permutation_and_two_epochs_differ(records):
-    order = _stream(records, 5).reshape(2, 20)  # batches of 8 straddle the epochs of 20
+    order = grey_stream(records, 5).reshape(2, 20)  # batches of 8 straddle the epochs of 20
     for epoch in order:
         assert sorted(epoch) == list(range(20))
     assert list(order[0]) != list(order[1])
@@ -96,7 +73,7 @@ def _pictures(records, count, batch_size, **options):
     """(labels [n], one channel [n, 5, 5]) of the first training batches, and of a pass over the validation images."""
     with tf.Graph().as_default():
         tensors = batches.train_and_validation(records, 5, batch_size, **RAW, **options)
-        with session() as s:
+        with initialized_session() as s:
             train = [s.run(tensors[:2]) for _ in range(count)]
             val = s.run(tensors[2:])
     images, labels = (np.concatenate(each) for each in zip(*train))
@@ -133,7 +110,7 @@ def test_something_has_to_be_left_to_train_on(numbered, count):
 
 
 def test_seeds_differ(records):
-    assert not np.array_equal(_stream(records, 2, seed=0), _stream(records, 2, seed=1))
+    assert not np.array_equal(grey_stream(records, 2, seed=0), grey_stream(records, 2, seed=1))
 
 
 def test_the_stream_starts_at_the_global_step(records, graph):
@@ -144,7 +121,7 @@ def test_the_stream_starts_at_the_global_step(records, graph):
         s.run(tf.local_variables_initializer())
         s.run(tf.tables_initializer())
         greys = np.round(s.run(train_imgs).mean((1, 2, 3)))
-    np.testing.assert_array_equal(greys, _stream(records, 4)[3])
+    np.testing.assert_array_equal(greys, grey_stream(records, 4)[3])
 
 
 def test_it_needs_no_global_variables_initializer(records, graph):
@@ -161,7 +138,7 @@ def test_flips_half_of_the_images_and_only_mirrors(tmp_path, graph):
     for name in (*find.CIFAR10.train, *find.CIFAR10.test):
         (tmp_path / name).write_bytes(bytes([0]) + left.tobytes())
     train_imgs, _, val_imgs, _ = cifar10_input.load_data(32, 64, tmp_path, **RAW)
-    with session() as s:
+    with initialized_session() as s:
         images = np.concatenate([s.run(train_imgs) for _ in range(8)])
         val = s.run(val_imgs)
     expected = np.moveaxis(left, 0, -1)
@@ -177,7 +154,7 @@ def test_normalization_and_resize(records, graph):
         records, 12, 4, mean=(0.5, 0.25, 0.0), std=(0.5, 1.0, 2.0)
     )
     assert train_imgs.shape == (4, 12, 12, 3)
-    with session() as s:
+    with initialized_session() as s:
         first = s.run(val_imgs)[0]
     np.testing.assert_allclose(first[0, 0], [(100 / 255 - 0.5) / 0.5, 100 / 255 - 0.25, 100 / 255 / 2], rtol=1e-5)
     np.testing.assert_allclose(first, np.broadcast_to(first[0, 0], (12, 12, 3)), rtol=1e-5)
@@ -189,7 +166,7 @@ def test_bilinear_resize_against_numbers_by_hand(tmp_path, graph):
     files = (tmp_path / "r.bin",)
     records = find.Records("synthetic", files, files, 2, 1, 0, ("a",), 1, 1)
     _, _, val_imgs, _ = batches.train_and_validation(records, 4, 1, **RAW)
-    with session() as s:
+    with initialized_session() as s:
         row = s.run(val_imgs)[0, 1, :, 0]
     np.testing.assert_allclose(row, [0, 25, 75, 100], atol=1e-4)
 
@@ -197,7 +174,7 @@ def test_bilinear_resize_against_numbers_by_hand(tmp_path, graph):
 @pytest.mark.parametrize("batch_size, sizes", [(3, [3, 3, 1]), (7, [7]), (10, [7])])
 def test_a_validation_pass_is_every_image_once_in_order(records, graph, batch_size, sizes):
     _, _, val_imgs, val_labels = batches.train_and_validation(records, 8, batch_size, **RAW)
-    with session() as s:
+    with initialized_session() as s:
         for _ in range(2):  # and then again
             pairs = [s.run([val_imgs, val_labels]) for _ in sizes]
             assert [len(labels) for _, labels in pairs] == sizes
@@ -237,7 +214,7 @@ def test_bad_sizes_are_named(records, graph):
 
 def test_data_is_read_once(records, graph):
     train_imgs, _, val_imgs, _ = batches.train_and_validation(records, 8, 4, **RAW)
-    with session() as s:
+    with initialized_session() as s:
         for path in (*records.train, *records.test):
             path.unlink()
         for _ in range(5):
@@ -251,5 +228,5 @@ def test_all_records_fit_the_index(records):
     one.train[0].write_bytes(bytes([2] + [9] * 192))
     with tf.Graph().as_default():
         _, labels, *_ = batches.train_and_validation(one, 8, 3, **RAW)
-        with session() as s:
+        with initialized_session() as s:
             np.testing.assert_array_equal(s.run(labels), [2, 2, 2])

@@ -12,7 +12,7 @@ from benchmarks.speed.turns import Row, Worker
 from graph_resnet import tower
 from graph_resnet.architectures import ARCHITECTURES
 from graph_resnet.errors import UserError
-from tests.conftest import run
+from tests.helpers import run
 
 
 @pytest.fixture(scope="module", params=ready.WORK)

@@ -23,8 +23,7 @@ from graph_resnet.loop.signals import Interrupted
 from graph_resnet.recipes import RECIPES
 from graph_resnet.session import session_config
 from graph_resnet.training import graph
-from tests.conftest import TINY, run, start
-from tests.test_train import comparable, records, wait_for_step
+from tests.helpers import TINY, comparable, records_of, run, start, wait_for_step
 
 BUILDING = threading.Lock()  # slim's arg_scopes belong to all threads
 LENGTH = "--steps 24 --save-every 5 --eval-every 12".split()
@@ -72,7 +71,7 @@ def test_workers_on_one_machine(undisturbed):
     assert sorted(told[0] + told[1]) == sorted(lines)
     assert any(line.endswith("worker 1 of 2 workers, rows 4 to 7 of each batch") for line in told[1])
     assert not any("[train]" in line or "[val]" in line for line in told[1])
-    assert [r["step"] for r in records(train_dir) if r["split"] == "train"] == list(range(24))
+    assert [r["step"] for r in records_of(train_dir) if r["split"] == "train"] == list(range(24))
 
 
 def test_stopped_killed_and_started_again_they_end_as_if_nothing_had_happened(undisturbed, tmp_path):
@@ -272,7 +271,7 @@ def test_an_evaluator_measures_the_newest_checkpoint(undisturbed):
     status, told, err = run(*TINY, "--train-dir", train_dir, "--cluster-timeout", 1, env=env)
     assert (status, err) == (0, "")
     assert "[worker 0] " + told[-1] == lines[-1]
-    [record] = records(train_dir / "eval")
+    [record] = records_of(train_dir / "eval")
     assert (record["step"], record["split"], record["images"]) == (24, "val", 1000)
     # A longer run that nobody goes on with.
     status, _, err = run(*TINY, "--train-dir", train_dir / "none", "--cluster-timeout", 1, env=env)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from graph_resnet import config as config_json
 from graph_resnet.errors import UserError
 from graph_resnet.recipes import RECIPES, Recipe
-from tests.conftest import CASES
+from tests.helpers import CASES
 
 CONFIG = {
     "recipe": {

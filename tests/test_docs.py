@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 LINES = 45  # of a program, blank ones left out
 

@@ -15,7 +15,7 @@ from graph_resnet.errors import UserError
 from graph_resnet.inference import evaluation, restore
 from graph_resnet.loop.validation import Validation
 from graph_resnet.session import choose_precision, session_config
-from tests.conftest import run
+from tests.helpers import run
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from PIL import Image
 from graph_resnet import config, export, net
 from graph_resnet.errors import UserError
 from graph_resnet.inference import folding, restore, saved_model
-from tests.conftest import ROOT, run
 
 import tf_slim as slim  # isort: skip
+from tests.helpers import ROOT, run
 
 DEPRECATED = "ignore:.*tf.lite.Interpreter is deprecated:UserWarning"
 

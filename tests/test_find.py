@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from graph_resnet.data import archives, find, synthetic
 from graph_resnet.data.archives import new_directory
 from graph_resnet.data.find import DataError, cifar, describe, same_data
-from tests.conftest import CASES
+from tests.helpers import CASES
 
 FILES = ("data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin")
 FILES += ("test_batch.bin",)

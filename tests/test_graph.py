@@ -12,7 +12,7 @@ from graph_resnet.data import batches, find
 from graph_resnet.data.find import LAYOUTS, Records
 from graph_resnet.errors import UserError
 from graph_resnet.training import graph as training_graph
-from tests.test_recipes import FLAGS, SOURCES, another
+from tests.helpers import FLAGS, SOURCES, another
 
 # What a few updates on one machine cannot show: lengths, CIFAR-100's labels, several workers.
 NOT_SEEN = {"eval_every", "label", "sync_batch_norm"}

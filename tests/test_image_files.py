@@ -3,7 +3,6 @@
 import io
 import os
 import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from PIL import Image
 
 from graph_resnet.data import image_files
 from graph_resnet.errors import UserError
+from tests.helpers import png
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -27,16 +27,6 @@ def why(path):
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and "\n" not in message
     return message.removeprefix(f"{path}: ")
-
-
-def png(width, height, rows=b"", depth=8, color=2):
-    """A PNG file of any claimed size."""
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def test_a_picture_of_the_right_size_is_left_as_it_is(tmp_path):

@@ -11,7 +11,7 @@ from PIL import Image
 from graph_resnet import recipes, train
 from graph_resnet.data import find, image_folders
 from graph_resnet.errors import UserError
-from tests.conftest import run
+from tests.helpers import run
 
 RED, GREEN, BLUE = (200, 0, 0), (0, 150, 0), (0, 0, 100)
 

@@ -8,7 +8,7 @@ from graph_resnet import recipes, tower
 from graph_resnet.errors import UserError
 from graph_resnet.training import graph, init_checkpoint
 from graph_resnet.training import run as training_run
-from tests.conftest import run
+from tests.helpers import run
 
 TINY = {"image_size": 8, "batch_size": 4}
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from graph_resnet.data import find, pickles
 from graph_resnet.data.find import DataError
-from tests.conftest import CASES
+from tests.helpers import CASES
 
 PIXELS = (np.arange(3 * 3072) % 251).astype(np.uint8).reshape(3, 3072)
 NAMES = [f"name_{i}" for i in range(10)]

@@ -11,8 +11,7 @@ from PIL import Image
 
 from graph_resnet import predict
 from graph_resnet.errors import UserError
-from tests.conftest import run, start
-from tests.test_image_files import png
+from tests.helpers import png, run, start
 
 
 def command(*arguments, **options):

@@ -10,19 +10,7 @@ from graph_resnet import recipes, train
 from graph_resnet.architectures import ARCHITECTURES
 from graph_resnet.data import batches
 from graph_resnet.data.find import LAYOUTS
-from tests.conftest import ROOT
-
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-HALF, ONE = (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
-# name: net, dataset, image size, batch, optimizer, learning rate, steps, epochs, flip, mean, std
-SOURCES = {
-    "notebook": ("bottleneck", "cifar10", 96, 64, "momentum", 0.01, 20_000, None, True, None, None),
-    "resnet18-cifar100": ("resnet18", "cifar100", 32, 512, "adam", 1e-3, None, 500, False, HALF, ONE),
-    "resnet18-flip": ("resnet18", "cifar10", 32, 256, "adam", 1e-3, None, 500, True, *IMAGENET),
-    "resnet18-adam": ("resnet18", "cifar10", 32, 512, "adam", 1e-4, None, 100, False, HALF, HALF),
-    "resnet34-cifar100": ("resnet34", "cifar100", 32, 512, "adam", 1e-3, None, 500, False, HALF, ONE),
-}
-FLAGS = [f for f in dataclasses.fields(recipes.Recipe) if "help" in f.metadata]
+from tests.helpers import FLAGS, HALF, ONE, ROOT, SOURCES, another
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -80,20 +68,6 @@ def test_list_names_every_recipe_without_tensorflow():
         first, second = lines[rows[0] : rows[0] + 2]
         assert recipe.length in first and recipe.dataset in first
         assert second.strip() == recipe.source
-
-
-def another(f, value):
-    """(words of the command line, what they make of a recipe's field) for another value than the recipe's."""
-    flag = "--" + f.name.replace("_", "-")
-    kind = f.type
-    if kind == "bool":
-        return ([f"--no{flag[1:]}"], False) if value else ([flag], True)
-    if f.metadata["choices"]:
-        other = next(choice for choice in f.metadata["choices"] if choice != value)
-        return [flag, other], other
-    if kind.startswith("tuple"):
-        return [flag, "0.25", "0.5", "0.75"], (0.25, 0.5, 0.75)
-    return ([flag, "0.125"], 0.125) if kind == "float" else ([flag, "77"], 77)
 
 
 @pytest.mark.parametrize("name", ["notebook", "resnet18-cifar100"])

@@ -24,8 +24,7 @@ from graph_resnet.loop import checkpoints, metrics_log, session_loop
 from graph_resnet.recipes import RECIPES
 from graph_resnet.training import run as training_run
 from graph_resnet.training import train_dir
-from tests.conftest import CASES, ROOT
-from tests.test_session_loop import QUIET, diverging, final_value, regression
+from tests.helpers import CASES, QUIET, ROOT, diverging, final_value, regression
 
 KEPT = {f"model.ckpt-{step}.{end}" for step in range(5, 10) for end in ("index", "meta", "data-00000-of-00001")}
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.conftest import browse, needs_browser
+from tests.helpers import browse, needs_browser
 
 # Added to a copy of the page: what the browser made of it.
 PROBE = """

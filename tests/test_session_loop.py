@@ -14,31 +14,7 @@ from graph_resnet.data import batches
 from graph_resnet.errors import UserError
 from graph_resnet.loop import metrics_log, session_loop
 from graph_resnet.loop.signals import Interrupted
-from tests.conftest import ROOT
-from tests.test_batches import RAW, _stream
-
-QUIET = {"log_every": 1000, "eval_every": 1000}
-
-
-def regression(records, batch_size=3, *, placeholder=False, counts=True):
-    """A graph with one weight, whose losses are grey levels of the batches; the arguments of train_with_bn."""
-    train_imgs, _, val_imgs, _ = batches.train_and_validation(records, 8, batch_size, **RAW)
-    weight = tf.get_variable("weight", initializer=1.0)
-    train_grey, val_grey = tf.reduce_mean(train_imgs), tf.reduce_mean(val_imgs)
-    is_training = tf.placeholder_with_default(False, [], "is_training") if placeholder else None
-    step = tf.train.get_or_create_global_step() if counts else None
-    train_op = tf.train.GradientDescentOptimizer(1e-3).minimize(weight * train_grey, step)
-    return [train_op, train_grey, tf.constant(0.5), val_grey, tf.constant(0.25)], is_training
-
-
-def summaries(directory):
-    """(event, value) of each summary in the event files of a directory, in order."""
-    files = sorted(map(str, directory.glob("events.out.tfevents.*")))
-    return [(e, value) for file in files for e in tf.train.summary_iterator(file) for value in e.summary.value]
-
-
-def final_value(train_dir, name, step):
-    return tf.train.load_checkpoint(str(train_dir / f"model.ckpt-{step}")).get_tensor(name)
+from tests.helpers import QUIET, RAW, ROOT, diverging, final_value, grey_stream, regression, summaries
 
 
 @pytest.mark.parametrize("counts", [True, False])
@@ -46,7 +22,7 @@ def test_it_makes_exactly_max_step_updates(records, graph, tmp_path, counts):
     arguments, _ = regression(records, counts=counts)
     session_loop.train_with_bn(*arguments, 7, train_dir=tmp_path, **QUIET)
     # The gradient is the batch's grey level: each update subtracts a thousandth of it.
-    expected = 1 - 1e-3 * _stream(records, 7, batch_size=3).mean(axis=1).sum()
+    expected = 1 - 1e-3 * grey_stream(records, 7, batch_size=3).mean(axis=1).sum()
     assert final_value(tmp_path, "weight", 7) == pytest.approx(expected, rel=1e-5)
     assert final_value(tmp_path, "global_step", 7) == 7
 
@@ -55,7 +31,7 @@ def test_it_prints_the_tutorials_lines_and_returns_them(records, graph, capsys):
     arguments, _ = regression(records)
     history = session_loop.train_with_bn(*arguments, 4, log_every=2, eval_every=2)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
-    greys = _stream(records, 4, batch_size=3).mean(axis=1)
+    greys = grey_stream(records, 4, batch_size=3).mean(axis=1)
     assert [line.split(" (")[0] for line in lines] == [
         "[val]: step 0 loss = 103.0000 acc = 0.2500",
         f"[train]: step 0 loss = {greys[0]:.4f} acc = 0.5000",
@@ -148,7 +124,7 @@ def test_the_placeholder_is_true_for_updates_and_false_for_measurements(records,
 def test_measuring_with_a_placeholder_takes_no_batch_from_the_updates(records, graph, tmp_path):
     arguments, is_training = regression(records, placeholder=True)
     history = session_loop.train_with_bn(*arguments, 6, is_training, train_dir=tmp_path, log_every=1, eval_every=4)
-    greys = _stream(records, 6, batch_size=3).mean(axis=1)
+    greys = grey_stream(records, 6, batch_size=3).mean(axis=1)
     assert final_value(tmp_path, "weight", 6) == pytest.approx(1 - 1e-3 * greys.sum(), rel=1e-5)
     assert [r["loss"] for r in history if r["split"] == "train"] == pytest.approx(list(greys), rel=1e-5)
 
@@ -182,7 +158,7 @@ def test_validation_never_moves_a_moving_average(records, graph, tmp_path, stati
     arguments, is_training = batch_normalized(records, leak=False, static=static)
     session_loop.train_with_bn(*arguments, 4, is_training, train_dir=tmp_path, log_every=1, eval_every=1)
     mean = 0.0
-    for grey in _stream(records, 4, batch_size=3).mean(axis=1):
+    for grey in grey_stream(records, 4, batch_size=3).mean(axis=1):
         mean = 0.5 * mean + 0.5 * grey
     np.testing.assert_allclose(final_value(tmp_path, "bn/moving_mean", 4), [mean] * 3, rtol=1e-5)
     assert "warning" not in capsys.readouterr().out
@@ -226,17 +202,6 @@ def test_a_resumed_run_equals_an_undisturbed_one(records, tmp_path):
     kept = sorted(path.name for path in (tmp_path / "parts").glob("*.index"))
     assert len(kept) == 5  # of 2, 3, 4, 6, 9, 11 the five newest, rotation going on over the restarts
     assert "model.ckpt-2.index" not in kept
-
-
-def diverging(bad_step, *, weights=False):
-    """A graph whose loss (or whose weight, one step before its loss) is not finite from a step on."""
-    step = tf.train.get_or_create_global_step()
-    weight = tf.get_variable("weight", initializer=1.0)
-    bad = tf.cast(step, tf.float32) >= bad_step
-    update = tf.where(bad, np.inf, 0.5)
-    train_op = tf.group(tf.assign(weight, update), tf.assign_add(step, 1))
-    loss = weight if weights else tf.where(bad, np.nan, 1.0)
-    return [train_op, loss, loss, tf.constant(1.0), tf.constant(1.0)]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(graph, tmp_path):

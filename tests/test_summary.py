@@ -12,7 +12,7 @@ from graph_resnet import recipes
 from graph_resnet.errors import UserError
 from graph_resnet.net import ResNet
 from graph_resnet.training import summary
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 
 def test_command_line(tmp_path):

@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 from PIL import Image
 
-from tests.conftest import browse, needs_browser
+from tests.helpers import browse, needs_browser
 
 
 @pytest.fixture(scope="module")

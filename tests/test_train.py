@@ -4,29 +4,18 @@ import json
 import os
 import re
 import signal
-import time
 
 import pytest
 import tensorflow.compat.v1 as tf
 
 from graph_resnet.session import choose_precision
-from tests.conftest import TINY, run, start
-from tests.test_session_loop import summaries
+from tests.helpers import TINY, comparable, records_of, run, start, summaries, wait_for_step
 
 LENGTH = "--steps 24 --save-every 5 --eval-every 12".split()
 
 
 def command(train_dir, *more):
     return [*TINY, *LENGTH, "--train-dir", train_dir, *more]
-
-
-def records(train_dir):
-    return [json.loads(line) for line in (train_dir / "metrics.jsonl").read_text().splitlines()]
-
-
-def comparable(train_dir):
-    """The records without the one number that is of the clock."""
-    return [{name: value for name, value in r.items() if name != "images_per_second"} for r in records(train_dir)]
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +27,6 @@ def undisturbed(tmp_path_factory, cache):
     return train_dir, lines
 
 
-def wait_for_step(process, train_dir, step):
-    """Returns when a training line of that step is written."""
-    deadline = time.monotonic() + 240
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()
-        metrics = train_dir / "metrics.jsonl"
-        if metrics.exists() and f'"step": {step},' in metrics.read_text():
-            return
-        time.sleep(0.002)
-    process.kill()
-    raise AssertionError(f"no step {step}")
-
-
 def test_the_train_dir_holds_what_is_promised(undisturbed):
     train_dir, lines = undisturbed
     there = {path.name for path in train_dir.iterdir()}
@@ -58,7 +34,7 @@ def test_the_train_dir_holds_what_is_promised(undisturbed):
     assert checkpoints | {"checkpoint", "graph.pbtxt", "config.json", "metrics.jsonl", "report.html"} <= there
     for picture in ("curves", "confusion", "mistakes"):
         assert (train_dir / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
-    found = records(train_dir)
+    found = records_of(train_dir)
     assert [r["step"] for r in found if r["split"] == "train"] == list(range(24))
     assert [r["step"] for r in found if r["split"] == "val"] == [12, 24]
     assert all(r["learning_rate"] == 0.01 and r["images_per_second"] > 0 for r in found if r["split"] == "train")
@@ -121,7 +97,7 @@ def test_killed_and_run_again_it_ends_as_if_nothing_had_happened(undisturbed, tm
 def test_bfloat16_is_what_the_session_computes_in(undisturbed, tmp_path):
     status, _, err = run(*command(tmp_path, "--precision", "bfloat16"))
     assert status == 0, err
-    (ours, theirs) = (records(directory)[0]["loss"] for directory in (tmp_path, undisturbed[0]))
+    (ours, theirs) = (records_of(directory)[0]["loss"] for directory in (tmp_path, undisturbed[0]))
     assert ours != theirs
     assert ours == pytest.approx(theirs, rel=0.05)
 
@@ -139,7 +115,7 @@ def test_sigterm_saves_and_the_second_run_is_refused_meanwhile(tmp_path):
     assert process.returncode == 143
     saved = int(re.fullmatch(r"stopped at step (\d+): the last good checkpoint is .*\n", err)[1])
     assert (tmp_path / f"model.ckpt-{saved}.index").exists()
-    assert records(tmp_path)[-1]["step"] == saved - 1
+    assert records_of(tmp_path)[-1]["step"] == saved - 1
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are counted in /proc")

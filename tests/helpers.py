@@ -1,0 +1,186 @@
+"""What several tests share: the commands as subprocesses, tiny graphs, runs read again."""
+
+import dataclasses
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from graph_resnet import recipes
+from graph_resnet.data import batches
+
+ROOT = Path(__file__).parent.parent
+
+
+CASES = int(os.environ.get("FUZZ_CASES", "150"))  # of each test that feeds a reader with anything at all
+
+
+# 32 pixels, 8 images: the command's real path at about a hundredth of the work.
+TINY = "--dataset synthetic --image-size 32 --batch-size 8 --seed 3 --log-every 1 --precision float32".split()
+
+
+def start(*arguments, module="graph_resnet.train", **options):
+    """Starts a command from the repository's root; its output is text, its errors apart."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, **{**pipes, **options})
+
+
+def run(*arguments, **options):
+    """Runs a command to its end: (exit status, lines of stdout, stderr)."""
+    process = start(*arguments, **options)
+    try:
+        out, err = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    return process.returncode, out.splitlines(), err
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome here to open the page in")
+
+
+def browse(url, profile):
+    """What a real browser makes of a page: its DOM as text, after 20 seconds of the page's own time.
+
+    Args:
+      url: str.
+      profile: directory for the browser's own files.
+    """
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --window-size=1200,900 --virtual-time-budget=20000 --dump-dom"
+    )
+    command = [BROWSER, *flags.split(), f"--user-data-dir={profile / 'browser'}", url]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
+
+
+RAW = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255,) * 3}  # leaves pixels as they are, 0..255
+
+
+def initialized_session():
+    """A session in which everything the input needs is initialized, as its docstring says."""
+    opened = tf.Session()
+    opened.run(tf.global_variables_initializer())
+    opened.run(tf.local_variables_initializer())
+    opened.run(tf.tables_initializer())
+    return opened
+
+
+def grey_stream(records, count, batch_size=8, **options):
+    """Mean grey levels of the images of the first batches: [count, batch_size]."""
+    with tf.Graph().as_default():
+        train_imgs, train_labels, _, _ = batches.train_and_validation(records, 8, batch_size, **{**RAW, **options})
+        grey = tf.reduce_mean(train_imgs, [1, 2, 3])
+        with initialized_session() as s:
+            pairs = [s.run([grey, train_labels]) for _ in range(count)]
+    greys = np.round([grey for grey, _ in pairs]).astype(int)
+    np.testing.assert_array_equal(greys % 3, [labels for _, labels in pairs])  # each image still has its label
+    return greys
+
+
+QUIET = {"log_every": 1000, "eval_every": 1000}
+
+
+def regression(records, batch_size=3, *, placeholder=False, counts=True):
+    """A graph with one weight, whose losses are grey levels of the batches; the arguments of train_with_bn."""
+    train_imgs, _, val_imgs, _ = batches.train_and_validation(records, 8, batch_size, **RAW)
+    weight = tf.get_variable("weight", initializer=1.0)
+    train_grey, val_grey = tf.reduce_mean(train_imgs), tf.reduce_mean(val_imgs)
+    is_training = tf.placeholder_with_default(False, [], "is_training") if placeholder else None
+    step = tf.train.get_or_create_global_step() if counts else None
+    train_op = tf.train.GradientDescentOptimizer(1e-3).minimize(weight * train_grey, step)
+    return [train_op, train_grey, tf.constant(0.5), val_grey, tf.constant(0.25)], is_training
+
+
+def summaries(directory):
+    """(event, value) of each summary in the event files of a directory, in order."""
+    files = sorted(map(str, directory.glob("events.out.tfevents.*")))
+    return [(e, value) for file in files for e in tf.train.summary_iterator(file) for value in e.summary.value]
+
+
+def final_value(train_dir, name, step):
+    return tf.train.load_checkpoint(str(train_dir / f"model.ckpt-{step}")).get_tensor(name)
+
+
+def diverging(bad_step, *, weights=False):
+    """A graph whose loss (or whose weight, one step before its loss) is not finite from a step on."""
+    step = tf.train.get_or_create_global_step()
+    weight = tf.get_variable("weight", initializer=1.0)
+    bad = tf.cast(step, tf.float32) >= bad_step
+    update = tf.where(bad, np.inf, 0.5)
+    train_op = tf.group(tf.assign(weight, update), tf.assign_add(step, 1))
+    loss = weight if weights else tf.where(bad, np.nan, 1.0)
+    return [train_op, loss, loss, tf.constant(1.0), tf.constant(1.0)]
+
+
+def records_of(train_dir):
+    return [json.loads(line) for line in (train_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def comparable(train_dir):
+    """The records without the one number that is of the clock."""
+    return [{name: value for name, value in r.items() if name != "images_per_second"} for r in records_of(train_dir)]
+
+
+def wait_for_step(process, train_dir, step):
+    """Returns when a training line of that step is written."""
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        metrics = train_dir / "metrics.jsonl"
+        if metrics.exists() and f'"step": {step},' in metrics.read_text():
+            return
+        time.sleep(0.002)
+    process.kill()
+    raise AssertionError(f"no step {step}")
+
+
+# name: net, dataset, image size, batch, optimizer, learning rate, steps, epochs, flip, mean, std
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HALF, ONE = (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
+SOURCES = {
+    "notebook": ("bottleneck", "cifar10", 96, 64, "momentum", 0.01, 20_000, None, True, None, None),
+    "resnet18-cifar100": ("resnet18", "cifar100", 32, 512, "adam", 1e-3, None, 500, False, HALF, ONE),
+    "resnet18-flip": ("resnet18", "cifar10", 32, 256, "adam", 1e-3, None, 500, True, *IMAGENET),
+    "resnet18-adam": ("resnet18", "cifar10", 32, 512, "adam", 1e-4, None, 100, False, HALF, HALF),
+    "resnet34-cifar100": ("resnet34", "cifar100", 32, 512, "adam", 1e-3, None, 500, False, HALF, ONE),
+}
+
+
+FLAGS = [f for f in dataclasses.fields(recipes.Recipe) if "help" in f.metadata]
+
+
+def another(f, value):
+    """(words of the command line, what they make of a recipe's field) for another value than the recipe's."""
+    flag = "--" + f.name.replace("_", "-")
+    kind = f.type
+    if kind == "bool":
+        return ([f"--no{flag[1:]}"], False) if value else ([flag], True)
+    if f.metadata["choices"]:
+        other = next(choice for choice in f.metadata["choices"] if choice != value)
+        return [flag, other], other
+    if kind.startswith("tuple"):
+        return [flag, "0.25", "0.5", "0.75"], (0.25, 0.5, 0.75)
+    return ([flag, "0.125"], 0.125) if kind == "float" else ([flag, "77"], 77)
+
+
+def png(width, height, rows=b"", depth=8, color=2):
+    """A PNG file of any claimed size."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")

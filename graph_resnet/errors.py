@@ -5,14 +5,18 @@ import re
 
 
 class UserError(Exception):
-    """Something that the user can mend: names the value or file at fault, and the mend, in one line."""
+    """Something that the user can fix: names the value or file at fault, and the fix, in one line."""
 
-    def __init__(self, message):
-        # A file name, or a value out of a foreign file, may hold line breaks and escape sequences.
-        super().__init__("".join(c if c.isprintable() else _shown(c) for c in str(message)))
+    def __init__(self, message: object):
+        super().__init__(printable(str(message)))
 
 
-def _shown(character):
+def printable(text: str) -> str:
+    """`text` on one line, control characters escaped: a name out of a foreign file may hold terminal codes."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else _shown(c) for c in text)
+
+
+def _shown(character: str) -> str:
     return " " if character.isspace() else character.encode("unicode_escape").decode()
 
 

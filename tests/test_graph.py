@@ -168,7 +168,7 @@ def test_objective_by_hand(graph):
     recipe = dataclasses.replace(recipes.RECIPES["notebook"], label_smoothing=0.3, weight_decay=0.5)
     logits, labels = tf.constant([[1.0, 2.0, 4.0]]), tf.constant([2])
     with tower.slim.arg_scope(net.resnet_arg_scope(weight_decay=recipe.weight_decay)):
-        training_graph.slim.fully_connected(tf.ones([1, 3]), 2, scope="layer")
+        tower.slim.fully_connected(tf.ones([1, 3]), 2, scope="layer")
     plain, _ = tower.loss_and_accuracy(logits, labels)
     objective = training_graph.objective(recipe, plain, logits, labels)
     with tf.Session() as session:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+from graph_resnet import files
 from graph_resnet.errors import UserError, reason
 from graph_resnet.loop import signals
 
@@ -24,8 +25,16 @@ def parser(command, about, epilog):
 
 def add_checkpoint(add):
     """Adds the flags of every command that works with a trained net: which one."""
-    add("--train-dir", "--model-dir", required=True, metavar="DIR", help="of a run of graph_resnet.train")
-    add("--checkpoint", "--checkpoint-path", metavar="PATH", help="a prefix such as DIR/model.ckpt-5000, one of its "
+    add(
+        "--train-dir",
+        "--model-dir",
+        required=True,
+        type=files.path_flag,
+        metavar="DIR",
+        help="of a run of graph_resnet.train",
+    )
+    add("--checkpoint", "--checkpoint-path", type=files.path_flag, metavar="PATH",
+        help="a prefix such as DIR/model.ckpt-5000, one of its "
         "files, or a directory (default: the newest whole one of the train dir)")  # fmt: skip
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from graph_resnet import files
 from graph_resnet.data import find
-from graph_resnet.errors import UserError
+from graph_resnet.errors import UserError, reason
 from graph_resnet.recipes import Recipe
 from graph_resnet.session import PRECISIONS
 
@@ -71,8 +71,8 @@ def read(directory):
             f"{path}: precision is {reprlib.repr(precision)}, not one of {', '.join(PRECISIONS)}; put it back"
         )
     data = config["data"]
-    files = data.get("files")
-    if not (isinstance(files, list) and all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in files)):
+    listed = data.get("files")
+    if not (isinstance(listed, list) and all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in listed)):
         raise UserError(f"{path}: data has no list of files; put it back")
     held_out = config.get("held_out", 0)
     if not _is_a("int", held_out) or held_out < 0:
@@ -153,17 +153,17 @@ def read_json(train_dir):
     """
     path = Path(train_dir) / FILE
     try:
-        config = json.loads(path.read_bytes())
+        config = files.read_json(path)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); put it back, or pass another --train-dir") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({reason(error)}); put it back, or pass another --train-dir") from None
     if not (
         isinstance(config, dict) and isinstance(config.get("recipe"), dict) and isinstance(config.get("data"), dict)
     ):
         raise UserError(f"{path}: not a run's config; put it back, or pass another --train-dir")
-    files = config["data"].get("files")
-    if not (isinstance(files, list) and all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in files)):
+    listed = config["data"].get("files")
+    if not (isinstance(listed, list) and all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in listed)):
         raise UserError(f"{path}: data has no list of files; put it back, or pass another --train-dir")
     return config
 
@@ -171,14 +171,10 @@ def read_json(train_dir):
 def write_json(train_dir, config):
     """Writes `config.json` in one go: a killed process leaves the old one or the new one."""
     path = Path(train_dir) / FILE
-    draft = path.with_suffix(".json.new")
     try:
-        draft.write_text(json.dumps(config, indent=2) + "\n")
-        os.replace(draft, path)
+        files.write(path, f"{json.dumps(config, indent=2)}\n".encode())
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror}); mend that, or pass another --train-dir"
-        ) from None
+        raise UserError(f"{path}: cannot be written ({reason(error)}); fix that, or pass another --train-dir") from None
 
 
 def check_same_run(train_dir, old, new, difference_of_data):

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 
-from graph_resnet import cli
+from graph_resnet import cli, files
 from graph_resnet.errors import UserError
 
 EPILOG = """examples:
@@ -36,12 +36,19 @@ def parse(argv=None):
     add("--split", default="val", choices=("val", "test", "train"), help="val: what training validated on, the test "
         "images or those of --hold-out (default)")  # fmt: skip
     add("--tta", action="store_true", help="average the logits of each image and of its mirror image")
-    add("--data-dir", metavar="DIR", help="as in train: the record files, their folder or archive")
-    add("--dataset-dir", metavar="DIR", help="as in train: folders of pictures (default: where they were in training)")
+    add(
+        "--data-dir", type=files.path_flag, metavar="DIR", help="as in train: the record files, their folder or archive"
+    )
+    add(
+        "--dataset-dir",
+        type=files.path_flag,
+        metavar="DIR",
+        help="as in train: folders of pictures (default: where they were in training)",
+    )
     add("--allow-other-data", action="store_true", help="measure it on data that it was not trained with")
     add("--precision", default="auto", choices=("auto", "bfloat16", "float32"), help="auto: as in training, where this "
         "CPU can")  # fmt: skip
-    add("--output-dir", metavar="DIR", help="where the pictures go (default: the train dir)")
+    add("--output-dir", type=files.path_flag, metavar="DIR", help="where the pictures go (default: the train dir)")
     add("--json", action="store_true", help="print one JSON object instead of a table")
     return parser.parse_args(cli.arguments(argv))
 

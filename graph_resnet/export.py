@@ -4,7 +4,7 @@ import json
 import os
 import sys
 
-from graph_resnet import cli
+from graph_resnet import cli, files
 from graph_resnet.errors import UserError
 
 EPILOG = """examples:
@@ -28,7 +28,13 @@ def parse(argv=None):
     parser = cli.parser("export", __doc__, EPILOG)
     add = parser.add_argument
     cli.add_checkpoint(add)
-    add("--export-dir", required=True, metavar="DIR", help="where to; must not exist yet, or be empty")
+    add(
+        "--export-dir",
+        required=True,
+        type=files.path_flag,
+        metavar="DIR",
+        help="where to; must not exist yet, or be empty",
+    )
     add("--json", action="store_true", help="print one JSON object")
     return parser.parse_args(cli.arguments(argv))
 

@@ -7,7 +7,7 @@ import math
 import os
 from pathlib import Path
 
-from graph_resnet import cli, recipes
+from graph_resnet import cli, files, recipes
 
 DIED = (
     "error: the process crashed or was killed; if that was for want of memory, lower --batch-size or --image-size, "
@@ -36,11 +36,19 @@ def parse(argv=None):
     )  # fmt: skip
     length.add_argument("--epochs", type=cli.positive, metavar="N", help="the same, in passes over the training images")
     data_from = parser.add_mutually_exclusive_group()
-    data_from.add_argument("--data-dir", metavar="DIR", help="the record files, their folder or archive; else "
+    data_from.add_argument("--data-dir", type=files.path_flag, metavar="DIR",
+        help="the record files, their folder or archive; else "
         "$CIFAR_DATA_DIR, the cache, or a download")  # fmt: skip
-    data_from.add_argument("--dataset-dir", metavar="DIR", help="pictures of your own: train/CLASS/* and val/CLASS/*, "
+    data_from.add_argument("--dataset-dir", type=files.path_flag, metavar="DIR",
+        help="pictures of your own: train/CLASS/* and val/CLASS/*, "
         "or CLASS/*, of which a tenth is kept for validation, the same in every run")  # fmt: skip
-    add("--train-dir", "--model-dir", metavar="DIR", help="checkpoints, metrics and curves (default: runs/RECIPE)")
+    add(
+        "--train-dir",
+        "--model-dir",
+        type=files.path_flag,
+        metavar="DIR",
+        help="checkpoints, metrics and curves (default: runs/RECIPE)",
+    )
     add(
         "--precision",
         default="auto",
@@ -53,7 +61,8 @@ def parse(argv=None):
     add("--save-every", type=cli.positive, default=500, metavar="N", help="steps between checkpoints (default: 500)")
     add("--hold-out", type=cli.natural, default=0, metavar="N", help="validate on the last N training images, "
         "not on the test images, and do not train on them: to choose settings by")  # fmt: skip
-    add("--init-checkpoint", "--checkpoint-path", metavar="PATH", help="start from the weights of another net: a "
+    add("--init-checkpoint", "--checkpoint-path", type=files.path_flag, metavar="PATH",
+        help="start from the weights of another net: a "
         "prefix such as runs/notebook/model.ckpt-20000, or a train dir")  # fmt: skip
     add("--exclude-scopes", "--checkpoint-exclude-scopes", nargs="+", default=[], metavar="SCOPE",
         help="variables of --init-checkpoint to leave out, such as resnet/classification")  # fmt: skip

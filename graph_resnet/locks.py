@@ -1,0 +1,140 @@
+"""A directory that one process at a time writes in, known by what it is and not by its path.
+
+    with locks.claim(directory, "train dir"):
+        locks.check(path)        # raises UserError once the directory was removed, moved or replaced
+
+`files.write` checks by itself. What writes by other means (TensorFlow, an open log) calls `check` before each write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+from pathlib import Path
+
+from graph_resnet.errors import UserError
+
+LOCK = "lock"
+
+_claims: dict[str, Claim] = {}  # of this process, by absolute path
+
+
+def try_lock(descriptor: int) -> bool:
+    """Locks an open file or directory until it is closed; False where another process has locked it.
+
+    Raises:
+      OSError: the file system knows no locks.
+    """
+    import fcntl  # here, so that systems without it can import this module
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+class Claim:
+    """A locked directory. As a context manager it is free again at the end of the block."""
+
+    def __init__(self, directory: str | os.PathLike, what: str):
+        self.directory, self._shown = os.path.abspath(directory), f"{what} {directory}"
+        self._descriptors = []
+
+    def _acquire(self):
+        lock = os.path.join(self.directory, LOCK)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        while not self._descriptors:
+            if os.path.lexists(lock) and not stat.S_ISREG(os.lstat(lock).st_mode):
+                raise UserError(f"{self._shown}: {LOCK} is not a regular file; remove it")
+            descriptor = os.open(lock, flags, 0o666)
+            try:
+                before = os.read(descriptor, 32)
+                if not try_lock(descriptor):
+                    owner = before.decode(errors="replace").strip() or "unknown"
+                    raise UserError(f"{self._shown}: process {owner} trains into it; wait, or pass another --train-dir")
+                if not re.fullmatch(rb"\d*\n?", before):
+                    raise UserError(f"{self._shown}: {LOCK} is not this program's; move it away")
+                if os.fstat(descriptor).st_nlink > 1:  # what is written to it would appear under its other names, too
+                    os.unlink(lock)
+                elif _same(descriptor, lock, False):  # else removed between open and lock
+                    os.ftruncate(descriptor, 0)
+                    os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+                    self._descriptors.append(descriptor)
+            finally:
+                if not self._descriptors:
+                    os.close(descriptor)
+        with contextlib.suppress(OSError):  # open, so that a new directory cannot get the same number
+            self._descriptors.append(os.open(self.directory, os.O_RDONLY))
+
+    def check(self) -> None:
+        """Raises a `UserError` if the path leads to another directory or lock than was claimed, or to none."""
+        lock = os.path.join(self.directory, LOCK)
+        if not os.path.isdir(self.directory):
+            what = "is gone: it was removed or moved"
+        elif not all(map(_same, self._descriptors, (lock, self.directory), (False, True))):
+            what = f"is not this run's any more: it, or its {LOCK}, was removed or replaced"
+        else:
+            return
+        raise UserError(f"{self._shown}: {what} while this process wrote into it; nothing more is written there")
+
+    def close(self) -> None:
+        """Gives the directory free."""
+        if _claims.get(self.directory) is self:
+            del _claims[self.directory]
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def _same(descriptor, path, follow_links):
+    """Whether `path` names the very file that is open."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=follow_links))
+    except OSError:
+        return False
+
+
+def claim(directory: str | os.PathLike, what: str = "train dir") -> contextlib.AbstractContextManager:
+    """Makes a directory, where it is missing, and locks it; nothing to do where this process has it already.
+
+    Args:
+      directory: its path.
+      what: names it in errors.
+
+    Returns:
+      A `Claim`; the directory is free again when that is closed, or when the process ends.
+
+    Raises:
+      UserError: it is a file, cannot be written, or another process trains into it (its id is named).
+    """
+    path = os.path.abspath(directory)
+    if path in _claims:
+        return contextlib.nullcontext(_claims[path])
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        new = Claim(directory, what)
+        new._acquire()
+    except FileExistsError:
+        raise UserError(f"{what} {directory}: is a file; pass a directory as --train-dir") from None
+    except OSError as error:
+        raise UserError(
+            f"{what} {directory}: cannot be written ({error.strerror}); fix that, or pass another --train-dir"
+        ) from None
+    _claims[path] = new
+    return new
+
+
+def check(path: str | os.PathLike) -> None:
+    """Call before each write: raises a `UserError` if `path` is in a directory that this process has lost."""
+    path = os.path.abspath(path)
+    for claim in list(_claims.values()):
+        if path == claim.directory or path.startswith(os.path.join(claim.directory, "")):
+            claim.check()

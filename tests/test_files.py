@@ -1,0 +1,204 @@
+"""Files: what is read, how it is written, which paths a flag takes."""
+
+import argparse
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from graph_resnet import files
+from tests.helpers import ROOT
+
+
+def listing(directory):
+    return sorted(os.listdir(directory))
+
+
+SPECIAL = {
+    "pipe": os.mkfifo,
+    "directory": os.mkdir,
+    "socket": lambda path: os.mknod(path, stat.S_IFSOCK | 0o600),
+    "device": lambda path: os.symlink("/dev/zero", path),
+    "terminal": lambda path: os.symlink("/dev/tty", path),
+    "loop": lambda path: os.symlink(path.name, path),
+    "sparse": lambda path: subprocess.run(["truncate", "-s", "1T", path], check=True),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("pipe", "a pipe, not a regular file"),
+        ("directory", "a directory, not a regular file"),
+        ("socket", "a socket, not a regular file"),
+        ("device", "a device, not a regular file"),
+        ("terminal", "a device, not a regular file"),
+        ("sparse", "1,099,511,627,776 bytes, more than 67,108,864"),
+        ("loop", "Too many levels of symbolic links"),
+    ],
+)
+def test_only_regular_files_of_a_reasonable_size_are_read(tmp_path, kind, reason):
+    path = tmp_path / "config.json"
+    SPECIAL[kind](path)
+    with pytest.raises(OSError) as error:
+        files.read(path)
+    assert error.value.strerror == reason and error.value.filename == str(path)
+
+
+def test_a_file_of_just_the_limit_is_read_and_a_link_followed(tmp_path):
+    (tmp_path / "there").write_bytes(b"12345")
+    (tmp_path / "here").symlink_to("there")
+    assert files.read(tmp_path / "here", most=5) == b"12345"
+    with pytest.raises(OSError, match="5 bytes, more than 4"):
+        files.read(tmp_path / "here", most=4)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, "{", "\xff"])
+def test_json_that_cannot_be_read_is_a_value_error(tmp_path, text):
+    (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError):
+        files.read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symlink", "hard link"])
+def test_a_write_replaces_a_link_and_not_what_it_leads_to(tmp_path, link):
+    victim, path = tmp_path / "victim", tmp_path / "report.html"
+    victim.write_text("mine")
+    link(victim, path)
+    files.write(path, b"page")
+    assert (victim.read_text(), path.read_text(), path.is_symlink()) == ("mine", "page", False)
+    assert listing(tmp_path) == ["report.html", "victim"]
+
+
+def test_a_write_goes_below_a_link_to_a_directory_and_to_a_name_of_any_length(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    for name in ("n" * 255, "a\nb", "caf\udce9"):
+        files.write(tmp_path / "link" / name, b"x")
+        assert (tmp_path / "real" / name).read_bytes() == b"x"
+    assert len(listing(tmp_path / "real")) == 3
+
+
+def test_a_written_file_has_the_modes_that_the_umask_leaves(tmp_path):
+    before = os.umask(0o027)
+    try:
+        files.write(tmp_path / "a", b"")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    files.write(tmp_path / "a", b"old")
+    with pytest.raises(RuntimeError), files.draft(tmp_path / "a") as file:
+        file.write(b"half of the new")
+        raise RuntimeError
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        files.write(tmp_path / "folder", b"")
+    with pytest.raises(FileNotFoundError):
+        files.write(tmp_path / "none" / "a", b"")
+    assert (tmp_path / "a").read_bytes() == b"old" and listing(tmp_path) == ["a", "folder"]
+
+
+def test_writers_at_once_end_with_one_whole_file(tmp_path):
+    contents = [bytes([i]) * 300_000 for i in range(8)]
+    threads = [threading.Thread(target=files.write, args=(tmp_path / "a", content)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "a").read_bytes() in contents and listing(tmp_path) == ["a"]
+
+
+WRITER = """
+import os, sys
+from graph_resnet import files
+with files.draft(sys.argv[1]) as file:
+    file.write(b"half")
+    file.flush()
+    print("writing", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_drafts_of_the_dead_are_removed_and_those_of_the_living_left(tmp_path):
+    command = [sys.executable, "-c", WRITER, tmp_path / "a"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as writer:
+        assert writer.stdout.readline() == "writing\n"
+        files.remove_drafts(tmp_path)
+        assert len(listing(tmp_path)) == 1
+        writer.stdin.write("\n")
+    assert (tmp_path / "a").read_bytes() == b"half"
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as writer:
+        assert writer.stdout.readline() == "writing\n"
+        writer.kill()
+    assert len(listing(tmp_path)) == 2
+    (tmp_path / ".graph_resnet-mine.draft").touch()
+    files.remove_drafts(tmp_path)
+    assert listing(tmp_path) == [".graph_resnet-mine.draft", "a"]
+
+
+def fill(directory):
+    (directory / "assets").mkdir()
+    (directory / "assets" / "names").write_text("cat\n")
+    (directory / "model").write_text("whole")
+
+
+def tree(directory):
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
+
+
+@pytest.mark.parametrize("place", ["missing", "below/a/missing", "empty", "link", "link-elsewhere/", "n" * 255, "."])
+def test_a_new_directory_may_be_missing_or_empty(tmp_path, monkeypatch, place):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for link in ("link", "link-elsewhere"):
+        (tmp_path / link).symlink_to("empty")
+    target = "." if place == "." else f"{tmp_path}/{place}"
+    before = (tmp_path / "empty").stat().st_ino
+    with files.new_directory(target, last="model") as draft:
+        fill(draft)
+    assert tree(Path(target)) == ["assets", "assets/names", "model"]
+    assert (tmp_path / "empty").stat().st_ino == before and (tmp_path / "link").is_symlink()
+    assert not [name for name in os.listdir(tmp_path) if name.endswith(".draft")]
+
+
+def test_a_new_directory_that_is_not_empty_or_fails_is_left_as_it_was(tmp_path):
+    for target in (tmp_path / "full", tmp_path / "fails"):
+        with pytest.raises((OSError, RuntimeError)), files.new_directory(target) as draft:
+            fill(draft)
+            if target.name == "fails":
+                raise RuntimeError
+            target.mkdir()
+            (target / "mine").touch()
+    assert tree(tmp_path) == ["full", "full/mine"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "an empty path; is a variable of the shell not set?"),
+        (" ", "an empty path"),
+        ("gs://bucket/run", "gs://bucket/run: not a path of this machine; mount it or copy it"),
+        ("gs:/bucket", "not a path of this machine"),
+        ("s3://b", "not a path of this machine"),
+        ("file:///tmp/x", "not a path of this machine"),
+        ("~nobody_of_this_name/x", "no user of that name; if it is a file's name, pass ./~nobody_of_this_name/x"),
+    ],
+)
+def test_a_flag_that_is_no_path_of_this_machine_is_refused(text, message):
+    with pytest.raises(argparse.ArgumentTypeError) as error:
+        files.path_flag(text)
+    assert message in str(error.value)
+
+
+def test_a_flag_is_a_path_as_a_shell_would_have_it(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    for text, path in {"~/x": "/home/me/x", "~": "/home/me", "./gs:/x": "./gs:/x", "a~b": "a~b", "x:y": "x:y"}.items():
+        assert files.path_flag(text) == path

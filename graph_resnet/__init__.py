@@ -3,12 +3,18 @@
     from graph_resnet import residual_block      # reuse the block in a v1 graph of your own
     python -m graph_resnet.train --steps 20000   # train the tutorial's net
 
-Names are imported from `graph_resnet.net` on first use, so that the commands can answer `--help` without TensorFlow.
+Importing it makes a later `import tf_slim` work on today's TensorFlow, and does not import TensorFlow itself. Names are
+imported from `graph_resnet.net` on first use, so that the commands can answer `--help` without TensorFlow.
 """
+
+from graph_resnet.compat import slim_hook
 
 __version__ = "1.0.0"
 
 __all__ = ["ResNet", "basic_block", "residual_block", "resnet18", "resnet34", "resnet_arg_scope", "subsample"]
+
+
+slim_hook.install()
 
 
 def __getattr__(name):

@@ -30,49 +30,17 @@ they prepare their data (`int()` of an array with one element).
 
 import contextlib
 import functools
-import importlib
 import inspect
 import re
 import warnings
 
 import tensorflow as tf
 from tensorflow.python.layers import normalization
-from tf_slim.layers import layers
-from tf_slim.ops.arg_scope import arg_scope
-from tf_slim.ops.variables import model_variable
 
-# Old module, name, new module and, where it changed, new name; the modules are those of tensorflow.python.
-MOVED_NAMES = (
-    ("framework.ops", "IndexedSlices", "framework.indexed_slices"),
-    ("framework.ops", "Tensor", "framework.tensor"),
-    ("ops.array_ops", "stack", "ops.array_ops_stack"),
-    ("ops.array_ops", "unstack", "ops.array_ops_stack"),
-    ("ops.control_flow_ops", "Assert", "ops.control_flow_assert"),
-    ("ops.control_flow_ops", "case", "ops.control_flow_case"),
-    ("ops.control_flow_ops", "cond", "ops.cond"),
-    ("ops.control_flow_ops", "while_loop", "ops.while_loop"),
-    ("ops.variable_scope", "disable_resource_variables", "ops.resource_variables_toggle"),
-    ("ops.variable_scope", "enable_resource_variables", "ops.resource_variables_toggle"),
-    ("ops.variable_scope", "resource_variables_enabled", "ops.resource_variables_toggle"),
-    ("ops.variable_scope", "variable", "ops.variable_v1", "VariableV1"),
-    ("ops.variables", "VariableV1", "ops.variable_v1"),
-)
+from . import slim_hook
+from .moved_names import MOVED_NAMES, restore_moved_names  # noqa: F401  (MOVED_NAMES: for who reads the table here)
 
 UPDATE_OPS = tf.compat.v1.GraphKeys.UPDATE_OPS
-
-
-def restore_moved_names(moved_names=MOVED_NAMES, package="tensorflow.python"):
-    """Gives each old module the name it has lost; a name that is there is left alone.
-
-    Args:
-        moved_names: rows like those of `MOVED_NAMES`.
-        package: the package that the modules of the rows belong to.
-    """
-    for old_module, name, new_module, *new_name in moved_names:
-        old = importlib.import_module(f"{package}.{old_module}")
-        if not hasattr(old, name):
-            new = importlib.import_module(f"{package}.{new_module}")
-            setattr(old, name, getattr(new, new_name[0] if new_name else name))
 
 
 def _unsupported(arguments):
@@ -101,6 +69,9 @@ def _regularize(param_regularizers):
 
     if not param_regularizers:
         return contextlib.nullcontext()
+    from tf_slim.ops.arg_scope import arg_scope
+    from tf_slim.ops.variables import model_variable
+
     return arg_scope([model_variable], regularizer=regularizer)
 
 
@@ -134,18 +105,38 @@ def batch_norm_without_keras(batch_norm):
     return wrapper
 
 
+def _has_keras_layer():
+    """Whether TensorFlow or tf_keras offers the layer that slim wants, where slim looks for it."""
+    if "BatchNormalization" in vars(normalization):  # hasattr would import tf_keras
+        return True
+    layer = getattr(tf.compat.v1.layers, "BatchNormalization", None)
+    from .batch_normalization import BatchNormalization
+
+    return layer is not None and layer is not BatchNormalization and not _asks_normalization_module()
+
+
+def _asks_normalization_module():
+    """tf-slim 1.1.0 takes the layer from `tensorflow.python.layers`, 1.2.0 from `tf.layers`."""
+    from tf_slim.layers import layers
+
+    return hasattr(layers, "normalization_layers")
+
+
 def replace_batch_norm():
-    """Makes `slim.batch_norm` work without Keras, unless TensorFlow has the layer that slim wants.
+    """Makes `slim.batch_norm` work without Keras, unless TensorFlow has the layer that slim wants. Once.
 
     The function is exchanged inside slim's decorator, so that every reference to `slim.batch_norm`, whenever
     it was imported, remains the same object and the same key of an arg_scope.
     """
-    if "BatchNormalization" in vars(normalization):  # hasattr would import tf_keras
-        return
+    from tf_slim.layers import layers
+
     decorated = layers.batch_norm
+    function_cell = decorated.__closure__[decorated.__code__.co_freevars.index("func")]
+    if getattr(function_cell.cell_contents, "without_keras", False) or _has_keras_layer():
+        return
     wrapper = batch_norm_without_keras(decorated.__wrapped__)
     wrapper._key_op = decorated._key_op
-    function_cell = decorated.__closure__[decorated.__code__.co_freevars.index("func")]
+    wrapper.without_keras = True
     function_cell.cell_contents = wrapper
 
 
@@ -161,5 +152,5 @@ def quiet():
     tf.get_logger().setLevel("WARNING")  # INFO in a notebook otherwise: a line for each restored file
 
 
-restore_moved_names()
-replace_batch_norm()
+slim_hook.install()
+import tf_slim  # noqa: E402, F401  (the hook does the rest)

@@ -1,0 +1,180 @@
+"""`import tensorflow` as a TensorFlow 1 program means it: `tensorflow.compat.v1` first, the real module behind it.
+
+`sys.modules["tensorflow"]` remains the real module, so that TensorFlow, Keras and whatever else was written for
+version 2 find what they expect. Only `import tensorflow` in other code gets the facade. That is decided by who
+imports, in `builtins.__import__` and `importlib.import_module`, the two ways that Python code has.
+"""
+
+import builtins
+import importlib
+import os
+import sys
+import types
+import warnings
+
+from . import moved_names, tables, v1_names
+from .import_hooks import when_imported
+from .modules import GoneError, gone_message, gone_reason, is_module, locate, table_module
+from .modules import install as install_finder
+
+_own_directories = []  # whoever lives below these gets the real module
+_facade = None
+
+
+class TensorFlow1(types.ModuleType):
+    """The module `tensorflow` of a TensorFlow 1 program."""
+
+    def __init__(self, real):
+        super().__init__("tensorflow", "TensorFlow 1, on today's TensorFlow.")
+        vars(self).update({n: v for n, v in vars(real).items() if n.startswith("__") and n != "__all__"})
+        vars(self)["_real"] = real
+
+    def __getattr__(self, name):
+        value = self._look_up(name)
+        vars(self)[name] = value
+        return value
+
+    def _look_up(self, name):
+        if name in tables.NAMES:
+            return locate(tables.NAMES[name])
+        if name == "keras":
+            return keras()
+        if is_module(name):
+            return table_module(name)
+        for module in (self._real.compat.v1, self._real):
+            if hasattr(module, name):
+                return getattr(module, name)
+        if gone_reason(name):
+            raise GoneError(gone_message(name), name=name, obj=self)
+        raise AttributeError(f"module 'tensorflow' has no attribute {name!r}", name=name, obj=self)
+
+    def __dir__(self):
+        return sorted({*super().__dir__(), *dir(self._real.compat.v1), *dir(self._real), "contrib"})
+
+    @property
+    def __all__(self):
+        return [name for name in dir(self) if not name.startswith("_")]
+
+
+def keras():
+    """The Keras of TensorFlow 1 programs: tf_keras if TensorFlow was told to use it, else the one inside TensorFlow."""
+    if os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true"):
+        return locate("v1:keras")
+    return importlib.import_module(".keras", __package__)
+
+
+def _switch_to_v1(real):
+    """Turns the real module, just imported, to version 1, and makes the facade. Called once."""
+    global _facade
+    moved_names.restore_moved_names()
+    logger = real.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")  # disable_v2_behavior calls deprecated functions of its own
+    real.compat.v1.disable_v2_behavior()
+    logger.setLevel(level)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"tensorflow\.python\.keras\.")
+    _facade = TensorFlow1(real)
+    v1_names.add()
+
+
+def facade() -> types.ModuleType:
+    """The module that `import tensorflow` gives a TensorFlow 1 program; imports TensorFlow if it was not yet."""
+    importlib.import_module("tensorflow")
+    return _facade
+
+
+def _is_being_imported():
+    """Whether TensorFlow's own import is under way; it runs code in modules without a name."""
+    spec = getattr(sys.modules.get("tensorflow"), "__spec__", None)
+    return _facade is None and getattr(spec, "_initializing", False)
+
+
+def _wants_tensorflow_2(importer) -> bool:
+    """Whether the module with these globals was written for TensorFlow 2, is part of it or belongs to this project."""
+    name = (importer or {}).get("__name__") or ""
+    if _is_being_imported() or name.partition(".")[0] in tables.TENSORFLOW_2_PACKAGES:
+        return True
+    file = (importer or {}).get("__file__") or ""
+    return any(os.path.abspath(file).startswith(directory) for directory in _own_directories)
+
+
+def _v1_module(name):
+    """`tensorflow.keras.layers` and the like below the facade, or None where the real module is meant."""
+    found = facade()
+    for part in name.split(".")[1:]:
+        found = getattr(found, part, None)
+        if not isinstance(found, types.ModuleType):
+            return None
+    return found
+
+
+def _is_version_neutral(name):
+    """Whether the submodule means the same in TensorFlow 1 and 2: TensorFlow's inside, and what the tables make."""
+    part = name.split(".")[1] if "." in name else ""
+    return part in ("python", "core", "compat", "contrib", "examples", "_api", "tools", "compiler", "lite", "include")
+
+
+def _wrap_import(original):
+    def __import__(name, globals=None, locals=None, fromlist=(), level=0):  # noqa: N807
+        __tracebackhide__ = True
+        if level or name.partition(".")[0] != "tensorflow":
+            return original(name, globals, locals, fromlist, level)
+        if _wants_tensorflow_2(globals or sys._getframe(1).f_globals):
+            return original(name, globals, locals, fromlist, level)
+        ours = facade()
+        if "." in name and not _is_version_neutral(name):
+            module = _v1_module(name)
+            if module is not None:
+                return module if fromlist else ours
+        module = original(name, globals, locals, fromlist, level)
+        return ours if module is sys.modules["tensorflow"] else module
+
+    return __import__
+
+
+def _wrap_import_module(original):
+    def import_module(name, package=None):
+        __tracebackhide__ = True
+        if name.partition(".")[0] != "tensorflow" or _wants_tensorflow_2(sys._getframe(1).f_globals):
+            return original(name, package)
+        ours = facade()
+        if not _is_version_neutral(name) and (module := _v1_module(name)) is not None:
+            return module
+        return ours if name == "tensorflow" else original(name, package)
+
+    return import_module
+
+
+def holders() -> list[str]:
+    """The modules that imported the real TensorFlow before `install`, other than those that need it."""
+    real = sys.modules.get("tensorflow")
+    if real is None:
+        return []
+    names = []
+    for name, module in list(sys.modules.items()):
+        scope = getattr(module, "__dict__", {})
+        if not _wants_tensorflow_2(scope) and any(value is real for value in list(scope.values())):
+            names.append(name)
+    return names
+
+
+def install(own_directories: tuple[str, ...] = ()) -> list[str]:
+    """Turns this process to TensorFlow 1. TensorFlow itself is imported when the program asks for it.
+
+    Args:
+        own_directories: code below these directories keeps the real module.
+
+    Returns:
+        The names of modules for which it is too late: they hold the real `tensorflow` already.
+    """
+    _own_directories.extend(
+        os.path.join(os.path.abspath(path), "") for path in (os.path.dirname(__file__), *own_directories)
+    )
+    late = holders()
+    if getattr(builtins.__import__, "__qualname__", "").startswith("_wrap_import"):
+        return late
+    install_finder()
+    builtins.__import__ = _wrap_import(builtins.__import__)
+    importlib.import_module = _wrap_import_module(importlib.import_module)
+    when_imported("tensorflow", _switch_to_v1)
+    return late

@@ -1,0 +1,140 @@
+"""What today's TensorFlow cannot offer of TensorFlow 1, each with the alternative, as the end of a sentence.
+
+The keys are dotted names below `tf`; a key stands for everything below it.
+"""
+
+_ESTIMATOR = (
+    "Estimator was removed in TensorFlow 2.16; build the graph with your model_fn and run it in a "
+    "tf.train.MonitoredTrainingSession"
+)
+_TPU = "the TPU support of contrib was removed; run the graph on the CPU or a GPU"
+_FEATURE_COLUMNS = "use tf.feature_column"
+
+# Modules that can be imported, so that a program that only mentions them runs; using them raises.
+GONE_MODULES = {
+    "contrib.all_reduce": "use tf.distribute",
+    "contrib.bayesflow": "use tensorflow_probability",
+    "contrib.bigtable": "use tensorflow_io",
+    "contrib.boosted_trees": "use TensorFlow Decision Forests or xgboost",
+    "contrib.cloud": "use tensorflow_io",
+    "contrib.coder": "use tensorflow_compression",
+    "contrib.constrained_optimization": "use tensorflow_constrained_optimization",
+    "contrib.copy_graph": "use tf.train.export_meta_graph and tf.import_graph_def",
+    "contrib.decision_trees": "use TensorFlow Decision Forests",
+    "contrib.estimator": _ESTIMATOR,
+    "contrib.factorization": "k-means, GMM and WALS were C++ operations; use scikit-learn",
+    "contrib.feature_column": "use tf.feature_column",
+    "contrib.ffmpeg": "use tensorflow_io or tf.audio.decode_wav",
+    "contrib.fused_conv": "it was a CUDA operation; use tf.nn.conv2d, tf.nn.bias_add and an activation",
+    "contrib.gan": "it moved to the package tensorflow_gan",
+    "contrib.graph_editor": "rewrite the GraphDef and use tf.import_graph_def with input_map",
+    "contrib.grid_rnn": "use tf.contrib.rnn.GridLSTMCell's relatives or a cell of your own",
+    "contrib.hadoop": "use tensorflow_io",
+    "contrib.hooks": "use the hooks of tf.train",
+    "contrib.hvx": "it drove Qualcomm hardware; use TensorFlow Lite",
+    "contrib.ignite": "use tensorflow_io",
+    "contrib.integrate": "use tfp.math.ode or scipy.integrate.odeint through tf.py_func",
+    "contrib.kafka": "use tensorflow_io",
+    "contrib.kernel_methods": "use scikit-learn's kernel_approximation",
+    "contrib.kfac": "it moved to the package kfac",
+    "contrib.kinesis": "use tensorflow_io",
+    "contrib.labeled_tensor": "use plain tensors",
+    "contrib.libsvm": "use sklearn.datasets.load_svmlight_file",
+    "contrib.linalg": "use tf.linalg",
+    "contrib.linear_optimizer": "SDCA lives on as tf.raw_ops.SdcaOptimizerV2",
+    "contrib.lite": "use tf.lite",
+    "contrib.memory_stats": "it was a C++ operation; use tf.config.experimental.get_memory_info",
+    "contrib.meta_graph_transform": "use tf.import_graph_def",
+    "contrib.metrics.python.kernel_tests": "tests",
+    "contrib.model_pruning": "use tensorflow_model_optimization",
+    "contrib.mpi": "use tf.distribute",
+    "contrib.mpi_collectives": "use horovod",
+    "contrib.ndlstm": "use tf.nn.dynamic_rnn over rows and columns",
+    "contrib.nearest_neighbor": "it was a C++ operation; use scikit-learn",
+    "contrib.nearest_neighbors": "it was a C++ operation; use scikit-learn",
+    "contrib.periodic_resample": "it was a C++ operation; use tf.reshape and tf.transpose",
+    "contrib.proto": "use tf.io.decode_proto and tf.io.encode_proto",
+    "contrib.quantize": "use tensorflow_model_optimization, or tf.quantization.fake_quant_with_min_max_vars",
+    "contrib.receptive_field": "it moved to the repository google-research/receptive_field",
+    "contrib.recurrent": "use tf.nn.dynamic_rnn",
+    "contrib.reduce_slice_ops": "it was a C++ operation; use tf.math.segment_sum",
+    "contrib.remote_fused_graph": "it drove Qualcomm hardware; use TensorFlow Lite",
+    "contrib.rpc": "it was a C++ operation; use tf.py_func",
+    "contrib.saved_model": "use tf.saved_model",
+    "contrib.session_bundle": "use tf.saved_model",
+    "contrib.solvers": "use tf.linalg or scipy.sparse.linalg",
+    "contrib.specs": "write the layers out with tf.contrib.layers",
+    "contrib.stat_summarizer": "use tf.profiler",
+    "contrib.tensor_forest": "it was made of C++ operations; use TensorFlow Decision Forests or scikit-learn",
+    "contrib.text": "skip-gram sampling was a C++ operation; sample the pairs in Python",
+    "contrib.timeseries": "use tfp.sts",
+    "contrib.tpu": _TPU,
+    "contrib.verbs": "use tf.distribute",
+    "contrib.xla_tf_graph": "use tf.xla",
+    "estimator": _ESTIMATOR,
+    "models": "the models were never part of the package; add the repository's models/tutorials to PYTHONPATH",
+}
+
+# Names inside modules that are there.
+GONE = {
+    **GONE_MODULES,
+    **{
+        f"contrib.layers.{name}": _FEATURE_COLUMNS
+        for name in """bucketized_column check_feature_columns create_feature_spec_for_parsing crossed_column
+        embedding_column infer_real_valued_columns input_from_feature_columns joint_weighted_sum_from_feature_columns
+        make_place_holder_tensors_for_base_features one_hot_column parse_feature_columns_from_examples
+        parse_feature_columns_from_sequence_examples real_valued_column scattered_embedding_column
+        sequence_input_from_feature_columns shared_embedding_columns sparse_column_with_hash_bucket
+        sparse_column_with_integerized_feature sparse_column_with_keys sparse_column_with_vocabulary_file
+        transform_features weighted_sparse_column weighted_sum_from_feature_columns""".split()
+    },
+    "contrib.cudnn_rnn": "the cuDNN layers were removed; use tf.nn.dynamic_rnn with an LSTMCell",
+    "contrib.data.LMDBDataset": "read the database with the lmdb package and tf.data.Dataset.from_generator",
+    "contrib.distributions": "install tensorflow_probability, which has it",
+    "contrib.distributions.bijectors": "install tensorflow_probability, which has it",
+    "contrib.image.bipartite_match": "it was a C++ operation; use scipy.optimize.linear_sum_assignment in tf.py_func",
+    "contrib.image.connected_components": "it was a C++ operation; use scipy.ndimage.label in tf.py_func",
+    "contrib.image.single_image_random_dot_stereograms": "it was a C++ operation",
+    "contrib.learn": _ESTIMATOR,
+    "contrib.layers.multi_class_target": _ESTIMATOR,
+    "contrib.layers.regression_target": _ESTIMATOR,
+    "contrib.tensorrt": "TensorRT needs a TensorFlow built for it; use tensorflow.python.compiler.tensorrt there",
+    "contrib.training.batch_sequences_with_states": "use tf.nn.dynamic_rnn and feed the last state",
+    "contrib.training.SequenceQueueingStateSaver": "use tf.nn.dynamic_rnn and feed the last state",
+    "contrib.training.NextQueuedSequenceBatch": "use tf.nn.dynamic_rnn and feed the last state",
+    "contrib.util.ops_used_by_graph_def": "list the node.op of the GraphDef",
+    "data.experimental.CheckpointInputPipelineHook": _ESTIMATOR,
+    "data.experimental.StatsAggregator": "use the TensorFlow profiler",
+    "data.experimental.StatsOptions": "use the TensorFlow profiler",
+    "data.experimental.bytes_produced_stats": "use the TensorFlow profiler",
+    "data.experimental.latency_stats": "use the TensorFlow profiler",
+    "lite.experimental.nn": "use tf.lite.TFLiteConverter on a Keras RNN",
+    # Removed in TensorFlow 1.0 already.
+    **{
+        old: f"it was removed in TensorFlow 1.0; use tf.{new}"
+        for old, new in {
+            "all_variables": "global_variables",
+            "audio_summary": "summary.audio",
+            "batch_matmul": "matmul",
+            "complex_abs": "abs",
+            "concat_v2": "concat",
+            "histogram_summary": "summary.histogram",
+            "image_summary": "summary.image",
+            "inv": "reciprocal",
+            "listdiff": "setdiff1d",
+            "merge_all_summaries": "summary.merge_all",
+            "merge_summary": "summary.merge",
+            "mul": "multiply",
+            "neg": "negative",
+            "nn.bidirectional_rnn": "nn.static_bidirectional_rnn",
+            "nn.rnn": "nn.static_rnn",
+            "nn.seq2seq": "contrib.legacy_seq2seq",
+            "pack": "stack",
+            "scalar_summary": "summary.scalar",
+            "select": "where",
+            "sub": "subtract",
+            "train.SummaryWriter": "summary.FileWriter",
+            "unpack": "unstack",
+        }.items()
+    },
+}

@@ -1,0 +1,164 @@
+"""Modules that are made of a table: each name is looked up where it lives today, on first use.
+
+A place is written as text, so that a table costs nothing until a name is asked for:
+
+    "tf_slim.layers"              a module
+    "tf_slim.layers:batch_norm"   a name in a module
+    "v1:train.Saver"              below `tensorflow.compat.v1`
+    "tf:data.experimental"        below `tensorflow`
+    ".rnn:NASCell"                a module beside this one
+"""
+
+import contextlib
+import functools
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import types
+
+from . import tables
+from .gone import GONE, GONE_MODULES
+
+
+class GoneError(AttributeError):
+    """A name of TensorFlow 1 that today's TensorFlow cannot offer; the message has the alternative."""
+
+
+def gone_reason(name: str) -> str | None:
+    """What to use instead of a name that is gone, or None. `name` is dotted, like "contrib.tpu.RunConfig"."""
+    parts = name.split(".")
+    prefixes = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+    return next((GONE[prefix] for prefix in prefixes if prefix in GONE), None)
+
+
+def gone_message(name: str) -> str:
+    """The one line that is shown when a gone name is used."""
+    return f"tf.{name} is not available on today's TensorFlow: {gone_reason(name)}."
+
+
+def locate(place: str):
+    """The object that a place (see the module's docstring) stands for.
+
+    Raises:
+        ImportError: the module is not installed.
+        AttributeError: the module has no such name.
+    """
+    module, _, path = place.partition(":")
+    if module == "v1":
+        found = importlib.import_module("tensorflow").compat.v1
+    elif module == "tf":
+        found = importlib.import_module("tensorflow")
+    else:
+        found = importlib.import_module(module, __package__)
+    return functools.reduce(getattr, path.split("."), found) if path else found
+
+
+class TableModule(types.ModuleType):
+    """A module below `tensorflow` whose names come from the tables.
+
+    Attributes:
+        tf1_name: the dotted name below `tensorflow`, such as "contrib.layers".
+    """
+
+    def __init__(self, tf1_name: str):
+        super().__init__(f"tensorflow.{tf1_name}", f"tensorflow.{tf1_name} of TensorFlow 1, on today's TensorFlow.")
+        self.tf1_name = tf1_name
+        self.__path__ = []  # has submodules
+
+    def __getattr__(self, name):
+        if name == "__all__":
+            return [n for n in dir(self) if not n.startswith("_") and n != "tf1_name"]
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        value = self._look_up(name)
+        if name not in vars(self):  # importing a submodule sets it
+            setattr(self, name, value)
+        return value
+
+    def _look_up(self, name):
+        full = f"{self.tf1_name}.{name}"
+        if full in tables.NAMES:
+            return locate(tables.NAMES[full])
+        if is_module(full):
+            return table_module(full)
+        for source in module_sources(self.tf1_name):
+            with contextlib.suppress(AttributeError, ModuleNotFoundError):
+                return getattr(locate(source), name)
+        if gone_reason(full):
+            raise GoneError(gone_message(full), name=name, obj=self)
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}", name=name, obj=self)
+
+    def __dir__(self):
+        names = set(super().__dir__())
+        prefix = self.tf1_name + "."
+        for table in (tables.NAMES, tables.MODULES):
+            names.update(n[len(prefix) :] for n in table if n.startswith(prefix) and "." not in n[len(prefix) :])
+        for source in module_sources(self.tf1_name):
+            try:
+                names.update(n for n in dir(locate(source)) if not n.startswith("_"))
+            except ImportError:
+                continue
+        return sorted(names)
+
+
+@functools.cache
+def deep_modules() -> frozenset[str]:
+    """The full names of `tables.DEEP_MODULES`: "contrib.rnn.python.ops.core_rnn_cell" and so on."""
+    names = {f"{public}.python" for public in tables.DEEP_MODULES}
+    return frozenset(
+        names | {f"{k}.python.{path}" for k, paths in tables.DEEP_MODULES.items() for path in paths.split()}
+    )
+
+
+def is_module(name: str) -> bool:
+    """Whether `tensorflow.<name>` is a module that the tables make. One that is gone counts: using it says so."""
+    if name in tables.MODULES or name in GONE_MODULES or name in deep_modules():
+        return True
+    parts = name.split(".")
+    return len(parts) > 2 and "python" in parts and ".".join(parts[:2]) in GONE_MODULES
+
+
+def module_sources(name: str) -> tuple[str, ...]:
+    """The places where the names of module `name` are looked up, in order."""
+    if name in tables.MODULES:
+        return tables.MODULES[name]
+    sources = [home + name[len(deep) :] for deep, home in tables.HOMES.items() if f"{name}.".startswith(f"{deep}.")]
+    public = name.partition(".python")[0]
+    return (*sources, *tables.MODULES.get(public, ()))
+
+
+def table_module(name: str) -> types.ModuleType:
+    """The module `tensorflow.<name>` that the tables make. The finder need not be installed."""
+    full = f"tensorflow.{name}"
+    if full not in sys.modules:
+        spec = TableFinder().find_spec(full)
+        sys.modules[full] = importlib.util.module_from_spec(spec)
+    return sys.modules[full]
+
+
+class TableFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds `tensorflow.contrib.*` and the other modules that TensorFlow 1 had and the tables know."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if not fullname.startswith("tensorflow."):
+            return None
+        name = fullname.removeprefix("tensorflow.")
+        if is_module(name):
+            return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+        if gone_reason(name):  # `from tensorflow.contrib.tpu import RunConfig` comes here after the attribute failed
+            raise ImportError(gone_message(name), name=fullname)
+        return None
+
+    def create_module(self, spec):
+        return TableModule(spec.name.removeprefix("tensorflow."))
+
+    def exec_module(self, module):
+        pass
+
+
+def install():
+    """Puts the finder first among `sys.meta_path`, once."""
+    if not any(isinstance(finder, TableFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, TableFinder())

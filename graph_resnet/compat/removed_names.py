@@ -1,0 +1,180 @@
+"""Names that numpy, scipy and Python removed since TensorFlow 1, given back inside a process that asks for it.
+
+Each row says what replaced the name. What is still there is left alone, and a module that is not installed stays so:
+the names are added when the program imports the module.
+"""
+
+import collections
+import importlib
+import importlib.abc
+import importlib.machinery
+import math  # noqa: F401  (for the expressions below)
+import sys
+import warnings
+
+from .import_hooks import when_imported
+
+# Module, name -> the place of what replaced it: a Python expression, with the module at hand as `m`.
+REMOVED = {
+    "numpy": {
+        "int": "int",
+        "float": "float",
+        "bool": "bool",
+        "object": "object",
+        "str": "str",
+        "complex": "complex",
+        "long": "int",
+        "unicode": "str",
+        "float_": "m.float64",
+        "complex_": "m.complex128",
+        "unicode_": "m.str_",
+        "string_": "m.bytes_",
+        "NaN": "m.nan",
+        "NAN": "m.nan",
+        "Inf": "m.inf",
+        "Infinity": "m.inf",
+        "infty": "m.inf",
+        "PINF": "m.inf",
+        "NINF": "-m.inf",
+        "PZERO": "0.0",
+        "NZERO": "-0.0",
+        "typeDict": "m.sctypeDict",
+        "asscalar": "lambda a: a.item()",
+        "alen": "lambda a: len(m.array(a, ndmin=1))",
+        "product": "m.prod",
+        "cumproduct": "m.cumprod",
+        "sometrue": "m.any",
+        "alltrue": "m.all",
+        "round_": "m.round",
+        "in1d": "lambda a, b, assume_unique=False, invert=False: "
+        "m.isin(m.ravel(a), b, assume_unique=assume_unique, invert=invert)",
+        "row_stack": "m.vstack",
+        "trapz": "m.trapezoid",
+        "rank": "m.ndim",
+        "msort": "lambda a: m.sort(a, axis=0)",
+        "find_common_type": "lambda arrays, scalars: m.result_type(*arrays, *scalars)",
+        "cast": "_Cast(m)",
+        "asfarray": "lambda a, dtype=float: m.asarray(a, dtype=dtype)",
+        "mat": "m.asmatrix",
+        "float128": "m.longdouble",
+        "reshape": "_reshape(m)",
+    },
+    "scipy.misc": {
+        "imread": "_imread",
+        "imsave": "_imsave",
+        "imresize": "_imresize",
+        "imrotate": "_imrotate",
+        "toimage": "_toimage",
+        "bytescale": "_bytescale",
+        "fromimage": "_fromimage",
+        "logsumexp": "__import__('scipy.special').special.logsumexp",
+        "comb": "__import__('scipy.special').special.comb",
+        "factorial": "__import__('scipy.special').special.factorial",
+    },
+    "scipy.signal": {
+        "gaussian": "m.windows.gaussian",
+        "hann": "m.windows.hann",
+        "hanning": "m.windows.hann",
+        "hamming": "m.windows.hamming",
+        "blackman": "m.windows.blackman",
+    },
+    "scipy.integrate": {"trapz": "m.trapezoid", "simps": "m.simpson", "cumtrapz": "m.cumulative_trapezoid"},
+    "collections": {
+        name: f"m.abc.{name}"
+        for name in "Callable Container Hashable Iterable Iterator Mapping MutableMapping MutableSequence MutableSet "
+        "Sequence Set Sized Generator".split()
+    },
+    "time": {"clock": "m.perf_counter"},
+    "fractions": {"gcd": "math.gcd"},
+    "inspect": {"getargspec": "_getargspec(m)"},
+    "base64": {"decodestring": "m.decodebytes", "encodestring": "m.encodebytes"},
+    "string": {"letters": "m.ascii_letters", "maketrans": "str.maketrans"},
+}
+
+
+class _Cast(dict):
+    """`np.cast[dtype](a)`."""
+
+    def __init__(self, numpy):
+        super().__init__()
+        self._numpy = numpy
+
+    def __missing__(self, dtype):
+        return lambda a: self._numpy.asarray(a).astype(dtype)
+
+
+def _reshape(numpy):
+    """numpy.reshape that takes `newshape=`, which is called `shape=` since numpy 2.1."""
+    original = numpy.reshape
+
+    def reshape(a, *args, newshape=None, **kwargs):
+        return original(a, *args, **kwargs) if newshape is None else original(a, newshape, *args, **kwargs)
+
+    return reshape
+
+
+_ArgSpec = collections.namedtuple("ArgSpec", "args varargs keywords defaults")
+
+
+def _getargspec(inspect):
+    def getargspec(function):
+        """The argument names of a function, as Python had them before 3.11."""
+        spec = inspect.getfullargspec(function)
+        return _ArgSpec(spec.args, spec.varargs, spec.varkw, spec.defaults)
+
+    return getargspec
+
+
+def _is_removed(module, name):
+    if (module.__name__, name) == ("numpy", "reshape"):
+        return tuple(int(part) for part in module.__version__.split(".")[:2]) >= (2, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return not hasattr(module, name)
+
+
+def _give_back(module):
+    """Adds to a module the names of its table that it lacks."""
+    from . import scipy_misc
+
+    scope = {**vars(scipy_misc), **globals(), "m": module}
+    for name, replacement in REMOVED[module.__name__].items():
+        if _is_removed(module, name):
+            try:
+                setattr(module, name, eval(replacement, scope))
+            except AttributeError:
+                continue  # the replacement is newer than this module, so the name is not removed in the meaning we know
+
+
+class _MiscFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds `scipy.misc` where scipy is installed and has no such module any more."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        return importlib.machinery.ModuleSpec(fullname, self) if fullname == "scipy.misc" else None
+
+    def exec_module(self, module):
+        _give_back(module)
+
+
+def install():
+    """Gives the names of `REMOVED` back to the modules that this process has imported or will import. Once."""
+    if any(isinstance(finder, _MiscFinder) for finder in sys.meta_path):
+        return
+    sys.meta_path.append(_MiscFinder())
+    for name in REMOVED:
+        when_imported(name, _give_back)
+    when_imported("scipy", _add_misc)
+
+
+def _add_misc(scipy):
+    """Makes `scipy.misc` an attribute, as `import scipy` did not but `scipy.misc.imread` after any import did."""
+    original = getattr(scipy, "__getattr__", None)
+
+    def __getattr__(name):  # noqa: N807
+        if name == "misc":
+            return importlib.import_module("scipy.misc")
+        if original is None:
+            raise AttributeError(f"module 'scipy' has no attribute {name!r}")
+        return original(name)
+
+    scipy.__getattr__ = __getattr__

@@ -1,0 +1,416 @@
+"""The cells of `tf.contrib.rnn` that TensorFlow 1 programs use most, with TensorFlow 1's names of variables.
+
+Each is a cell for `tf.nn.static_rnn`, `tf.nn.dynamic_rnn` and `MultiRNNCell`: `cell(inputs [B, D], state)` returns
+(outputs [B, U], the next state).
+"""
+
+import tensorflow as tf
+from tensorflow.python.ops.rnn_cell import GRUCell, LSTMStateTuple, RNNCell
+from tensorflow.python.util import nest
+
+from .rnn import Linear, _linear
+
+_v1 = tf.compat.v1
+
+
+class LayerNormBasicLSTMCell(RNNCell):
+    """An LSTM with layer normalization of the gates and of the state, and recurrent dropout of the new input.
+
+    Sources: J. L. Ba et al., Layer Normalization, 2016; S. Semeniuta et al., Recurrent Dropout, 2016.
+    """
+
+    def __init__(
+        self,
+        num_units,
+        forget_bias=1.0,
+        input_size=None,
+        activation=tf.tanh,
+        layer_norm=True,
+        norm_gain=1.0,
+        norm_shift=0.0,
+        dropout_keep_prob=1.0,
+        dropout_prob_seed=None,
+        reuse=None,
+    ):
+        super().__init__(_reuse=reuse)
+        self._num_units, self._forget_bias, self._activation = num_units, forget_bias, activation
+        self._layer_norm, self._gain, self._shift = layer_norm, norm_gain, norm_shift
+        self._keep_prob, self._seed = dropout_keep_prob, dropout_prob_seed
+
+    @property
+    def state_size(self):
+        return LSTMStateTuple(self._num_units, self._num_units)
+
+    @property
+    def output_size(self):
+        return self._num_units
+
+    def _norm(self, values, scope):
+        if not self._layer_norm:
+            return values
+        with _v1.variable_scope(scope):
+            shape = [self._num_units]
+            gamma = _v1.get_variable("gamma", shape, values.dtype, _v1.constant_initializer(self._gain))
+            beta = _v1.get_variable("beta", shape, values.dtype, _v1.constant_initializer(self._shift))
+        mean, variance = tf.nn.moments(values, [1], keepdims=True)
+        return tf.nn.batch_normalization(values, mean, variance, beta, gamma, 1e-12)
+
+    def call(self, inputs, state):
+        c, h = state
+        width = _v1.dimension_value(inputs.shape[1]) + self._num_units
+        kernel = _v1.get_variable("kernel", [width, 4 * self._num_units], inputs.dtype)
+        gates = tf.matmul(tf.concat([inputs, h], 1), kernel)
+        if not self._layer_norm:
+            bias = _v1.get_variable("bias", [4 * self._num_units], inputs.dtype, _v1.zeros_initializer())
+            gates = tf.nn.bias_add(gates, bias)
+        i, j, f, o = tf.split(gates, 4, 1)
+        i, j = self._norm(i, "input"), self._norm(j, "transform")
+        f, o = self._norm(f, "forget"), self._norm(o, "output")
+        g = self._activation(j)
+        if not isinstance(self._keep_prob, float) or self._keep_prob < 1:
+            g = _v1.nn.dropout(g, self._keep_prob, seed=self._seed)
+        c = self._norm(c * tf.sigmoid(f + self._forget_bias) + tf.sigmoid(i) * g, "state")
+        h = self._activation(c) * tf.sigmoid(o)
+        return h, LSTMStateTuple(c, h)
+
+
+class AttentionCellWrapper(RNNCell):
+    """Attends to the last `attn_length` outputs of a cell (D. Bahdanau et al., 2014)."""
+
+    def __init__(
+        self, cell, attn_length, attn_size=None, attn_vec_size=None, input_size=None, state_is_tuple=True, reuse=None
+    ):
+        super().__init__(_reuse=reuse)
+        if nest.is_nested(cell.state_size) and not state_is_tuple:
+            raise ValueError(f"Cell returns tuple of states, but state_is_tuple is not set: {cell.state_size}.")
+        if attn_length <= 0:
+            raise ValueError(f"attn_length should be greater than zero, got {attn_length}")
+        self._cell, self._length, self._state_is_tuple = cell, attn_length, state_is_tuple
+        self._size = attn_size or cell.output_size
+        self._vector_size = attn_vec_size or self._size
+        self._input_size = input_size
+
+    @property
+    def state_size(self):
+        size = (self._cell.state_size, self._size, self._size * self._length)
+        return size if self._state_is_tuple else sum(nest.flatten(size))
+
+    @property
+    def output_size(self):
+        return self._size
+
+    def call(self, inputs, state):
+        if self._state_is_tuple:
+            state, attention, memory = state
+        else:
+            state, attention, memory = tf.split(state, nest.flatten(self.state_size), 1)
+        memory = tf.reshape(memory, [-1, self._length, self._size])
+        width = self._input_size or _v1.dimension_value(inputs.shape[1])
+        inputs = _linear([inputs, attention], width, True)
+        output, state = self._cell(inputs, state)
+        query = tf.concat(nest.flatten(state), 1) if self._state_is_tuple else state
+        attention, memory = self._attend(query, memory)
+        with _v1.variable_scope("attn_output_projection"):
+            output = _linear([output, attention], self._size, True)
+        memory = tf.reshape(tf.concat([memory, output[:, None]], 1), [-1, self._length * self._size])
+        state = (state, attention, memory)
+        return output, state if self._state_is_tuple else tf.concat(nest.flatten(state), 1)
+
+    def _attend(self, query, memory):
+        with _v1.variable_scope("attention"):
+            k = _v1.get_variable("attn_w", [1, 1, self._size, self._vector_size])
+            v = _v1.get_variable("attn_v", [self._vector_size])
+            hidden = tf.reshape(memory, [-1, self._length, 1, self._size])
+            features = tf.nn.conv2d(hidden, k, [1, 1, 1, 1], "SAME")
+            y = tf.reshape(_linear(query, self._vector_size, True), [-1, 1, 1, self._vector_size])
+            weights = tf.nn.softmax(tf.reduce_sum(v * tf.tanh(features + y), [2, 3]))
+            attention = tf.reduce_sum(weights[:, :, None, None] * hidden, [1, 2])
+            return attention, memory[:, 1:]
+
+
+class _ProjectionWrapper(RNNCell):
+    """A cell around a cell, with the same state."""
+
+    def __init__(self, cell, reuse=None):
+        super().__init__(_reuse=reuse)
+        self._cell = cell
+
+    @property
+    def state_size(self):
+        return self._cell.state_size
+
+    @property
+    def output_size(self):
+        return self._cell.output_size
+
+    def zero_state(self, batch_size, dtype):
+        return self._cell.zero_state(batch_size, dtype)
+
+
+class InputProjectionWrapper(_ProjectionWrapper):
+    """Projects the inputs to `num_proj` before the cell."""
+
+    def __init__(self, cell, num_proj, activation=None, input_size=None, reuse=None):
+        super().__init__(cell, reuse)
+        self._num_proj, self._activation = num_proj, activation
+
+    def call(self, inputs, state):
+        projected = _linear(inputs, self._num_proj, True)
+        return self._cell(self._activation(projected) if self._activation else projected, state)
+
+
+class OutputProjectionWrapper(_ProjectionWrapper):
+    """Projects the outputs of a cell to `output_size`."""
+
+    def __init__(self, cell, output_size, activation=None, reuse=None):
+        super().__init__(cell, reuse)
+        self._projected, self._activation = output_size, activation
+
+    @property
+    def output_size(self):
+        return self._projected
+
+    def call(self, inputs, state):
+        output, state = self._cell(inputs, state)
+        projected = _linear(output, self._projected, True)
+        return self._activation(projected) if self._activation else projected, state
+
+
+class EmbeddingWrapper(_ProjectionWrapper):
+    """Looks the integer inputs [B] or [B, 1] up in an embedding before the cell."""
+
+    def __init__(self, cell, embedding_classes, embedding_size, initializer=None, reuse=None):
+        super().__init__(cell, reuse)
+        self._classes, self._size, self._initializer = embedding_classes, embedding_size, initializer
+
+    def call(self, inputs, state):
+        initializer = self._initializer or _v1.get_variable_scope().initializer
+        initializer = initializer or _v1.random_uniform_initializer(-(3**0.5), 3**0.5)
+        dtype = nest.flatten(state)[0].dtype
+        embedding = _v1.get_variable("embedding", [self._classes, self._size], dtype, initializer)
+        return self._cell(tf.nn.embedding_lookup(embedding, tf.reshape(inputs, [-1])), state)
+
+
+class HighwayWrapper(_ProjectionWrapper):
+    """Lets a cell's output and its input through a gate (R. K. Srivastava et al., Highway Networks, 2015)."""
+
+    def __init__(self, cell, couple_carry_transform_gates=True, carry_bias_init=1.0):
+        super().__init__(cell)
+        self._couple, self._bias = couple_carry_transform_gates, carry_bias_init
+
+    def call(self, inputs, state):
+        output, state = self._cell(inputs, state)
+        size = _v1.dimension_value(inputs.shape[-1])
+
+        def gate(name, bias):
+            weights = _v1.get_variable(f"{name}_w", [size, size], inputs.dtype)
+            offset = _v1.get_variable(f"{name}_b", [size], inputs.dtype, _v1.constant_initializer(bias))
+            return tf.sigmoid(inputs @ weights + offset)
+
+        carry = gate("carry", self._bias)
+        transform = 1 - carry if self._couple else gate("transform", -self._bias)
+        return inputs * carry + output * transform, state
+
+
+class UGRNNCell(RNNCell):
+    """The update gate RNN (J. Collins et al., Capacity and Trainability in Recurrent Neural Networks, 2016)."""
+
+    def __init__(self, num_units, initializer=None, forget_bias=1.0, activation=tf.tanh, reuse=None):
+        super().__init__(_reuse=reuse)
+        self._num_units, self._initializer, self._bias = num_units, initializer, forget_bias
+        self._activation = activation
+
+    state_size = output_size = property(lambda self: self._num_units)
+
+    def call(self, inputs, state):
+        with _v1.variable_scope(_v1.get_variable_scope(), initializer=self._initializer):
+            linear = Linear([inputs, state], 2 * self._num_units, True)
+        gate, candidate = tf.split(linear([inputs, state]), 2, 1)
+        gate = tf.sigmoid(gate + self._bias)
+        state = gate * state + (1 - gate) * self._activation(candidate)
+        return state, state
+
+
+class SRUCell(RNNCell):
+    """The simple recurrent unit (T. Lei et al., 2017)."""
+
+    def __init__(self, num_units, activation=None, reuse=None, name=None, **kwargs):
+        super().__init__(_reuse=reuse, name=name, **kwargs)
+        self._num_units, self._activation = num_units, activation or tf.tanh
+
+    state_size = output_size = property(lambda self: self._num_units)
+
+    def call(self, inputs, state):
+        width = _v1.dimension_value(inputs.shape[1])
+        kernel = _v1.get_variable("kernel", [width, 4 * self._num_units], inputs.dtype)
+        bias = _v1.get_variable("bias", [2 * self._num_units], inputs.dtype, _v1.zeros_initializer())
+        x, f, r, residual = tf.split(inputs @ kernel, 4, 1)
+        f, r = tf.split(tf.sigmoid(tf.concat([f, r], 1) + bias), 2, 1)
+        c = f * state + (1 - f) * x
+        return r * self._activation(c) + (1 - r) * residual, c
+
+
+class IndRNNCell(RNNCell):
+    """An RNN whose units do not see each other (S. Li et al., Independently Recurrent Neural Network, 2018)."""
+
+    def __init__(self, num_units, activation=None, reuse=None, name=None, dtype=None):
+        super().__init__(_reuse=reuse, name=name, dtype=dtype)
+        self._num_units, self._activation = num_units, activation or tf.tanh
+
+    state_size = output_size = property(lambda self: self._num_units)
+
+    def call(self, inputs, state):
+        width = _v1.dimension_value(inputs.shape[1])
+        kernel = _v1.get_variable("kernel_w", [width, self._num_units], inputs.dtype)
+        u = _v1.get_variable("kernel_u", [1, self._num_units], inputs.dtype, _v1.random_uniform_initializer(-1, 1))
+        bias = _v1.get_variable("bias", [self._num_units], inputs.dtype, _v1.zeros_initializer())
+        output = self._activation(inputs @ kernel + state * u + bias)
+        return output, output
+
+
+class CoupledInputForgetGateLSTMCell(RNNCell):
+    """An LSTM whose input gate is one minus its forget gate (K. Greff et al., 2015); no peepholes, no projection."""
+
+    def __init__(self, num_units, forget_bias=1.0, activation=tf.tanh, initializer=None, reuse=None):
+        super().__init__(_reuse=reuse)
+        self._num_units, self._bias, self._activation = num_units, forget_bias, activation
+        self._initializer = initializer
+
+    state_size = property(lambda self: LSTMStateTuple(self._num_units, self._num_units))
+    output_size = property(lambda self: self._num_units)
+
+    def call(self, inputs, state):
+        c, h = state
+        width = _v1.dimension_value(inputs.shape[1]) + self._num_units
+        kernel = _v1.get_variable("kernel", [width, 3 * self._num_units], inputs.dtype, self._initializer)
+        bias = _v1.get_variable("bias", [3 * self._num_units], inputs.dtype, _v1.zeros_initializer())
+        j, f, o = tf.split(tf.concat([inputs, h], 1) @ kernel + bias, 3, 1)
+        f = tf.sigmoid(f + self._bias)
+        c = f * c + (1 - f) * self._activation(j)
+        h = tf.sigmoid(o) * self._activation(c)
+        return h, LSTMStateTuple(c, h)
+
+
+class NASCell(RNNCell):
+    """The cell found by architecture search (B. Zoph, Q. V. Le, 2016)."""
+
+    def __init__(self, num_units, num_proj=None, use_bias=False, reuse=None, **kwargs):
+        super().__init__(_reuse=reuse, **kwargs)
+        self._num_units, self._num_proj, self._use_bias = num_units, num_proj, use_bias
+
+    state_size = property(lambda self: LSTMStateTuple(self._num_units, self._num_proj or self._num_units))
+    output_size = property(lambda self: self._num_proj or self._num_units)
+
+    def call(self, inputs, state):
+        c, m = state
+        units, width = self._num_units, _v1.dimension_value(inputs.shape[1])
+        recurrent = _v1.get_variable("recurrent_kernel", [self.output_size, 8 * units], inputs.dtype)
+        kernel = _v1.get_variable("kernel", [width, 8 * units], inputs.dtype)
+        m_matrix, x_matrix = m @ recurrent, inputs @ kernel
+        if self._use_bias:
+            bias = _v1.get_variable("bias", [8 * units], inputs.dtype, _v1.zeros_initializer())
+            m_matrix = m_matrix + bias
+        ms, xs = tf.split(m_matrix, 8, 1), tf.split(x_matrix, 8, 1)
+        sigmoid, relu, tanh = tf.sigmoid, tf.nn.relu, tf.tanh
+        first = [
+            sigmoid(xs[0] + ms[0]),
+            relu(xs[1] + ms[1]),
+            sigmoid(xs[2] + ms[2]),
+            relu(xs[3] * ms[3]),
+            tanh(xs[4] + ms[4]),
+            sigmoid(xs[5] + ms[5]),
+            tanh(xs[6] + ms[6]),
+            sigmoid(xs[7] + ms[7]),
+        ]
+        second = [
+            tanh(first[0] * first[1]),
+            tanh(first[2] + first[3]),
+            tanh(first[4] * first[5]),
+            sigmoid(first[6] + first[7]),
+        ]
+        second[0] = tanh(second[0] + c)
+        c = second[0] * second[1]
+        m = tanh(c * tanh(second[2] + second[3]))
+        if self._num_proj:
+            m = m @ _v1.get_variable("projection_weights", [units, self._num_proj], inputs.dtype)
+        return m, LSTMStateTuple(c, m)
+
+
+class ConvLSTMCell(RNNCell):
+    """An LSTM whose products are convolutions (X. Shi et al., 2015). State and output: [B, ..., channels].
+
+    Args:
+        conv_ndims: 1, 2 or 3.
+        input_shape: the shape of one input without the batch: [H, W, C] for two dimensions.
+        output_channels: how many channels the output has.
+        kernel_shape: the size of the kernels.
+    """
+
+    def __init__(
+        self,
+        conv_ndims,
+        input_shape,
+        output_channels,
+        kernel_shape,
+        use_bias=True,
+        skip_connection=False,
+        forget_bias=1.0,
+        initializers=None,
+        name="conv_lstm_cell",
+    ):
+        super().__init__(name=name)
+        if conv_ndims != len(input_shape) - 1:
+            raise ValueError(f"Invalid input_shape {input_shape} for conv_ndims={conv_ndims}.")
+        self._shape, self._channels, self._kernel_shape = list(input_shape), output_channels, list(kernel_shape)
+        self._use_bias, self._skip, self._bias = use_bias, skip_connection, forget_bias
+        self._total = output_channels + (self._shape[-1] if skip_connection else 0)
+
+    @property
+    def state_size(self):
+        spatial = self._shape[:-1]
+        return LSTMStateTuple(tf.TensorShape([*spatial, self._channels]), tf.TensorShape([*spatial, self._channels]))
+
+    @property
+    def output_size(self):
+        return tf.TensorShape([*self._shape[:-1], self._total])
+
+    def call(self, inputs, state, scope=None):
+        c, h = state
+        args = tf.concat([inputs, h], -1)
+        shape = [*self._kernel_shape, _v1.dimension_value(args.shape[-1]), 4 * self._channels]
+        gates = tf.nn.convolution(args, _v1.get_variable("kernel", shape, args.dtype), padding="SAME")
+        if self._use_bias:
+            zeros = _v1.constant_initializer(0.0)
+            gates = gates + _v1.get_variable("biases", [4 * self._channels], args.dtype, zeros)
+        i, j, f, o = tf.split(gates, 4, -1)
+        c = tf.sigmoid(f + self._bias) * c + tf.sigmoid(i) * tf.tanh(j)
+        h = tf.tanh(c) * tf.sigmoid(o)
+        return tf.concat([h, inputs], -1) if self._skip else h, LSTMStateTuple(c, h)
+
+
+class Conv1DLSTMCell(ConvLSTMCell):
+    """A `ConvLSTMCell` over [B, W, C]."""
+
+    def __init__(self, name="conv_1d_lstm_cell", **kwargs):
+        super().__init__(conv_ndims=1, name=name, **kwargs)
+
+
+class Conv2DLSTMCell(ConvLSTMCell):
+    """A `ConvLSTMCell` over [B, H, W, C]."""
+
+    def __init__(self, name="conv_2d_lstm_cell", **kwargs):
+        super().__init__(conv_ndims=2, name=name, **kwargs)
+
+
+class Conv3DLSTMCell(ConvLSTMCell):
+    """A `ConvLSTMCell` over [B, D, H, W, C]."""
+
+    def __init__(self, name="conv_3d_lstm_cell", **kwargs):
+        super().__init__(conv_ndims=3, name=name, **kwargs)
+
+
+class GRUBlockCellV2(GRUCell):
+    """A GRUCell with the variables of TensorFlow 1's fused one (the same, below `gru_cell`)."""
+
+    def __init__(self, num_units=None, cell_size=None, reuse=None, name="gru_cell"):
+        super().__init__(num_units or cell_size, reuse=reuse, name=name)

@@ -1,0 +1,29 @@
+"""Makes `import tf_slim` work, whenever it comes, without importing TensorFlow or TF-Slim now."""
+
+import importlib
+
+from .import_hooks import when_imported
+
+
+def _prepare():
+    """Gives TensorFlow the names that TF-Slim asks for while it is imported."""
+    from . import moved_names
+    from .v1_names import add_layers
+
+    moved_names.restore_moved_names()
+    add_layers()
+
+
+def _patch(tf_slim):
+    importlib.import_module(".slim", __package__).replace_batch_norm()
+
+
+_installed = False
+
+
+def install():
+    """Lets the next `import tf_slim`, or the one that has happened, be followed by what `slim.py` repairs."""
+    global _installed
+    if not _installed:
+        _installed = True
+        when_imported("tf_slim", _patch, before=_prepare)

@@ -1,0 +1,218 @@
+"""Where the names of TensorFlow 1 live today: the one set of tables for the programs that run and for `--check`.
+
+Places are written as `graph_resnet.compat.modules` describes. All names are dotted names below `tf`, such as
+"contrib.layers.xavier_initializer". What is gone stands in `gone.py`; what numpy, scipy and Python removed, in
+`removed_names.py`.
+"""
+
+# Module -> the places that its names are looked up in, in order.
+MODULES = {
+    "contrib": (),
+    "contrib.autograph": ("tf:autograph", "tf:autograph.experimental"),
+    "contrib.batching": ("v1:nondifferentiable_batch_function",),
+    "contrib.checkpoint": ("v1:train", "tf:__internal__.tracking"),
+    "contrib.cluster_resolver": ("tf:distribute.cluster_resolver",),
+    "contrib.compiler": (),
+    "contrib.compiler.jit": ("v1:xla.experimental", "tensorflow.python.compiler.xla.jit"),
+    "contrib.compiler.xla": ("v1:xla.experimental",),
+    "contrib.crf": (".crf",),
+    "contrib.cudnn_rnn": (".rnn_blocks",),
+    "contrib.data": (".data", "tf:data.experimental"),
+    "contrib.deprecated": (".summary",),
+    "contrib.distribute": ("v1:distribute", "v1:distribute.experimental", "tf:distribute"),
+    "contrib.distributions": ("tensorflow_probability:distributions", ".distributions", "v1:distributions"),
+    "contrib.distributions.bijectors": ("tensorflow_probability:bijectors",),
+    "contrib.eager": (".eager", "v1:", "tf:"),
+    "contrib.eager.metrics": ("tf:keras.metrics",),
+    "contrib.framework": (
+        "tf_slim.ops.arg_scope",
+        "tf_slim.ops.variables",
+        "tf_slim.ops.framework_ops",
+        ".framework",
+        "tensorflow.python.util.deprecation",
+        "tensorflow.python.framework.smart_cond",
+        "tensorflow.python.ops.init_ops",
+    ),
+    "contrib.framework.nest": (".framework:nest",),
+    "contrib.image": (".image",),
+    "contrib.input_pipeline": (),
+    "contrib.keras": ("v1:keras",),
+    "contrib.layers": ("tf_slim.layers", ".layers_extras"),
+    "contrib.layers.summaries": ("tf_slim.layers.summaries",),
+    "contrib.learn": (".learn",),
+    "contrib.learn.datasets": (".learn", ".mnist"),
+    "contrib.learn.datasets.mnist": (".mnist",),
+    "contrib.learn.preprocessing": (".learn",),
+    "contrib.legacy_seq2seq": (".legacy_seq2seq",),
+    "contrib.lookup": (".lookup", "tensorflow.python.ops.lookup_ops"),
+    "contrib.losses": ("tf_slim.losses",),
+    "contrib.losses.metric_learning": ("tf_slim.losses.metric_learning",),
+    "contrib.metrics": ("tf_slim.metrics", "v1:sets", ".metrics"),
+    "contrib.mixed_precision": ("v1:mixed_precision", "v1:mixed_precision.experimental"),
+    "contrib.nccl": ("tensorflow.python.ops.nccl_ops",),
+    "contrib.nn": (".nn",),
+    "contrib.opt": (".optimizers", ".scipy_optimizer"),
+    "contrib.optimizer_v2": ("v1:train",),
+    "contrib.predictor": (".predictor",),
+    "contrib.quantization": ("v1:quantization",),
+    "contrib.resampler": (".image",),
+    "contrib.rnn": (".rnn", ".rnn_cells", ".rnn_blocks", "tensorflow.python.ops.rnn_cell", "tensorflow.python.ops.rnn"),
+    "contrib.seq2seq": (".seq2seq", ".seq2seq_helpers", ".attention", ".beam_search", ".legacy_seq2seq:of_seq2seq"),
+    "contrib.signal": ("tf:signal",),
+    "contrib.slim": ("tf_slim", "tf_slim.layers", ".framework"),
+    "contrib.slim.losses": ("tf_slim.losses",),
+    "contrib.slim.metrics": ("tf_slim.metrics",),
+    "contrib.slim.nets": ("tf_slim.nets",),
+    "contrib.sparsemax": (".nn",),
+    "contrib.staging": ("tensorflow.python.ops.data_flow_ops",),
+    "contrib.stateless": (".nn:stateless",),
+    "contrib.summary": (".summary:contrib_summary", "tensorflow.python.ops.summary_ops_v2"),
+    "contrib.tensorboard": (),
+    "contrib.tensorboard.plugins": (),
+    "contrib.tensorboard.plugins.projector": ("tensorboard.plugins.projector",),
+    "contrib.tensorrt": ("tensorflow.python.compiler.tensorrt.trt_convert",),
+    "contrib.testing": (),
+    "contrib.tfprof": ("v1:profiler",),
+    "contrib.tfprof.model_analyzer": ("v1:profiler", "tensorflow.python.profiler.model_analyzer"),
+    "contrib.training": ("tf_slim.training.training", "tf_slim.training.evaluation", ".training", ".hparams"),
+    "contrib.util": ("v1:", "tensorflow.python.framework.tensor_util"),
+    "contrib.util.loader": ("tensorflow.python.framework.load_library",),
+    "examples": (),
+    "examples.tutorials": (),
+    "examples.tutorials.mnist": (),
+    "examples.tutorials.mnist.input_data": (".mnist",),
+    "layers": (".layers",),
+    "layers.experimental": ("tensorflow.python.keras.legacy_tf_layers.base",),
+    "nn.rnn_cell": ("tensorflow.python.ops.rnn_cell",),
+    "pywrap_tensorflow": (".framework:pywrap",),
+}
+
+# Name -> its place, where it is called otherwise or lives elsewhere than its module's other names.
+NAMES = {
+    "compat": "tf:compat",
+    "python": "tensorflow.python",
+    "core": "tensorflow.core",
+    "config.experimental_list_devices": ".framework:list_devices",
+    "contrib.checkpoint.Checkpointable": "tensorflow.python.trackable.autotrackable:AutoTrackable",
+    "contrib.distributions.percentile": "tensorflow_probability:stats.percentile",
+    "contrib.framework.argsort": "tf:argsort",
+    "contrib.framework.assert_same_float_dtype": "v1:debugging.assert_same_float_dtype",
+    "contrib.framework.assert_scalar": "v1:debugging.assert_scalar",
+    "contrib.framework.convert_to_tensor_or_sparse_tensor": "v1:convert_to_tensor_or_sparse_tensor",
+    "contrib.framework.init_from_checkpoint": "v1:train.init_from_checkpoint",
+    "contrib.framework.is_tensor": "v1:is_tensor",
+    "contrib.framework.list_variables": "v1:train.list_variables",
+    "contrib.framework.load_checkpoint": "v1:train.load_checkpoint",
+    "contrib.framework.load_variable": "v1:train.load_variable",
+    "contrib.framework.RecordInput": "tensorflow.python.ops.data_flow_ops:RecordInput",
+    "contrib.framework.remove_squeezable_dimensions": (
+        "tensorflow.python.ops.confusion_matrix:remove_squeezable_dimensions"
+    ),
+    "contrib.framework.sort": "tf:sort",
+    "contrib.framework.TensorSpec": "tf:TensorSpec",
+    "contrib.framework.BoundedTensorSpec": "tensorflow.python.framework.tensor:BoundedTensorSpec",
+    "contrib.input_pipeline.obtain_next": ".data:obtain_next",
+    "contrib.layers.feature_column": "v1:feature_column",
+    "contrib.metrics.confusion_matrix": "v1:confusion_matrix",
+    "contrib.metrics.set_difference": "v1:sets.difference",
+    "contrib.metrics.set_intersection": "v1:sets.intersection",
+    "contrib.metrics.set_size": "v1:sets.size",
+    "contrib.metrics.set_union": "v1:sets.union",
+    "contrib.saved_model.load_keras_model": "v1:keras.models.load_model",
+    "contrib.testing.mock": "unittest.mock",
+    "contrib.variables": "tf_slim.ops.variables",
+    "estimator.ModeKeys": ".learn:EstimatorModeKeys",
+    "saved_model.main_op": "tensorflow.python.saved_model.main_op",
+    "test.mock": "unittest.mock",
+}
+
+# What `tensorflow.compat.v1` has lost and is given: name -> an attribute that tells a module which is there from one
+# that only says that Keras 3 is installed.
+ADDED_TO_V1 = {
+    "config.experimental_list_devices": None,
+    "layers": "dense",
+    "nn.rnn_cell": "LSTMCell",
+    "pywrap_tensorflow": None,
+    "saved_model.main_op": None,
+    "test.mock": None,
+}
+
+# The home of whole packages of tf.contrib: deep path -> package or module of today.
+HOMES = {
+    "contrib.framework.python.ops": "tf_slim.ops",
+    "contrib.layers.python.layers": "tf_slim.layers",
+    "contrib.losses.python.losses": "tf_slim.losses",
+    "contrib.losses.python.metric_learning.metric_loss_ops": "tf_slim.losses.metric_learning",
+    "contrib.metrics.python.metrics": "tf_slim.metrics",
+    "contrib.metrics.python.ops": "tf_slim.metrics",
+    "contrib.slim.python.slim": "tf_slim",
+    "contrib.training.python.training": "tf_slim.training",
+}
+
+# The deep modules that tf.contrib had, below `<module>.python`. Each offers its home and its public module's names.
+DEEP_MODULES = {
+    "contrib.crf": "ops ops.crf",
+    "contrib.data": "ops ops.batching ops.enumerate_ops ops.error_ops ops.grouping ops.interleave_ops ops.iterator_ops"
+    " ops.prefetching_ops ops.readers ops.resampling ops.scan_ops ops.shuffle_ops ops.sliding ops.threadpool ops.unique"
+    " ops.dataset_ops",
+    "contrib.distributions": "ops ops.bijectors ops.distribution_util ops.mvn_diag",
+    "contrib.eager": "tfe",
+    "contrib.framework": "ops ops.arg_scope ops.variables ops.ops ops.checkpoint_ops ops.script_ops ops.sort_ops"
+    " framework framework.tensor_util framework.checkpoint_utils framework.experimental",
+    "contrib.image": "ops ops.image_ops ops.dense_image_warp ops.interpolate_spline ops.sparse_image_warp",
+    "contrib.layers": "layers layers.embedding_ops layers.encoders layers.initializers layers.layers"
+    " layers.normalization layers.optimizers layers.regularizers layers.rev_block_lib layers.summaries layers.utils"
+    " ops ops.bucketization_op"
+    " ops.sparse_ops",
+    "contrib.learn": "learn learn.datasets learn.datasets.base learn.datasets.mnist learn.preprocessing"
+    " learn.preprocessing.text learn.preprocessing.categorical_vocabulary",
+    "contrib.legacy_seq2seq": "ops ops.seq2seq",
+    "contrib.losses": "losses losses.loss_ops metric_learning metric_learning.metric_loss_ops",
+    "contrib.metrics": "ops ops.confusion_matrix_ops ops.histogram_ops ops.metric_ops ops.set_ops metrics"
+    " metrics.classification",
+    "contrib.mixed_precision": "loss_scale_manager loss_scale_optimizer",
+    "contrib.nn": "ops ops.alpha_dropout ops.cross_entropy ops.sampling_ops ops.scaled_softplus",
+    "contrib.opt": "training training.adamax training.addsign training.external_optimizer training.lars_optimizer"
+    " training.lazy_adam_optimizer training.moving_average_optimizer training.nadam_optimizer training.powersign"
+    " training.sign_decay training.variable_clipping_optimizer training.weight_decay_optimizers",
+    "contrib.resampler": "ops ops.resampler_ops",
+    "contrib.rnn": "ops ops.core_rnn ops.core_rnn_cell ops.core_rnn_cell_impl ops.fused_rnn_cell ops.gru_ops"
+    " ops.lstm_ops ops.rnn ops.rnn_cell ops.rnn_cell_impl",
+    "contrib.seq2seq": "ops ops.attention_wrapper ops.basic_decoder ops.beam_search_decoder ops.beam_search_ops"
+    " ops.decoder ops.helper ops.loss",
+    "contrib.slim": "slim slim.data slim.data.data_decoder slim.data.data_provider slim.data.dataset"
+    " slim.data.dataset_data_provider slim.data.parallel_reader slim.data.prefetch_queue slim.data.tfexample_decoder"
+    " slim.evaluation slim.learning slim.model_analyzer slim.nets slim.nets.alexnet slim.nets.inception"
+    " slim.nets.inception_v1 slim.nets.inception_v2 slim.nets.inception_v3 slim.nets.overfeat slim.nets.resnet_utils"
+    " slim.nets.resnet_v1 slim.nets.resnet_v2 slim.nets.vgg slim.queues slim.summaries",
+    "contrib.sparsemax": "ops ops.sparsemax ops.sparsemax_loss",
+    "contrib.training": "training training.bucket_ops training.device_setter training.evaluation training.hparam"
+    " training.resample training.sampling_ops training.training",
+}
+
+# Works, but not as TensorFlow 1 did: name (or prefix) -> how.
+DIFFERENT = {
+    "keras": "TensorFlow's own Keras of version 2, or tf_keras where it is installed",
+    "contrib.keras": "see tf.keras",
+    "contrib.layers.batch_norm": "renorm and adjustment are refused",
+    "contrib.slim.batch_norm": "renorm and adjustment are refused",
+    "contrib.cudnn_rnn": "only the Cudnn-compatible cells, in plain operations on the CPU",
+    "contrib.distributions": "tensorflow_probability's where it is installed, else those of tf.distributions",
+    "contrib.eager.defun": "is tf.function",
+    "contrib.rnn.GRUBlockCell": "plain operations instead of one fused kernel",
+    "contrib.rnn.GRUBlockCellV2": "plain operations instead of one fused kernel",
+    "contrib.rnn.LSTMBlockCell": "plain operations instead of one fused kernel",
+    "contrib.rnn.LSTMBlockFusedCell": "plain operations instead of one fused kernel",
+    "contrib.seq2seq.gather_tree": "plain operations instead of one kernel",
+    "examples.tutorials.mnist.input_data": "reads MNIST's files from the given directory and downloads nothing",
+    "contrib.learn.datasets": "MNIST alone; reads the files from the given directory and downloads nothing",
+    "layers.batch_normalization": "renorm, virtual_batch_size and adjustment are refused",
+    "layers.BatchNormalization": "renorm, virtual_batch_size and adjustment are refused",
+}
+
+# Written for TensorFlow 2 (or for both): `import tensorflow` inside these packages stays what it is.
+TENSORFLOW_2_PACKAGES = frozenset(
+    """tensorflow keras tf_keras tensorboard tensorflow_probability tensorflow_datasets tensorflow_hub tensorflow_text
+    tensorflow_io tensorflow_addons tensorflow_model_optimization tensorflow_estimator tf2onnx tf_slim tfp jax flax
+    tensorflow_gan transformers keras_cv keras_nlp keras_hub keras_core wandb mlflow tensorflowjs tf_agents""".split()
+)

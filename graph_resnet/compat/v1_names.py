@@ -1,0 +1,36 @@
+"""Gives `tensorflow.compat.v1` the names back that it lost, such as `layers` and `nn.rnn_cell`.
+
+There are two such modules: the attribute `tf.compat.v1`, and what `import tensorflow.compat.v1` executes a second time.
+"""
+
+import functools
+import importlib
+import sys
+
+from . import modules, tables
+from .import_hooks import when_imported
+
+
+def _add_to(v1, names):
+    for name in names:
+        *parents, child = name.split(".")
+        holder = functools.reduce(getattr, parents, v1)
+        probe = tables.ADDED_TO_V1[name]
+        try:
+            getattr(holder, child) if probe is None else getattr(getattr(holder, child), probe)
+        except AttributeError:
+            place = tables.NAMES.get(name)
+            setattr(holder, child, modules.locate(place) if place else modules.table_module(name))
+
+
+def add(names=tuple(tables.ADDED_TO_V1)):
+    """Adds those of `names` that are missing. With tf_keras in use they are there, and are left alone."""
+    if "tensorflow" not in sys.modules:
+        importlib.import_module("tensorflow")
+    when_imported("tensorflow.compat.v1", lambda v1: _add_to(v1, names))
+    _add_to(sys.modules["tensorflow"].compat.v1, names)
+
+
+def add_layers():
+    """Adds `tf.layers` alone, which tf-slim 1.2.0 is made of."""
+    add(("layers",))

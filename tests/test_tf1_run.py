@@ -1,0 +1,182 @@
+"""`python -m graph_resnet.tf1`: a program runs as `python` would run it, whatever it does."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def run(directory, *arguments, stdin="", module="graph_resnet.tf1"):
+    """Runs the command in `directory`, which this project is not below."""
+    command = [sys.executable, *(["-m", module] if module else []), *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.run(
+        command, cwd=directory, env=environment, input=stdin, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def write(directory, name, text):
+    path = directory / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+SHOW = "import sys\nprint(sys.argv, __name__, __file__, sys.path[0], __spec__ and __spec__.name)\n"
+
+
+@pytest.mark.parametrize("arguments", [["a.py", "-x", "1"], ["sub/a.py"], ["-m", "a", "y"], ["pack"], ["-m", "pack"]])
+def test_argv_main_and_path_are_pythons(tmp_path, arguments):
+    for name in ("a.py", "sub/a.py", "pack/__main__.py"):
+        write(tmp_path, name, SHOW)
+    ours, pythons = run(tmp_path, *arguments), run(tmp_path, *arguments, module=None)
+    assert ours.returncode == pythons.returncode == 0, ours.stderr
+    assert ours.stdout == pythons.stdout
+    assert str(tmp_path) in ours.stdout
+
+
+def test_a_script_gets_its_own_utils_and_another_the_projects(tmp_path):
+    write(tmp_path, "own/utils.py", "mine = 1\n")
+    write(tmp_path, "own/a.py", "import utils\nprint(utils.mine)\n")
+    write(tmp_path, "other/a.py", "from utils import learning\nprint(learning.train_with_bn.__name__)\n")
+    assert run(tmp_path, "own/a.py").stdout == "1\n"
+    result = run(tmp_path, "other/a.py")
+    assert result.stdout == "train_with_bn\n", result.stderr
+
+
+def test_the_projects_utils_is_found_from_a_checkout_too(tmp_path):
+    """Without PYTHONPATH, started in the checkout: the script's directory takes the checkout's place on the path."""
+    path = write(tmp_path, "a.py", "from utils import learning\nprint(learning.train_with_bn.__name__)\n")
+    result = subprocess.run(
+        [sys.executable, "-m", "graph_resnet.tf1", path], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.stdout == "train_with_bn\n", result.stderr
+
+
+FAILS = """import tensorflow as tf
+def f(x):
+    try:
+        x / 0
+    except ZeroDivisionError:
+        return tf.no_such_name
+f(1)
+"""
+
+
+def test_the_traceback_is_the_users(tmp_path):
+    write(tmp_path, "a.py", FAILS)
+    result = run(tmp_path, "a.py")
+    assert result.returncode == 1
+    lines = [line for line in result.stderr.splitlines() if line.startswith("  File")]
+    assert [line.split(", ", 1)[1] for line in lines] == ["line 4, in f", "line 7, in <module>", "line 6, in f"]
+    assert all(str(tmp_path / "a.py") in line for line in lines)
+    assert result.stderr.splitlines()[-1] == "AttributeError: module 'tensorflow' has no attribute 'no_such_name'"
+
+
+def test_a_failing_import_shows_the_users_line_alone(tmp_path):
+    write(tmp_path, "a.py", "import helper\n")
+    write(tmp_path, "helper.py", "import no_such_module\n")
+    ours, pythons = run(tmp_path, "a.py"), run(tmp_path, "a.py", module=None)
+    assert ours.stderr == pythons.stderr
+    assert "no_such_module" in ours.stderr
+
+
+BAD = {
+    "missing": (["none.py"], ""),
+    "directory": (["empty"], ""),
+    "not python": (["words.py"], ""),
+    "null bytes": (["null.py"], ""),
+    "no module": (["-m", "none"], ""),
+    "status": (["status.py"], ""),
+    "message": (["message.py"], ""),
+    "stdin": (["echo.py"], "word\n"),
+    "no stdin": (["echo.py"], ""),
+    "program on stdin": (["-"], "print(6 * 7)\n"),
+    "fork": (["fork.py"], ""),
+    "atexit": (["atexit_.py"], ""),
+}
+
+
+@pytest.mark.parametrize(("arguments", "stdin"), BAD.values(), ids=BAD)
+def test_what_python_does(tmp_path, arguments, stdin):
+    (tmp_path / "empty").mkdir()
+    write(tmp_path, "words.py", "these are words\n")
+    (tmp_path / "null.py").write_bytes(b"\0\1")
+    write(tmp_path, "status.py", "import sys\nsys.exit(7)\n")
+    write(tmp_path, "message.py", "import sys\nsys.exit('no luck')\n")
+    write(tmp_path, "echo.py", "print(input())\n")
+    write(tmp_path, "fork.py", "import os\npid = os.fork()\nif not pid: os._exit(3)\nprint(os.wait()[1] >> 8)\n")
+    write(tmp_path, "atexit_.py", "import atexit\natexit.register(print, 'bye')\nraise SystemExit(4)\n")
+    ours, pythons = run(tmp_path, *arguments, stdin=stdin), run(tmp_path, *arguments, stdin=stdin, module=None)
+    assert (ours.returncode, ours.stdout) == (pythons.returncode, pythons.stdout), ours.stderr
+    # Python names a file that it cannot parse in the one or the other way; the last line is the message.
+    assert ours.stderr.splitlines()[-1:] == pythons.stderr.splitlines()[-1:] or "null bytes" in ours.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_script(tmp_path, number):
+    write(tmp_path, "a.py", f"import os, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(9)\n")
+    assert run(tmp_path, "a.py").returncode == -number
+
+
+def test_no_script_is_a_wrong_call(tmp_path):
+    for arguments in ([], ["-m"], ["--no-such-flag"]):
+        result = run(tmp_path, *arguments)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert result.stderr.startswith("usage: python -m graph_resnet.tf1 ")
+    assert run(tmp_path, "--help").stdout.startswith("usage: ")
+
+
+def test_importing_the_project_switches_nothing_on(tmp_path):
+    code = "import graph_resnet, tensorflow as tf\nassert tf.executing_eagerly() and tf.__name__ == 'tensorflow'\n"
+    code += "assert not hasattr(tf, 'placeholder') and not hasattr(tf, 'contrib')\nimport numpy as np\n"
+    code += "assert not hasattr(np, 'int')\n"
+    result = run(tmp_path, "-c", code, module=None)
+    assert result.returncode == 0, result.stderr
+
+
+def test_too_late_is_said_in_one_line(tmp_path):
+    write(tmp_path, "early.py", "import tensorflow as tf\n")
+    code = "import early\nimport graph_resnet.tf1\nimport tensorflow as tf\nprint(tf.placeholder.__name__)\n"
+    result = run(tmp_path, "-c", code, module=None)
+    assert result.stdout == "placeholder\n"
+    assert [line for line in result.stderr.splitlines() if "too late" in line] == [
+        "graph_resnet.tf1: too late for early, which imported TensorFlow 2 before; "
+        "import graph_resnet.tf1 first, or import tensorflow there again"
+    ]
+
+
+LIBRARIES = """
+import tensorflow as tf, importlib, sys
+assert tf.placeholder and importlib.import_module("tensorflow") is tf and __import__("tensorflow") is tf
+import keras
+assert keras.src.backend.tensorflow.core.tf is sys.modules["tensorflow"] is not tf
+import tensorflow.compat.v2 as tf2, tensorflow.compat.v1 as tf1
+assert tf1.layers.dense and not hasattr(tf2, "placeholder")
+"""
+
+
+def test_libraries_keep_tensorflow_2(tmp_path):
+    write(tmp_path, "a.py", LIBRARIES)
+    result = run(tmp_path, "a.py")
+    assert result.returncode == 0, result.stderr
+
+
+REMOVED = """import collections, time, inspect, numpy as np
+print(np.int(3.5), np.zeros(2, np.float).dtype, np.object, np.reshape(np.arange(4), newshape=(2, 2)).shape)
+print(isinstance([], collections.Iterable), time.clock() > 0, inspect.getargspec(lambda a, *b: 0).args)
+"""
+
+
+def test_removed_names_of_numpy_and_python(tmp_path):
+    write(tmp_path, "a.py", REMOVED)
+    result = run(tmp_path, "a.py")
+    assert result.stdout == "3 float64 <class 'object'> (2, 2)\nTrue True ['a']\n", result.stderr
+    result = run(tmp_path, "--no-numpy", "a.py")
+    assert result.returncode == 1
+    assert "AttributeError" in result.stderr.splitlines()[-1] or "np.int" in result.stderr

@@ -58,7 +58,7 @@ def main(argv=None):
     flags = parse(argv)
     from graph_resnet import config
     from graph_resnet.data import find
-    from graph_resnet.session import choose_precision, precision_as_trained
+    from graph_resnet.session import check_precision, precision_as_trained
 
     net = config.read(flags.train_dir)
     output = flags.output_dir or flags.train_dir
@@ -67,9 +67,8 @@ def main(argv=None):
     directory = flags.dataset_dir or net.data.get("directory")
     records = find.for_recipe(net.recipe, flags.data_dir, directory, net.held_out)
     config.check_data(net, records, allow_other=flags.allow_other_data)
-    precision = (
-        precision_as_trained(net.precision) if flags.precision == "auto" else choose_precision(flags.precision)[0]
-    )
+    precision = precision_as_trained(net.precision) if flags.precision == "auto" else flags.precision
+    check_precision(precision)
 
     cli.import_tensorflow()
     from graph_resnet.inference import evaluation, restore

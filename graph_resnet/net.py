@@ -242,12 +242,17 @@ def _group(net, group, architecture):
         size, stride = group.pool
         net = slim.max_pool2d(net, [size, size], stride=stride, padding="SAME", scope="max_pool")
     for i in range(1, group.units + 1):
-        stride, scope = group.stride if i == 1 else 1, f"{architecture.unit_scope}{i}"
-        if group.bottleneck:
-            net = residual_block(net, group.bottleneck, group.depth, stride, scope)
-        else:
-            net = basic_block(net, group.depth, stride, scope, normalize_shortcut=not architecture.biases)
+        net = unit(
+            net, group, architecture, stride=group.stride if i == 1 else 1, scope=f"{architecture.unit_scope}{i}"
+        )
     return net
+
+
+def unit(net, group, architecture, *, stride, scope):
+    """One residual block of a group, under the caller's arg_scope."""
+    if group.bottleneck:
+        return residual_block(net, group.bottleneck, group.depth, stride, scope)
+    return basic_block(net, group.depth, stride, scope, normalize_shortcut=not architecture.biases)
 
 
 def ResNet(inputs, num_classes, reuse=None, is_training=None, verbose=False):  # noqa: N802 (the tutorial's name)

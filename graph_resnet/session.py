@@ -10,37 +10,37 @@ IN_HARDWARE = ("amx_bf16", "avx512_bf16")
 EMULATED = {"avx512f", "avx_ne_convert"}  # oneDNN has bfloat16 kernels for CPUs with either of them
 
 
-def choose_precision(precision="auto"):
-    """Resolves 'auto', and refuses a bfloat16 that TensorFlow would silently compute as float32.
-
-    Returns:
-      ('bfloat16' or 'float32', why), the reason as a phrase.
+def check_precision(precision: str) -> None:
+    """Refuses a bfloat16 that TensorFlow would silently compute as float32.
 
     Raises:
-      UserError: bfloat16 is asked for where there is none.
+      UserError: bfloat16 where there is none.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-    if precision == "float32":
-        return precision, "as asked"
-    flags, missing = _cpu_flags(), None
+    fault = bfloat16_fault() if precision == "bfloat16" else None
+    if fault:
+        raise UserError(f"precision bfloat16: {fault}; pass float32, or auto")
+
+
+def bfloat16_fault() -> str | None:
+    """Why TensorFlow cannot compute in bfloat16 here, as a phrase; None where it can."""
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
-        missing = "TF_ENABLE_ONEDNN_OPTS=0 switches bfloat16 off"
-    elif flags and not flags & EMULATED:
-        missing = "this CPU has none of " + ", ".join(sorted(EMULATED))
-    if precision == "bfloat16":
-        if missing:
-            raise UserError(f"precision bfloat16: {missing}; pass float32, or auto")
-        return precision, "as asked"
-    found = next((flag for flag in IN_HARDWARE if flag in flags), None)
-    if found and not missing:
-        return "bfloat16", f"this CPU has {found}"
-    return "float32", missing or "this CPU has no bfloat16 arithmetic"
+        return "TF_ENABLE_ONEDNN_OPTS=0 switches bfloat16 off"
+    flags = _cpu_flags()
+    if flags and not flags & EMULATED:
+        return "this CPU has none of " + ", ".join(sorted(EMULATED))
+    return None
 
 
-def precision_as_trained(precision):
-    """In which to evaluate a net that was trained in `precision`: the same, where this machine can."""
-    return choose_precision("auto" if precision == "bfloat16" else precision)[0]
+def has_bfloat16() -> bool:
+    """Whether this CPU has bfloat16 arithmetic that TensorFlow uses: it may be quicker than float32, or not."""
+    return bfloat16_fault() is None and bool(_cpu_flags() & set(IN_HARDWARE))
+
+
+def precision_as_trained(precision: str) -> str:
+    """The precision in which to evaluate a net that was trained in `precision`: the same, where this CPU has it."""
+    return "bfloat16" if precision in ("auto", "bfloat16") and has_bfloat16() else "float32"
 
 
 def _cpu_flags():

@@ -53,7 +53,7 @@ def parse(argv=None):
         "--precision",
         default="auto",
         choices=("auto", "bfloat16", "float32"),
-        help="auto: bfloat16 where the CPU has it",
+        help="auto: the quicker one, by a short measurement",
     )
     add("--threads", type=cli.positive, metavar="N", help="CPU threads (default: all cores)")
     add("--seed", type=cli.seed, default=0, metavar="N", help="of weights, order and augmentation (default: 0)")

@@ -14,7 +14,7 @@ from graph_resnet.data import batches, find
 from graph_resnet.errors import UserError
 from graph_resnet.inference import evaluation, restore
 from graph_resnet.loop.validation import Validation
-from graph_resnet.session import choose_precision, session_config
+from graph_resnet.session import has_bfloat16, session_config
 from tests.helpers import run
 
 
@@ -118,7 +118,7 @@ def test_training_images_in_order_without_augmentation_and_tta(net, val_run):
     np.testing.assert_allclose(found[0][-60:], (logits_of(net, some) + logits_of(net, some[:, :, ::-1])) / 2, atol=1e-5)
 
 
-@pytest.mark.skipif(choose_precision()[0] != "bfloat16", reason="this CPU has no bfloat16 arithmetic")
+@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16 arithmetic")
 def test_the_numbers_are_those_of_the_training_command_in_bfloat16_too(net, val_run):
     """Measured as the training loop does it: there the rewrite to bfloat16 meets another graph."""
     records, in_float32, _ = val_run

@@ -1,4 +1,4 @@
-"""In which precision a session computes, and what is said where it cannot."""
+"""In which precision a session can compute, and what is said where it cannot."""
 
 import pytest
 
@@ -18,29 +18,36 @@ def cpu(monkeypatch):
     return has
 
 
-def test_auto_is_what_the_cpu_computes_in(cpu):
-    assert session.choose_precision() == ("bfloat16", "this CPU has avx512_bf16")
-    cpu("avx512f", "avx512_bf16", "amx_bf16")
-    assert session.choose_precision() == ("bfloat16", "this CPU has amx_bf16")
-    cpu("avx512f")
-    assert session.choose_precision() == ("float32", "this CPU has no bfloat16 arithmetic")
-    assert session.choose_precision("bfloat16") == ("bfloat16", "as asked")
-    cpu()
-    assert session.choose_precision()[0] == "float32"
-    with pytest.raises(UserError, match="precision bfloat16: this CPU has none of avx512f, avx_ne_convert; pass float"):
-        session.choose_precision("bfloat16")
-
-
-def test_a_net_is_evaluated_in_the_precision_of_its_training_where_that_is_to_be_had(cpu):
-    assert session.precision_as_trained("bfloat16") == "bfloat16"
+@pytest.mark.parametrize(
+    ("flags", "has"),
+    [
+        (("avx512f", "avx512_bf16"), True),
+        (("avx512f", "avx512_bf16", "amx_bf16"), True),
+        (("avx512f",), False),  # emulated: it can be asked for, and is slow
+        (("avx2",), False),
+    ],
+    ids=["avx512_bf16", "amx", "emulated", "none"],
+)
+def test_whether_the_cpu_has_bfloat16(cpu, flags, has):
+    cpu(*flags)
+    assert session.has_bfloat16() == has
+    assert session.precision_as_trained("bfloat16") == ("bfloat16" if has else "float32")
     assert session.precision_as_trained("float32") == "float32"
+
+
+def test_bfloat16_is_refused_where_it_would_be_float32(cpu):
+    cpu("avx512f")
+    session.check_precision("bfloat16")
     cpu("avx2")
-    assert session.precision_as_trained("bfloat16") == "float32"
+    with pytest.raises(UserError, match="precision bfloat16: this CPU has none of avx512f, avx_ne_convert; pass float"):
+        session.check_precision("bfloat16")
+    session.check_precision("float32")
+    with pytest.raises(ValueError, match="precision must be one of auto, bfloat16, float32, got 'half'"):
+        session.check_precision("half")
 
 
 def test_without_onednn_there_is_no_bfloat16(monkeypatch):
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    assert session.choose_precision() == ("float32", "TF_ENABLE_ONEDNN_OPTS=0 switches bfloat16 off")
+    assert not session.has_bfloat16()
     with pytest.raises(UserError, match="precision bfloat16: TF_ENABLE_ONEDNN_OPTS=0 switches bfloat16 off; pass"):
-        session.choose_precision("bfloat16")
-    assert session.choose_precision("float32") == ("float32", "as asked")
+        session.check_precision("bfloat16")

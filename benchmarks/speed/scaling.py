@@ -12,7 +12,7 @@ from benchmarks.speed import tables, turns
 from benchmarks.speed.tables import Table
 from benchmarks.speed.turns import Row, Worker
 from graph_resnet import cli
-from graph_resnet.session import choose_precision
+from graph_resnet.recipes import RECIPES
 
 SIZES, BATCHES = (32, 64, 96, 128), (16, 64, 256)
 
@@ -35,7 +35,9 @@ def main():
     flags = parser.parse_args(cli.arguments())
     about = tables.machine()
     cores = len(os.sched_getaffinity(0))
-    precision, _ = choose_precision()
+    from graph_resnet.training.precision import choose_precision
+
+    precision, _ = choose_precision("auto", RECIPES["notebook"])
     rows = []
     for size in SIZES:
         for batch in BATCHES:

@@ -17,9 +17,10 @@ from graph_resnet.distributed import cluster
 from graph_resnet.errors import UserError, reason, writing
 from graph_resnet.inference import report
 from graph_resnet.loop import checkpoints, metrics_log, profiles, session_loop
-from graph_resnet.session import choose_precision, session_config
+from graph_resnet.session import session_config
 from graph_resnet.training import graph, train_dir
 from graph_resnet.training.init_checkpoint import initializer
+from graph_resnet.training.precision import choose_precision
 
 FIRST_IMAGES = 12  # shown by TensorBoard
 

@@ -1,0 +1,123 @@
+"""The precision of a run: as asked, as recorded, or the quicker one by measurement.
+
+A CPU's flags say what it can compute, not what is quick: a Sapphire Rapids that shows avx512_bf16 and hides AMX trains
+the bottleneck net at 158 images/s in bfloat16 and at 223 in float32, a Zen 4 with the same flag 1.7 times as quickly in
+bfloat16. So `auto` times one block of the net at hand, forward and backward, in both.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+
+import tensorflow.compat.v1 as tf
+
+from graph_resnet import net
+from graph_resnet.architectures import ARCHITECTURES, Architecture, Group
+from graph_resnet.recipes import Recipe
+from graph_resnet.session import bfloat16_fault, check_precision, has_bfloat16, session_config
+from graph_resnet.training import filter_gradients
+
+import tf_slim as slim  # isort: skip  (graph_resnet.net made it importable)
+
+ROUNDS = 5  # of measuring, after one to warm up
+WORK = 1.5e9  # multiplications and additions of the measured forward pass, at most: some 30 ms a round
+
+
+def choose_precision(
+    asked: str, recipe: Recipe, *, recorded: str | None = None, threads: int | None = None
+) -> tuple[str, str]:
+    """Resolves `auto`, and refuses a bfloat16 that TensorFlow would silently compute as float32.
+
+    Args:
+      asked: 'auto', 'bfloat16' or 'float32'.
+      recipe: whose net is timed where both precisions can be had.
+      recorded: the precision in which the run began: `auto` keeps to it, so that a resumed run repeats the
+        undisturbed one bit for bit.
+      threads: CPU threads of the run, all cores where None.
+
+    Returns:
+      ('bfloat16' or 'float32', the reason as a phrase).
+
+    Raises:
+      UserError: bfloat16 is asked for, or recorded, where there is none.
+    """
+    if asked != "auto":
+        check_precision(asked)
+        return asked, "as asked"
+    if recorded in ("bfloat16", "float32"):
+        check_precision(recorded)
+        return recorded, "as this run began"
+    if not has_bfloat16():
+        return "float32", bfloat16_fault() or "this CPU has no bfloat16 arithmetic"
+    seconds = measure(recipe, threads=threads)
+    quicker, slower = sorted(seconds, key=seconds.__getitem__)
+    return quicker, f"a block takes {seconds[quicker] * 1e3:.1f} ms, {seconds[slower] * 1e3:.1f} ms in {slower}"
+
+
+def measure(recipe: Recipe, *, threads: int | None = None) -> dict[str, float]:
+    """Seconds that one block of the recipe's net takes, forward and backward: {'bfloat16': ..., 'float32': ...}.
+
+    The block is of the group that costs most, at its resolution, on as many images of a batch as `WORK` allows. The
+    precisions take turns; each figure is the median of `ROUNDS`.
+    """
+    architecture = ARCHITECTURES[recipe.net]
+    side, group = _costliest(architecture, recipe.image_size)
+    images = max(1, min(recipe.batch_size, int(WORK / _work(side, group))))
+    with tf.Graph().as_default() as graph:
+        steps = {}
+        for precision in ("float32", "bfloat16"):
+            with tf.variable_scope(precision):
+                steps[precision] = _step(architecture, group, [images, side, side, group.depth], precision)
+        initializer = tf.global_variables_initializer()
+    seconds: dict[str, list[float]] = {precision: [] for precision in steps}
+    sessions = {p: tf.Session(graph=graph, config=session_config(p, threads=threads)) for p in steps}
+    try:
+        runs = {}
+        for precision, session in sessions.items():
+            session.run(initializer)
+            runs[precision] = session.make_callable(steps[precision])
+        for _ in range(1 + ROUNDS):
+            for precision, run in runs.items():
+                seconds[precision].append(_seconds(run))
+    finally:
+        for session in sessions.values():
+            session.close()
+    return {precision: statistics.median(taken[1:]) for precision, taken in seconds.items()}
+
+
+def _step(architecture: Architecture, group: Group, shape: list[int], precision: str) -> tf.Operation:
+    """An op that runs a block on variables, not on constants, which the graph optimizer would fold away."""
+    scope = net.resnet_arg_scope(biases=architecture.biases, batch_norm_scale=architecture.biases)
+    images = tf.get_variable("images", shape, initializer=tf.random_normal_initializer())
+    with slim.arg_scope(scope), slim.arg_scope([slim.batch_norm], is_training=True):
+        with filter_gradients.quickest(precision):
+            output = net.unit(images, group, architecture, stride=1, scope="block")
+    return tf.group(tf.gradients(tf.reduce_mean(output), [images, *tf.trainable_variables(f"{precision}/block/")]))
+
+
+def _costliest(architecture: Architecture, image_size: int) -> tuple[int, Group]:
+    """(height and width of its images, group) of the group whose blocks cost most."""
+    stem = architecture.stem
+    side = math.ceil((image_size - (stem.kernel - 1 if stem.padding == "VALID" else 0)) / stem.stride)
+    sides = []
+    for group in architecture.groups:
+        side = math.ceil(side / (group.pool[1] if group.pool else 1))
+        side = math.ceil(side / group.stride)
+        sides.append(max(1, side))
+    return max(zip(sides, architecture.groups), key=lambda pair: pair[1].units * _work(*pair))
+
+
+def _work(side: int, group: Group) -> float:
+    """Multiplications and additions of one block for one image."""
+    depth, inner = group.depth, group.bottleneck
+    weights = 2 * depth * inner + 9 * inner**2 if inner else 18 * depth**2
+    return 2.0 * side**2 * weights
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start

@@ -1,0 +1,69 @@
+"""The precision of a run: asked for, recorded, or measured."""
+
+import pytest
+
+from graph_resnet.architectures import ARCHITECTURES
+from graph_resnet.errors import UserError
+from graph_resnet.recipes import RECIPES
+from graph_resnet.session import has_bfloat16
+from graph_resnet.training import precision
+
+STRONG = RECIPES["strong"]
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Sets whether the CPU has bfloat16, and what the measurement finds; counts how often it is made."""
+    calls = []
+
+    def set(has=True, **seconds):
+        monkeypatch.setattr(precision, "has_bfloat16", lambda: has)
+        monkeypatch.setattr(precision, "measure", lambda recipe, threads: calls.append(recipe) or seconds)
+        return calls
+
+    return set
+
+
+def test_auto_takes_the_quicker_one_and_says_both_figures(measured):
+    measured(bfloat16=0.012, float32=0.02)
+    assert precision.choose_precision("auto", STRONG) == ("bfloat16", "a block takes 12.0 ms, 20.0 ms in float32")
+    measured(bfloat16=0.02, float32=0.0125)
+    assert precision.choose_precision("auto", STRONG) == ("float32", "a block takes 12.5 ms, 20.0 ms in bfloat16")
+
+
+@pytest.mark.parametrize("asked", ["auto", "float32"])
+def test_nobody_pays_for_a_measurement_without_a_choice(measured, asked):
+    calls = measured(has=False)
+    assert precision.choose_precision(asked, STRONG)[0] == "float32"
+    assert not calls
+
+
+def test_a_resumed_run_keeps_its_precision(measured):
+    calls = measured(bfloat16=0.01, float32=0.02)
+    assert precision.choose_precision("auto", STRONG, recorded="float32") == ("float32", "as this run began")
+    assert precision.choose_precision("float32", STRONG, recorded="bfloat16") == ("float32", "as asked")
+    assert not calls
+
+
+def test_a_recorded_bfloat16_is_refused_where_there_is_none(monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    with pytest.raises(UserError, match="precision bfloat16: TF_ENABLE_ONEDNN_OPTS=0 switches bfloat16 off; pass"):
+        precision.choose_precision("auto", STRONG, recorded="bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [("notebook", (12, "block3")), ("strong", (6, "block3")), ("resnet18-adam", (8, "block3"))],
+)
+def test_the_block_that_costs_most(recipe, expected):
+    """ResNet-18 at 32x32: 30 * 30 * 64^2 is less than 8 * 8 * 256^2, the VALID stem makes the sizes odd."""
+    recipe = RECIPES[recipe]
+    side, group = precision._costliest(ARCHITECTURES[recipe.net], recipe.image_size)
+    assert (side, group.scope) == expected
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16 arithmetic")
+@pytest.mark.parametrize("recipe", ["notebook", "resnet18-adam"])
+def test_a_measurement_times_both(recipe):
+    seconds = precision.measure(RECIPES[recipe], threads=1)
+    assert set(seconds) == {"bfloat16", "float32"} and all(0 < value < 5 for value in seconds.values())

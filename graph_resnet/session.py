@@ -64,7 +64,12 @@ def session_config(precision="float32", *, threads=None):
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     config = tf.ConfigProto(intra_op_parallelism_threads=threads or cores, inter_op_parallelism_threads=1)
+    use_precision(config, precision)
+    return config
+
+
+def use_precision(config, precision: str) -> None:
+    """Sets the precision of a `ConfigProto` in which nothing has run yet: see `session_config`."""
     if precision == "bfloat16":
         # 1 is RewriterConfig.ON; the enum's module is not public.
         config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = 1
-    return config

@@ -26,9 +26,9 @@ def measured(monkeypatch):
 
 def test_auto_takes_the_quicker_one_and_says_both_figures(measured):
     measured(bfloat16=0.012, float32=0.02)
-    assert precision.choose_precision("auto", STRONG) == ("bfloat16", "a block takes 12.0 ms, 20.0 ms in float32")
+    assert precision.choose_precision("auto", STRONG) == ("bfloat16", "a block takes 12 ms, 20 ms in float32")
     measured(bfloat16=0.02, float32=0.0125)
-    assert precision.choose_precision("auto", STRONG) == ("float32", "a block takes 12.5 ms, 20.0 ms in bfloat16")
+    assert precision.choose_precision("auto", STRONG) == ("float32", "a block takes 12.5 ms, 20 ms in bfloat16")
 
 
 @pytest.mark.parametrize("asked", ["auto", "float32"])
@@ -66,4 +66,6 @@ def test_the_block_that_costs_most(recipe, expected):
 @pytest.mark.parametrize("recipe", ["notebook", "resnet18-adam"])
 def test_a_measurement_times_both(recipe):
     seconds = precision.measure(RECIPES[recipe], threads=1)
-    assert set(seconds) == {"bfloat16", "float32"} and all(0 < value < 5 for value in seconds.values())
+    assert set(seconds) == {"bfloat16", "float32"} and all(
+        1e-3 < value < 5 for value in seconds.values()
+    )  # no graph of nothing

@@ -91,6 +91,10 @@ class Cluster:
                         "start all workers with the same command, program and data"
                     )
 
+    def chief_says(self, text: str) -> str:
+        """The chief's `text`, whatever this worker's is. To be called after `start`, on every worker."""
+        return self._gather(text)[0]
+
     @contextlib.contextmanager
     def blaming(self):
         """Turns what a session raises into a `UserError` that names the worker that was lost, if one was."""

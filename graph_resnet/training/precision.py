@@ -8,7 +8,6 @@ bfloat16. So `auto` times one block of the net at hand, forward and backward, in
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections.abc import Callable
 
@@ -54,14 +53,14 @@ def choose_precision(
         return "float32", bfloat16_fault() or "this CPU has no bfloat16 arithmetic"
     seconds = measure(recipe, threads=threads)
     quicker, slower = sorted(seconds, key=seconds.__getitem__)
-    return quicker, f"a block takes {seconds[quicker] * 1e3:.1f} ms, {seconds[slower] * 1e3:.1f} ms in {slower}"
+    return quicker, f"a block takes {seconds[quicker] * 1e3:.3g} ms, {seconds[slower] * 1e3:.3g} ms in {slower}"
 
 
 def measure(recipe: Recipe, *, threads: int | None = None) -> dict[str, float]:
     """Seconds that one block of the recipe's net takes, forward and backward: {'bfloat16': ..., 'float32': ...}.
 
     The block is of the group that costs most, at its resolution, on as many images of a batch as `WORK` allows. The
-    precisions take turns; each figure is the median of `ROUNDS`.
+    precisions take turns; each figure is the least of `ROUNDS`, which other work on the machine disturbs least.
     """
     architecture = ARCHITECTURES[recipe.net]
     side, group = _costliest(architecture, recipe.image_size)
@@ -85,17 +84,22 @@ def measure(recipe: Recipe, *, threads: int | None = None) -> dict[str, float]:
     finally:
         for session in sessions.values():
             session.close()
-    return {precision: statistics.median(taken[1:]) for precision, taken in seconds.items()}
+    return {precision: min(taken[1:]) for precision, taken in seconds.items()}
 
 
-def _step(architecture: Architecture, group: Group, shape: list[int], precision: str) -> tf.Operation:
-    """An op that runs a block on variables, not on constants, which the graph optimizer would fold away."""
+def _step(architecture: Architecture, group: Group, shape: list[int], precision: str) -> list[tf.Tensor]:
+    """What to fetch to run a block forward and backward, such that the graph optimizer leaves none of it out.
+
+    The images are a variable, since constants would be folded. One number of each gradient is fetched: an op that only
+    groups them would be run without them, and what is fetched whole stays in float32.
+    """
     scope = net.resnet_arg_scope(biases=architecture.biases, batch_norm_scale=architecture.biases)
     images = tf.get_variable("images", shape, initializer=tf.random_normal_initializer())
     with slim.arg_scope(scope), slim.arg_scope([slim.batch_norm], is_training=True):
         with filter_gradients.quickest(precision):
             output = net.unit(images, group, architecture, stride=1, scope="block")
-    return tf.group(tf.gradients(tf.reduce_mean(output), [images, *tf.trainable_variables(f"{precision}/block/")]))
+    gradients = tf.gradients(tf.reduce_mean(output), [images, *tf.trainable_variables(f"{precision}/block/")])
+    return [tf.reshape(gradient, [-1])[0] for gradient in gradients]
 
 
 def _costliest(architecture: Architecture, image_size: int) -> tuple[int, Group]:

@@ -17,7 +17,7 @@ from graph_resnet.distributed import cluster
 from graph_resnet.errors import UserError, reason, writing
 from graph_resnet.inference import report
 from graph_resnet.loop import checkpoints, metrics_log, profiles, session_loop
-from graph_resnet.session import session_config
+from graph_resnet.session import check_precision, session_config, use_precision
 from graph_resnet.training import graph, train_dir
 from graph_resnet.training.init_checkpoint import initializer
 from graph_resnet.training.precision import choose_precision
@@ -69,8 +69,9 @@ def train(
         worker was lost, ...
       Interrupted: a signal came; what was trained is saved.
     """
-    precision, why = choose_precision(precision)
-    print(f"[precision]: {precision}, {why}")
+    begun = directory is not None and bool(checkpoints.steps(directory))
+    before = config_json.read_json(directory) if begun else None
+    settings, workers = session_config(threads=threads), None
     data = find.describe(records)
     config = {
         "recipe": {**dataclasses.asdict(recipe), "num_classes": records.num_classes},
@@ -87,19 +88,22 @@ def train(
     }
     for path in records.train + records.test:
         train_dir.check_name(path, "data file")
-    begun = directory is not None and bool(checkpoints.steps(directory))
-    if directory is not None:
-        _check_same_run(directory, config, begun, allow_other_data)
-    settings, workers = session_config(precision, threads=threads), None
+    if begun:
+        _check_same_run(directory, before, config, allow_other_data)
     if place:
-        if precision == "bfloat16" and ARCHITECTURES[recipe.net].biases:
-            # The remapper makes one op of a convolution and its bias, whose bfloat16 form the distributed runtime
-            # refuses ("Value for attr 'T' of bfloat16 is not in the list of allowed values"). 2 is RewriterConfig.OFF.
-            settings.graph_options.rewrite_options.remapping = 2
         workers = cluster.Cluster(place, recipe.batch_size, settings)
         same = {**config, "trainable_scopes": list(trainable_scopes)}
         same["data"] = {name: value for name, value in data.items() if name != "directory"}  # each may have its own
         workers.start(same, cluster_timeout)
+    recorded = before.get("precision") if before else None
+    precision, why = _precision(precision, recipe, recorded, threads, workers)
+    print(f"[precision]: {precision}, {why}")
+    config["precision"] = precision
+    use_precision(settings, precision)
+    if place and precision == "bfloat16" and ARCHITECTURES[recipe.net].biases:
+        # The remapper makes one op of a convolution and its bias, whose bfloat16 form the distributed runtime
+        # refuses ("Value for attr 'T' of bfloat16 is not in the list of allowed values"). 2 is RewriterConfig.OFF.
+        settings.graph_options.rewrite_options.remapping = 2
     with tf.Session(config=settings):
         pass  # The first devices of a process decide its threads, and tf.data would make them for all cores.
 
@@ -175,21 +179,31 @@ def _given_otherwise(session):
     """Instead of an initial checkpoint's: the weights are this run's own, or for a worker the chief's."""
 
 
-def _check_same_run(directory, config, begun, allow_other_data):
-    """Refuses a train dir that holds another run; if none has `begun`, there is nothing yet that would have to fit.
+def _precision(asked, recipe, recorded, threads, workers):
+    """(precision, why), as `choose_precision` has it; of several workers the chief chooses for all."""
+    if workers is None or workers.is_chief:
+        precision, why = choose_precision(asked, recipe, recorded=recorded, threads=threads)
+    else:
+        precision, why = "", "as the chief has it"
+    if workers:
+        precision = workers.chief_says(precision)
+        check_precision(precision)
+    return precision, why
+
+
+def _check_same_run(directory, before, config, allow_other_data):
+    """Refuses a train dir that holds another run than `config`, or none that can be told.
 
     Raises:
       UserError: names the difference.
     """
-    before = config_json.read_json(directory)
-    if before is None and begun:
+    if before is None:
         raise UserError(
             f"train dir {directory}: holds checkpoints but no {config_json.FILE} to tell of what; put it back, or pass "
             "another --train-dir"
         )
-    if before is not None and begun:
-        difference = None if allow_other_data else find.same_data(before["data"], config["data"])
-        config_json.check_same_run(directory, before, config, difference)
+    difference = None if allow_other_data else find.same_data(before["data"], config["data"])
+    config_json.check_same_run(directory, before, config, difference)
 
 
 def _histograms():

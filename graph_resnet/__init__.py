@@ -9,7 +9,7 @@ imported from `graph_resnet.net` on first use, so that the commands can answer `
 
 from graph_resnet.compat import slim_hook
 
-__version__ = "1.0.0"
+__version__ = "2.0.0"
 
 __all__ = ["ResNet", "basic_block", "residual_block", "resnet18", "resnet34", "resnet_arg_scope", "subsample"]
 

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test quick lint notebook torture bench clean
+.PHONY: demo test quick lint notebook torture bench bench-quick clean
 
 demo: .venv/installed
 	$(BIN)/python -m graph_resnet.train --dataset synthetic --steps 300 --train-dir runs/demo
@@ -22,6 +22,9 @@ torture: .venv/installed
 
 bench: .venv/installed-benchmarks
 	$(BIN)/python -m benchmarks.speed.compare
+
+bench-quick: .venv/installed-benchmarks
+	$(BIN)/python -m benchmarks.speed.compare --quick
 
 notebook: .venv/installed-notebook
 	$(BIN)/jupyter notebook notebooks/resnet.ipynb

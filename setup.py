@@ -32,7 +32,7 @@ setup(
         "notebook": ["notebook", *NOTEBOOK],
         "onnx": ONNX,
         "tensorboard": ["tensorboard"],
-        "benchmarks": ["torch==2.13.0"],
+        "benchmarks": ["flax", "jax", "optax", "torch==2.13.0"],
     },
     entry_points={
         "console_scripts": [

@@ -126,7 +126,7 @@ def comparison(runs: Mapping[str, Sequence[Record]], title: str = "") -> Figure:
 
 
 def compared(name: str, runs: Mapping[str, Sequence[Record]]) -> Figure:
-    """One panel with the curves of several runs, in `run_color`: 'loss', 'accuracy' or 'learning_rate', see `panels`."""
+    """One panel, the curves of several runs in `run_color`: 'loss', 'accuracy' or 'learning_rate', see `panels`."""
     figure = _figure(5.2, 3.4)
     _compared(figure.subplots(), name, runs)
     return finish(figure)

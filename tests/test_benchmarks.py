@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -41,6 +42,13 @@ def test_pytorch_is_the_same_net(recipe, facts):
     from benchmarks.speed import pytorch
 
     compare.check({"ours": facts, "PyTorch": pytorch.model(recipe)[1]})
+
+
+def test_flax_is_the_same_net(recipe, facts):
+    pytest.importorskip("flax")
+    from benchmarks.speed import flax
+
+    compare.check({"ours": facts, "Flax": flax.model(recipe, "float32")[2]})
 
 
 def test_another_net_is_refused(facts):
@@ -156,7 +164,7 @@ def test_training_tables(session):
     training, limits = map(rows_of, session.tables)
     assert training["ours, float32"] == ("2.00 (2.00 to 2.00)", "1.00 (1.00 to 1.00)", "1,234")
     assert training["PyTorch, bfloat16, torch.compile"][:2] == ("3.00 (3.00 to 3.00)", "1.50 (1.50 to 1.50)")
-    assert len(training) == 10 and all(len(row) == 3 for row in training.values())
+    assert len(training) == 12 and all(len(row) == 3 for row in training.values())
     # Half of a product's work in a step: 2 s and 0.5 s at the products' rates.
     assert limits["ours, float32: share of the float32 floor"] == ("1.00 (1.00 to 1.00)",)
     assert limits["ours, bfloat16: share of the bfloat16 floor"] == ("0.50 (0.50 to 0.50)",)
@@ -164,6 +172,29 @@ def test_training_tables(session):
     assert session.tables[1].note.startswith("4.0 GFLOP a step; ")
     assert session.tables[1].note.endswith(" 2 GFLOP/s in float32, 8 GFLOP/s in bfloat16.")
     assert session.seconds["Training, bottleneck net, 96x96, batch 64"]["Keras 3, fit"] == [3.0, 3.0]
+
+
+def test_the_quick_comparison_leaves_out_what_starts_slowly(session):
+    session.quick = True
+    session.training("bottleneck")
+    names = {*rows_of(session.tables[0])}
+    assert {"ours, bfloat16", "Keras 3, fit", "PyTorch, float32", "Flax, bfloat16"} < names and len(names) == 9
+    assert not any("compile" in name or "loop" in name for name in names)
+
+
+def test_what_was_measured_before_a_peer_failed_is_kept(session, monkeypatch, capsys, tmp_path):
+    def fails(self):
+        raise UserError("input.one_core: ended with status 1")
+
+    monkeypatch.setattr(compare, "Session", lambda *arguments: session)
+    monkeypatch.setattr(type(session), "input", fails)
+    kept = tmp_path / "kept.json"
+    command = ["compare", "--only", "training", "input", "--json", str(kept)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(UserError, match="input.one_core"):
+        compare.main()
+    assert "### Training, ResNet-18" in capsys.readouterr().out
+    assert len(json.loads(kept.read_text())["seconds"]) == 2
 
 
 def test_inference_table(session):

@@ -1,6 +1,7 @@
-"""This project beside Keras and PyTorch on the same machine: training, inference, input, start-up, and the CPU's limit.
+"""This project beside its peers on the same machine: training, inference, input, start-up, and the CPU's limit.
 
-    python -m benchmarks.speed.compare            about 14 minutes on two cores; `make bench` installs PyTorch first
+    python -m benchmarks.speed.compare            `make bench` installs Keras's, PyTorch's and Flax's packages first
+    python -m benchmarks.speed.compare --quick    `make bench-quick`: training alone, without eager loops and compilers
 
 Every peer is a process of its own. They work in turns, one round after the other (A B C, A B C, ...), after a round to
 warm up, and only one at a time. A row is a ratio to ours of the same round: its median, least and greatest. Before
@@ -57,8 +58,8 @@ def check(facts):
 class Session:
     """One run of the command: how many rounds, the versions met, and what was measured."""
 
-    def __init__(self, rounds, data_dir):
-        self.rounds, self.data_dir = rounds, data_dir
+    def __init__(self, rounds, data_dir, quick=False):
+        self.rounds, self.data_dir, self.quick = rounds, data_dir, quick
         self.versions, self.seconds, self.tables = {}, {}, []
 
     def start(self, stack, peers):
@@ -80,19 +81,7 @@ class Session:
     def training(self, net):
         """Training steps of all peers, and matrix products for the floor."""
         what = f"Training, {NETS[net]}, batch {BATCH[net]}"
-        peers = {
-            f"ours, {precision}": ("ours", "training", {"net": net, "precision": precision}) for precision in PRECISIONS
-        }
-        peers["ours, bfloat16, its own input"] = (
-            "ours", "training", {"net": net, "precision": "bfloat16", "own_input": True},
-        )  # fmt: skip
-        peers["the tutorial's own graph"] = ("tutorial", "training", {"net": net})
-        peers["Keras 3, GradientTape loop"] = ("keras", "loop", {"net": net})
-        peers["Keras 3, fit"] = ("keras", "fit", {"net": net})
-        for precision in PRECISIONS:
-            for compiled in (False, True):
-                name = f"PyTorch, {precision}{', torch.compile' if compiled else ''}"
-                peers[name] = "pytorch", "training", {"net": net, "precision": precision, "compiled": compiled}
+        peers = training_peers(net, self.quick)
         with contextlib.ExitStack() as stack:
             workers, facts = self.start(stack, {**peers, "products": ("ours", "products", {})})
             rows = {name: Row(name, workers[name], "step") for name in peers}
@@ -189,6 +178,23 @@ class Session:
         self.tables.append(Table("Start-up and memory of the command", ("", "median (least to greatest)"), rows))
 
 
+def training_peers(net, quick):
+    """{name: (module, function, arguments)} of the peers that train; `quick` leaves out what takes long to start."""
+    peers = {f"ours, {p}": ("ours", "training", {"net": net, "precision": p}) for p in PRECISIONS}
+    own_input = {"net": net, "precision": "bfloat16", "own_input": True}
+    peers["ours, bfloat16, its own input"] = ("ours", "training", own_input)
+    peers["the tutorial's own graph"] = ("tutorial", "training", {"net": net})
+    if not quick:
+        peers["Keras 3, GradientTape loop"] = ("keras", "loop", {"net": net})
+    peers["Keras 3, fit"] = ("keras", "fit", {"net": net})
+    for precision in PRECISIONS:
+        for compiled in (False,) if quick else (False, True):
+            name = f"PyTorch, {precision}{', torch.compile' if compiled else ''}"
+            peers[name] = "pytorch", "training", {"net": net, "precision": precision, "compiled": compiled}
+        peers[f"Flax, {precision}"] = "flax", "training", {"net": net, "precision": precision}
+    return peers
+
+
 def train_once(data_dir, steps=20):
     """A short run of the command: (seconds until its first step has ended, most MB that it had resident)."""
     with tempfile.TemporaryDirectory() as train_dir:
@@ -228,26 +234,29 @@ def main():
     sections = {
         "training": lambda s: [s.training(net) for net in NETS],
         "inference": lambda s: [s.inference(net) for net in NETS],
-        "input": Session.input,
-        "start-up": Session.start_up,
+        "input": lambda s: s.input(),
+        "start-up": lambda s: s.start_up(),
     }
     add = parser.add_argument
-    add("--rounds", type=cli.positive, default=9, metavar="N", help="in which each peer has its turn (default: 9)")
-    add("--only", nargs="+", choices=sections, default=[*sections], metavar="SECTION", help=", ".join(sections))
+    add("--rounds", type=cli.positive, metavar="N", help="in which each peer has its turn (default: 9; quick: 3)")
+    add("--quick", action="store_true", help="under five minutes: training alone, the peers that start quickly")
+    add("--only", nargs="+", choices=sections, metavar="SECTION", help=", ".join(sections))
     add("--data-dir", metavar="DIR", help="CIFAR-10 for input and start-up; drawn images where it is not given")
     add("--json", metavar="FILE", help="also write every measurement")
     add("--markdown", metavar="FILE", help="also put the tables between the marks on this page")
     flags = parser.parse_args(cli.arguments())
     about = tables.machine()
     find.cifar("synthetic")  # draws the images if nobody has: the peers would do it all at once
-    session = Session(flags.rounds, flags.data_dir)
-    for name in flags.only:
-        sections[name](session)
-    about |= session.versions
-    text = "\n\n".join(["; ".join(f"{k}: {v}" for k, v in about.items()) + ".", *map(str, session.tables)])
-    print(text)
-    if flags.json:
-        Path(flags.json).write_text(json.dumps({"machine": about, "seconds": session.seconds}, indent=1) + "\n")
+    session = Session(flags.rounds or (3 if flags.quick else 9), flags.data_dir, flags.quick)
+    try:
+        for name in flags.only or (["training"] if flags.quick else sections):
+            sections[name](session)
+    finally:  # what was measured before a peer failed is shown and kept
+        about |= session.versions
+        text = "\n\n".join(["; ".join(f"{k}: {v}" for k, v in about.items()) + ".", *map(str, session.tables)])
+        print(text)
+        if flags.json:
+            Path(flags.json).write_text(json.dumps({"machine": about, "seconds": session.seconds}, indent=1) + "\n")
     if flags.markdown:
         tables.exchange(flags.markdown, "compare", text)
     return 0

@@ -1,6 +1,7 @@
 """The notebook runs from top to bottom, and is kept with its outputs and without a trace of the machine it ran on."""
 
 import ast
+import copy
 import re
 from pathlib import Path
 
@@ -81,14 +82,45 @@ def test_it_names_no_path_of_a_machine(notebook):
     assert FILE.stat().st_size < 800_000
 
 
-def test_every_cell_runs(notebook, tmp_path, monkeypatch):
-    before = kinds(notebook)
+@pytest.fixture
+def execute(notebook, tmp_path, monkeypatch):
+    """Runs the notebook with few and small steps, in a directory that holds nothing."""
     assert set(FEW) < set(settings(notebook))
     settings_cell(notebook).source += "".join(f"\n{name} = {value}" for name, value in FEW.items())
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for name in ("TMPDIR", "IPYTHONDIR"):
         monkeypatch.setenv(name, str(tmp_path))
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": FILE.parent}}).execute()
+    (tmp_path / "elsewhere").mkdir()
+
+    def execute(**options):
+        NotebookClient(
+            notebook, timeout=300, resources={"metadata": {"path": tmp_path / "elsewhere"}}, **options
+        ).execute()
+
+    return execute
+
+
+@pytest.mark.slow
+def test_every_cell_runs(notebook, execute):
+    before = kinds(notebook)
+    execute()
     assert kinds(notebook) == before
     starts = re.findall(r"^\[(?:train|val)\]: step \d+ (?=loss = )", printed(notebook), re.MULTILINE)
     assert starts == ["[val]: step 0 ", "[train]: step 0 ", "[train]: step 1 ", "[val]: step 2 "]
+
+
+@pytest.mark.slow
+def test_a_cell_run_twice_or_too_early_gives_one_line(notebook, execute):
+    cells = {cell.id: cell for cell in notebook.cells}
+    order = ("setup", "settings", "net", "load", "net", "net")
+    notebook.cells = [copy.deepcopy(cells[name]) for name in order]
+    execute(allow_errors=True)
+    too_early, twice = (notebook.cells[i].outputs for i in (2, 5))
+    assert [output.name for output in too_early] == ["stderr"]
+    assert too_early[0].text == (
+        "NameError: name 'train_imgs' is not defined (run the cells in order, from `tf.reset_default_graph()` on; "
+        "%tb shows the traceback)\n"
+    )
+    errors = "".join(output.text for output in twice if output.name == "stderr")
+    assert errors.startswith("ValueError: Variable resnet/block1/conv5_5/weights already exists")
+    assert errors.count("\n") == 1

@@ -1,0 +1,29 @@
+"""For notebooks: errors of one line, where a cell was run twice or out of order.
+
+TensorFlow's own errors about a graph name the place where each op was made: hundreds of lines for a cell run twice.
+"""
+
+import sys
+
+
+def one_line_errors(hint: str) -> None:
+    """From now on this notebook's errors are one line with a hint; `%tb` shows the traceback of the last one.
+
+    Args:
+      hint: what to do about it, such as 'run the cells in order'.
+
+    Raises:
+      RuntimeError: this is no IPython session.
+    """
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is None:
+        raise RuntimeError("one_line_errors works in a notebook or in IPython")
+
+    def show(shell, kind, error, traceback, tb_offset=None):
+        sys.last_type, sys.last_value, sys.last_traceback = kind, error, traceback  # for %tb
+        lines = str(error).splitlines() or [""]
+        print(f"{kind.__name__}: {lines[0]} ({hint}; %tb shows the traceback)", file=sys.stderr)
+
+    shell.set_custom_exc((Exception,), show)

@@ -4,49 +4,59 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graph_resnet.fields import Choice, Maybe, Pair, Row, Rows, Switch, Text, Whole, declared
+
+SIZE, DEPTH = Whole(1, 64), Whole(1, 65_536)
+
 
 @dataclass(frozen=True)
 class Stem:
     """The first convolution of a net."""
 
-    scope: str
-    conv: str
-    depth: int
-    kernel: int
-    stride: int = 1
-    padding: str = "SAME"
+    scope: str = declared(Text(100), "scope around it")
+    conv: str = declared(Text(100), "its own scope")
+    depth: int = declared(DEPTH, "channels of its output")
+    kernel: int = declared(SIZE, "height and width of its filters")
+    stride: int = declared(SIZE, default=1)
+    padding: str = declared(Choice(("SAME", "VALID")), default="SAME")
 
 
 @dataclass(frozen=True)
 class Group:
     """`units` residual blocks at one resolution; the first carries the stride."""
 
-    scope: str
-    units: int
-    depth: int
-    bottleneck: int | None = None  # None: basic blocks
-    stride: int = 1
-    pool: tuple[int, int] | None = None  # (size, stride) of a max pool before the first block
+    scope: str = declared(Text(100), "scope around them")
+    units: int = declared(Whole(1, 1000), "blocks")
+    depth: int = declared(DEPTH, "channels of their output")
+    bottleneck: int | None = declared(Maybe(DEPTH), "channels within a bottleneck; None: basic blocks", default=None)
+    stride: int = declared(SIZE, "of the first block", default=1)
+    pool: tuple[int, int] | None = declared(Maybe(Pair(SIZE)), "size, stride of a max pool before them", default=None)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A net as data. `biases`: convolutions keep their bias before a batch norm, convolutional shortcuts have a bias
-    and no batch norm (Keras tutorials); without, neither has, as in He et al., arXiv:1512.03385."""
+    """A net as data.
 
-    scope: str
-    stem: Stem
-    groups: tuple[Group, ...]
-    unit_scope: str = "unit"
-    classifier_scope: str | None = None  # None: the last layer stands at the top, as `<scope>/logit`
-    biases: bool = False
+    With `keras_style`, layers are as Keras tutorials have them: convolutions keep a bias before the batch norm, batch
+    norm has a gamma, convolutional shortcuts have a bias and no batch norm. Otherwise there is neither bias nor gamma,
+    as in He et al., arXiv:1512.03385, and shortcuts are normalized.
+    """
+
+    scope: str = declared(Text(100), "of all variables; it names a net that has no other name")
+    stem: Stem = declared(Row(Stem))
+    groups: tuple[Group, ...] = declared(Rows(Group))
+    unit_scope: str = declared(Text(100), "of a block, in front of its number", default="unit")
+    classifier_scope: str | None = declared(
+        Maybe(Text(100)), "around the last layer; None: it is `<scope>/logit`", default=None
+    )
+    keras_style: bool = declared(Switch(), default=False)
 
 
 def _keras(scope, units):
     """A basic-block net for 32x32 images as Keras tutorials have it, `units` blocks in each of its four groups."""
     shape = zip((64, 128, 256, 512), units, (1, 2, 2, 2), ((2, 1), None, None, None))
     groups = (Group(f"block{i}", n, depth, stride=s, pool=p) for i, (depth, n, s, p) in enumerate(shape, 1))
-    return Architecture(scope, Stem("stem", "conv1", 64, 3, padding="VALID"), tuple(groups), biases=True)
+    return Architecture(scope, Stem("stem", "conv1", 64, 3, padding="VALID"), tuple(groups), keras_style=True)
 
 
 ARCHITECTURES = {

@@ -1,29 +1,61 @@
 """What the commands share: flags as v1 users type them, errors in one line, TensorFlow imported late and quietly."""
 
+from __future__ import annotations
+
 import argparse
 import contextlib
+import difflib
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import NoReturn
 
-from graph_resnet import files
-from graph_resnet.errors import UserError, reason
+import graph_resnet
+from graph_resnet import fields, files
+from graph_resnet.errors import UserError, printable, reason
 from graph_resnet.loop import signals
 
+positive = fields.typed(fields.Whole())
 
-def parser(command, about, epilog):
+
+class _Parser(argparse.ArgumentParser):
+    """Flags with dashes where underscores were typed; a wrong one is answered in one line, with what was meant."""
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):
+        return super().parse_args(arguments(args), namespace)
+
+    def error(self, message: str) -> NoReturn:
+        hint = self._hint(message)
+        self.exit(2, f"error: {printable(message)}{hint}; --help lists the flags\n")
+
+    def _hint(self, message: str) -> str:
+        for word in re.findall(r"--?[\w-]+", message.partition("unrecognized arguments:")[2]):
+            close = difflib.get_close_matches(word, self._option_string_actions, 1)
+            if close:
+                return f"; did you mean {close[0]}?"
+        return ""
+
+
+def parser(command: str, about: str, epilog: str) -> argparse.ArgumentParser:
     """The argument parser of `python -m graph_resnet.COMMAND`; abbreviated flags are refused."""
-    return argparse.ArgumentParser(
+    result = _Parser(
         prog=f"python -m graph_resnet.{command}",
+        usage=f"python -m graph_resnet.{command} [flags]",
         description=about,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    result.add_argument("--version", action="version", version=f"graph_resnet {graph_resnet.__version__}")
+    return result
 
 
-def add_checkpoint(add):
+def add_checkpoint(add: Callable) -> None:
     """Adds the flags of every command that works with a trained net: which one."""
     add(
         "--train-dir",
@@ -33,67 +65,30 @@ def add_checkpoint(add):
         metavar="DIR",
         help="of a run of graph_resnet.train",
     )
-    add("--checkpoint", "--checkpoint-path", type=files.path_flag, metavar="PATH",
+    add("--checkpoint", type=files.path_flag, metavar="PATH",
         help="a prefix such as DIR/model.ckpt-5000, one of its "
         "files, or a directory (default: the newest whole one of the train dir)")  # fmt: skip
 
 
-def arguments(argv=None):
-    """The command line's flags with dashes where underscores were typed: `--batch_size=64` is `--batch-size=64`."""
+def arguments(argv: Sequence[str] | None = None) -> list[str]:
+    """The command line's flags with dashes where underscores were typed: `--batch_size=64` is `--batch-size=64`.
+
+    Words after `--` are no flags, whatever they look like, and stay as they are.
+    """
 
     def dashed(word):
         name, equals, value = word.partition("=")
         return name.replace("_", "-") + equals + value if name.startswith("--") else word
 
-    return [dashed(word) for word in (sys.argv[1:] if argv is None else argv)]
+    words = list(sys.argv[1:] if argv is None else argv)
+    end = words.index("--") if "--" in words else len(words)
+    return [dashed(word) for word in words[:end]] + words[end:]
 
 
-def positive(text):
-    """A positive int, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
-
-
-def natural(text):
-    """An int of at least 0, for argparse."""
-    value = int(text)
-    if value < 0:
-        raise ValueError
-    return value
-
-
-def seed(text):
-    """An int that TensorFlow takes as a seed, for argparse."""
-    value = int(text)
-    if abs(value) >= 2**31:
-        raise ValueError
-    return value
-
-
-def between(low, high):
-    """A float within bounds, for argparse."""
-
-    def number(text):
-        value = float(text)
-        if not low <= value <= high:
-            raise ValueError
-        return value
-
-    number.__name__ = f"number from {low:g} to {high:g},"
-    return number
-
-
-positive.__name__ = "positive whole number"  # argparse: "invalid positive whole number value: '0'"
-natural.__name__ = "whole number, 0 or more,"
-seed.__name__ = "whole number of 31 bits,"
-
-
-def run(main):
+def run(main: Callable[[], int]) -> NoReturn:
     """Ends the process with the status of a command: 0, 1 after an error of the user's, 128 + signal after a signal."""
-    # A log file grows line by line, too; and a file name need not be of the terminal's encoding.
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    output, errors = _Output("stdout", 1), _Output("stderr", 2, stops=False)
+    sys.stdout, sys.stderr = output, errors
     signals.handle(_interrupt)
     message = None
     try:
@@ -102,17 +97,78 @@ def run(main):
         status, message = 1, f"error: {error}"
     except signals.Interrupted as stop:
         status, message = 128 + stop.signum, stop
-    except BrokenPipeError:  # whoever read the output has enough of it
-        status = 128 + signal.SIGPIPE
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
         status, message = 1, f"error: {UserError(where + reason(error))}"
+    except SystemExit as end:  # argparse's
+        status = end.code
+    output.flush()
+    if output.lost == errno.EPIPE:  # whoever read the output has enough of it
+        status = 128 + signal.SIGPIPE
+    elif output.lost not in (None, errno.EIO):  # EIO: the terminal is gone, of which SIGHUP tells
+        status, message = (
+            1,
+            f"error: cannot write the output ({os.strerror(output.lost)}); {message or 'it is not whole'}",
+        )
     if message is not None:
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            print(message, file=sys.stderr)
-    _flush(sys.stdout)
-    _flush(sys.stderr)
+        print(message, file=sys.stderr)
+    errors.flush()
     sys.exit(status)
+
+
+class _Output:
+    """stdout or stderr that never fails in the middle of the work.
+
+    When what it writes to is gone or full, it writes to nowhere from then on, remembers why in `lost`, and asks the
+    process to stop as SIGTERM would: a run in training saves its work first.
+
+    Args:
+      name: 'stdout' or 'stderr'. Where the shell has closed it, /dev/null takes its place.
+      number: its file descriptor.
+      stops: whether its loss stops the process.
+    """
+
+    def __init__(self, name: str, number: int, *, stops: bool = True):
+        self.lost: int | None = None
+        self._stops = stops
+        stream = getattr(sys, name)
+        if stream is None:
+            _to_nowhere(number)
+            stream = open(number, "w", closefd=False)  # noqa: SIM115 (as long as the process)
+        # A log file grows line by line, too; and a file name need not be of the terminal's encoding.
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._lose(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        first, self.lost = self.lost is None, self.lost or error.errno
+        _to_nowhere(self._stream.fileno())
+        self.flush()  # Python would try what it still holds again at its exit, and change the status
+        if first and self._stops and error.errno != errno.EIO:
+            signal.raise_signal(signal.SIGTERM)
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
+
+
+def _to_nowhere(number: int) -> None:
+    """Makes a file descriptor one of /dev/null."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if nowhere != number:
+        os.dup2(nowhere, number)
+        os.close(nowhere)
 
 
 def _interrupt(signum, frame):
@@ -120,11 +176,11 @@ def _interrupt(signum, frame):
 
 
 @contextlib.contextmanager
-def last_words(line):
-    """Has `line` on stderr if the process does not come to the end of this block: it crashed, or it was killed.
+def last_words(line: str) -> Iterator[None]:
+    """Prints `line` to stderr if the process dies inside this block.
 
-    That happens where memory ends inside an op, or where the system takes it back, and nobody is left to say so but
-    another process: a shell, which waits for the end of a pipe that nothing is written to.
+    It dies when memory ends inside an op, or when the system kills it for that. Only another process can say so then: a
+    shell that waits for the end of a pipe to which nothing is written.
     """
     wait = 'read nothing; printf "%s\\n" "$0" >&2'
     with subprocess.Popen(["sh", "-c", wait, line], stdin=subprocess.PIPE, start_new_session=True) as shell:
@@ -134,18 +190,10 @@ def last_words(line):
             shell.kill()
 
 
-def _flush(stream):
-    """Flushes, and gives up what cannot be written: Python would try again at its exit and change the status."""
-    try:
-        stream.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def import_tensorflow():
-    """Imports TensorFlow without its start-up chatter, in graph mode. For commands only: it is global."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters comes as an exception, too
-    # Half-way through an import an exception would come out as another one.
+def import_tensorflow() -> ModuleType:
+    """Imports TensorFlow without its start-up messages, in graph mode. For commands only: it is global."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters comes as an exception
+    # An exception out of a signal handler would leave a half-finished import as another exception.
     before = signals.handle(lambda signum, frame: os._exit(128 + signum))
     try:
         with _silenced_stderr():  # some of it is written before any log level is read
@@ -153,7 +201,7 @@ def import_tensorflow():
 
             from graph_resnet.compat import slim
 
-            tf.config.list_physical_devices()  # the search for a GPU has something to say, too
+            tf.config.list_physical_devices()  # the search for a GPU writes messages, too
     except (ImportError, MemoryError) as error:
         raise UserError(
             f"TensorFlow cannot be imported ({reason(error)}); install it, or give it more memory"

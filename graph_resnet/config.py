@@ -1,25 +1,41 @@
-"""`config.json`: what a train dir says of the run and the net in it. This module alone reads and writes it."""
+"""`config.json`: what a train dir says of the run and the net in it. This module alone reads and writes it.
+
+A net is rebuilt from data only: the recipe and the row of its architecture stand in the file, and no code is run that a
+file from elsewhere names. Files of version 1.0.0, which had no row, name one of `ARCHITECTURES`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import reprlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from graph_resnet import files
+import graph_resnet
+from graph_resnet import fields, files
+from graph_resnet.architectures import ARCHITECTURES, Architecture
 from graph_resnet.data import find
-from graph_resnet.errors import UserError, reason
+from graph_resnet.errors import UserError, printable, reason
+from graph_resnet.fields import Choice, Whole, WrongError
 from graph_resnet.recipes import Recipe
 from graph_resnet.session import PRECISIONS
 
 FILE = "config.json"
+NEXT = "restore the file, or pass another --train-dir"
+COUNT = Whole(0, 10**9)
 
-# What makes a run another run: what its weights mean, and which images they saw. Length, cadence, learning rate and
-# regularization may change on the way.
+# Fields that must match to resume a run: what its weights mean, and which images they saw.
 IDENTITY = ("name", "net", "dataset", "label", "image_size", "mean", "std", "batch_size", "num_classes")
+# The variables that an optimizer keeps for each weight.
+SLOTS = {"momentum": "Momentum", "nesterov": "Momentum", "adam": "Adam"}
+
+# Fields of recipes that this version no longer has: (the value that changed nothing, the version that knew others).
+RETIRED = {
+    "alternating_flip": (False, "1.0.0 before 2026-11-23"),
+    "gamma": ("none", "1.0.0 before 2026-11-23"),
+}
 
 
 @dataclass(frozen=True)
@@ -28,11 +44,12 @@ class TrainedNet:
 
     Attributes:
       directory: pathlib.Path.
-      recipe: how the net was trained.
+      recipe: how the net was trained; `recipe.architecture` is the row to build.
       class_names: tuple of str, by class number.
       precision: 'bfloat16' or 'float32', in which it was trained and measured.
       data: dict, what `find.describe` recorded of the data.
       held_out: how many of the training records were kept for validation.
+      notes: lines for the user, such as which fields of an earlier version were dropped.
     """
 
     directory: Path
@@ -41,87 +58,205 @@ class TrainedNet:
     precision: str
     data: dict
     held_out: int = 0
+    notes: tuple[str, ...] = ()
 
 
-def read(directory):
-    """Reads the `config.json` of a train dir.
-
-    Returns:
-      A `TrainedNet`.
+def read(directory: str | Path, name: str = FILE) -> TrainedNet:
+    """Reads the `config.json` of a train dir, or another file in it.
 
     Raises:
-      UserError: one line that names what is missing or foreign.
+      UserError: one line that names what is missing or wrong.
     """
     directory = Path(directory)
-    path = directory / FILE
-    config = read_json(directory)
-    if config is None:
-        why = "it holds no config.json" if directory.is_dir() else "no such directory"
+    values = read_json(directory, name)
+    if values is None:
+        why = f"it holds no {name}" if directory.is_dir() else "no such directory"
         raise UserError(f"train dir {directory}: {why}; pass the --train-dir of a run of graph_resnet.train")
-    recipe = _recipe(config["recipe"], path)
-    names = config.get("class_names")
-    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
-        raise UserError(f"{path}: class_names is {reprlib.repr(names)}, not a list of names; put it back")
-    if config["recipe"].get("num_classes") != len(names):
-        many = reprlib.repr(config["recipe"].get("num_classes"))
-        raise UserError(f"{path}: num_classes is {many}, with {len(names)} class_names; put it back")
-    precision = config.get("precision", "float32")
-    if precision not in PRECISIONS:
-        raise UserError(
-            f"{path}: precision is {reprlib.repr(precision)}, not one of {', '.join(PRECISIONS)}; put it back"
-        )
-    data = config["data"]
-    listed = data.get("files")
-    if not (isinstance(listed, list) and all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in listed)):
-        raise UserError(f"{path}: data has no list of files; put it back")
-    held_out = config.get("held_out", 0)
-    if not _is_a("int", held_out) or held_out < 0:
-        raise UserError(f"{path}: held_out is {reprlib.repr(held_out)}, not a number of records; put it back")
-    return TrainedNet(directory, recipe, tuple(names), precision, data, held_out)
+    try:
+        recipe, notes = _recipe(values)
+        names = values.get("class_names")
+        if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+            raise WrongError(f"class_names is {reprlib.repr(names)}, not a list of names")
+        if values["recipe"].get("num_classes") != len(names):
+            count = reprlib.repr(values["recipe"].get("num_classes"))
+            raise WrongError(f"num_classes is {count}, with {len(names)} class_names")
+        precision = _value(values, "precision", Choice(PRECISIONS), "float32")
+        held_out = _value(values, "held_out", COUNT, 0)
+    except WrongError as error:
+        raise UserError(f"{directory / name}: {error}; {NEXT}") from None
+    shown = tuple(f"{directory / name}: {printable(note)}" for note in notes)
+    return TrainedNet(directory, recipe, tuple(names), precision, values["data"], held_out, shown)
 
 
-def _recipe(values, path):
-    """The `Recipe` of its dict, every field looked at: the file may come from anywhere."""
-    fields = {f.name: f for f in dataclasses.fields(Recipe)}
-    values = {name: value for name, value in values.items() if name != "num_classes"}
-    unknown = sorted(values.keys() - fields.keys())
+def _value(values: dict, name: str, kind: Any, default: Any) -> Any:
+    value = values.get(name, default)
+    try:
+        return kind.check(value)
+    except ValueError:
+        raise WrongError(f"{name} is {reprlib.repr(value)}, not {kind}") from None
+
+
+def _recipe(values: dict) -> tuple[Recipe, list[str]]:
+    """The `Recipe` of a config and lines about what was dropped of it."""
+    given = {name: value for name, value in values["recipe"].items() if name != "num_classes"}
+    notes = []
+    for name, (nothing, version) in RETIRED.items():
+        if name in given:
+            value = given.pop(name)
+            if value != nothing:
+                raise WrongError(
+                    f"{name} is {reprlib.repr(value)}, which graph_resnet {version} knew and "
+                    f"{graph_resnet.__version__} does not; use that version"
+                )
+            notes.append(f"recipe field {name} of graph_resnet {version} is dropped; {value!r} changed nothing")
+    unknown = sorted(given.keys() - {field.name for field in dataclasses.fields(Recipe)})
     if unknown:
-        raise UserError(
-            f"{path}: unknown recipe field {reprlib.repr(unknown[0])}; another version of this program wrote it"
+        versions = values.get("versions")
+        wrote = versions.get("graph_resnet") if isinstance(versions, dict) else None
+        by = f"graph_resnet {wrote}" if isinstance(wrote, str) and len(wrote) < 40 else "another version"
+        raise WrongError(
+            f"unknown recipe field {reprlib.repr(unknown[0])}; {by} wrote it, this is {graph_resnet.__version__}"
         )
-    missing = [f.name for f in fields.values() if f.default is dataclasses.MISSING and f.name not in values]
-    if missing:
-        raise UserError(f"{path}: the recipe lacks {', '.join(missing)}; put it back")
-    for name, value in values.items():
-        kind, choices = str(fields[name].type), fields[name].metadata.get("choices")
-        if not _is_a(kind, value) or (choices and value not in choices):
-            wanted = f"one of {', '.join(choices)}" if choices else kind
-            raise UserError(f"{path}: {name} is {reprlib.repr(value)}, not {wanted}; put it back")
-    recipe = Recipe(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-    sizes = {"image_size": recipe.image_size, "batch_size": recipe.batch_size}
-    for name, value in sizes.items():
-        if value < 1:
-            raise UserError(f"{path}: {name} is {reprlib.repr(value)}, not positive; put it back")
-    for name, value in {"mean": recipe.mean, "std": recipe.std}.items():
-        if len(value) != 3 or (name == "std" and 0 in value):
-            what = "three numbers other than 0" if name == "std" else "three numbers"
-            raise UserError(f"{path}: {name} is {reprlib.repr(value)}, not {what}; put it back")
-    return recipe
+    row = values.get("architecture")
+    if row is not None:
+        try:
+            row = fields.Row(Architecture).check(row)
+        except WrongError as error:
+            raise WrongError(f"architecture: {error}") from None
+        except ValueError:
+            raise WrongError(f"architecture is {reprlib.repr(row)}, not a net's row") from None
+        if not isinstance(given.get("net"), str):
+            raise WrongError(f"net is {reprlib.repr(given.get('net'))}, not a name")
+        if ARCHITECTURES.get(given["net"]) != row:  # one's own, or a row that has changed since
+            given["net"] = row
+    return fields.read(Recipe, given), notes
 
 
-def _is_a(kind, value):
-    """Whether a JSON value fits an annotation of `Recipe`, such as 'int | None' or 'tuple[float, ...]'."""
-    if kind.endswith(" | None"):
-        return value is None or _is_a(kind.removesuffix(" | None"), value)
-    if kind == "tuple[float, ...]":
-        return isinstance(value, list) and all(_is_a("float", each) for each in value)
-    if kind == "float":
-        return _is_a("int", value) or (isinstance(value, float) and math.isfinite(value))
-    types = {"str": str, "int": int, "bool": bool}
-    return isinstance(value, types[kind]) and (kind == "bool" or not isinstance(value, bool))
+def recipe_values(recipe: Recipe) -> dict:
+    """A recipe for JSON: its fields, with the net's name. The net's row stands beside it: see `row_values`."""
+    return {**fields.shallow(recipe), "net": recipe.net_name}
 
 
-def check_data(trained, records, *, allow_other=False):
+def row_values(recipe: Recipe) -> dict:
+    """The row of a recipe's net for JSON."""
+    return dataclasses.asdict(recipe.architecture)
+
+
+def read_json(train_dir: str | Path, name: str = FILE) -> dict | None:
+    """The `config.json` of a train dir as a dict, or None if it has none.
+
+    Raises:
+      UserError: it is not what this package wrote.
+    """
+    path = Path(train_dir) / name
+    try:
+        values = files.read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({reason(error)}); {NEXT}") from None
+    if not (
+        isinstance(values, dict) and isinstance(values.get("recipe"), dict) and isinstance(values.get("data"), dict)
+    ):
+        raise UserError(f"{path}: not a run's config; {NEXT}")
+    listed = values["data"].get("files")
+    if not (isinstance(listed, list) and all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in listed)):
+        raise UserError(f"{path}: data has no list of files; {NEXT}")
+    return values
+
+
+def write_json(train_dir: str | Path, values: dict) -> None:
+    """Writes `config.json` in one go: a killed process leaves the old one or the new one.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    path = Path(train_dir) / FILE
+    try:
+        files.write(path, f"{json.dumps(values, indent=2)}\n".encode())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({reason(error)}); fix that, or pass another --train-dir") from None
+
+
+def check_same_run(train_dir: str | Path, old: dict, new: dict, other_data: str | None = None) -> list[str]:
+    """Refuses to go on with another run's weights.
+
+    Args:
+      train_dir: names the directory in errors.
+      old, new: dicts of `read_json` and for `write_json`.
+      other_data: None, or a phrase that names the difference of the data.
+
+    Returns:
+      A line for each setting that may change on the way and did, with what it means.
+
+    Raises:
+      UserError: names the first difference that there must not be.
+    """
+    new = json.loads(json.dumps(new))  # with lists for tuples, as `old` has them
+    pairs = {key: (old["recipe"].get(key), new["recipe"].get(key)) for key in IDENTITY}
+    pairs["held_out"] = old.get("held_out", 0), new.get("held_out", 0)
+    pairs["seed"] = old.get("seed"), new.get("seed")
+    for key, (before, now) in pairs.items():
+        if before != now:
+            raise UserError(
+                f"train dir {train_dir}: holds a run with {key} {before!s:.60}, not {now}; pass another --train-dir"
+            )
+    if "architecture" in old and old["architecture"] != new.get("architecture"):
+        raise UserError(
+            f"train dir {train_dir}: holds a net {new['recipe']['net']} whose row is another one; pass another "
+            "--train-dir"
+        )
+    if other_data:
+        raise UserError(
+            f"train dir {train_dir}: was trained on other data ({other_data}); pass another --train-dir, or "
+            "--allow-other-data to go on"
+        )
+    _check_optimizer(train_dir, old, new)
+    return _changes(old, new)
+
+
+def _check_optimizer(train_dir, old, new):
+    """Refuses what the optimizer's variables in the checkpoint do not fit."""
+    before, now = old["recipe"].get("optimizer"), new["recipe"]["optimizer"]
+    again = f"or start another run from these weights with --init-checkpoint {train_dir}"
+    if isinstance(before, str) and SLOTS.get(before) != SLOTS[now]:
+        raise UserError(
+            f"train dir {train_dir}: was trained with the optimizer {before}, whose state {now} cannot go on from; "
+            f"pass --optimizer {before}, {again}"
+        )
+    before, now = old.get("trainable_scopes"), new.get("trainable_scopes") or []
+    if isinstance(before, list) and before and not (now and all(scope.startswith(tuple(before)) for scope in now)):
+        flag = " ".join(map(str, before))
+        raise UserError(
+            f"train dir {train_dir}: only {flag} was trained, so its checkpoint has no optimizer's state for more; "
+            f"pass --trainable-scopes {flag}, {again}"
+        )
+
+
+def _changes(old, new):
+    """A line for each setting that is not as it was. Settings that `old` does not record are passed over."""
+    lines = []
+    for name, value in new["recipe"].items():
+        before = old["recipe"].get(name, value)
+        if before != value and name not in ("source", *IDENTITY):
+            lines.append(f"{name} is {_shown(value)} from here on, was {_shown(before)}")
+    meanings = {
+        "precision": "the numbers differ from those of an undisturbed run",
+        "threads": "sums may be added in another order, so the last digits can differ from an undisturbed run",
+        "workers": "batch norm's statistics are those of other slices, unless --sync-batch-norm is on",
+        "trainable_scopes": "the other weights stay as they are now",
+    }
+    for name, meaning in meanings.items():
+        if name in old and old[name] != new.get(name):
+            lines.append(f"{name} is {_shown(new.get(name))} from here on, was {_shown(old[name])}: {meaning}")
+    return lines
+
+
+def _shown(value):
+    return " ".join(map(str, value)) or "all" if isinstance(value, list) else f"{value!s:.60}"
+
+
+def check_data(trained: TrainedNet, records: find.Records, *, allow_other: bool = False) -> None:
     """Refuses data other than what the net was trained with, unless allowed; other classes always.
 
     Raises:
@@ -129,7 +264,7 @@ def check_data(trained, records, *, allow_other=False):
     """
     if len(trained.class_names) != records.num_classes:
         raise UserError(
-            f"train dir {trained.directory}: its net tells {len(trained.class_names)} classes apart, "
+            f"train dir {trained.directory}: its net distinguishes {len(trained.class_names)} classes, "
             f"{records.title} has {records.num_classes}; pass another --data-dir or --dataset-dir"
         )
     if records.dataset == "pictures" and records.class_names != trained.class_names:
@@ -142,62 +277,4 @@ def check_data(trained, records, *, allow_other=False):
         raise UserError(
             f"train dir {trained.directory}: was trained on other data ({difference}); pass its --data-dir, or "
             "--allow-other-data"
-        )
-
-
-def read_json(train_dir):
-    """The `config.json` of a train dir as a dict, or None if it has none.
-
-    Raises:
-      UserError: it is not what this package wrote.
-    """
-    path = Path(train_dir) / FILE
-    try:
-        config = files.read_json(path)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({reason(error)}); put it back, or pass another --train-dir") from None
-    if not (
-        isinstance(config, dict) and isinstance(config.get("recipe"), dict) and isinstance(config.get("data"), dict)
-    ):
-        raise UserError(f"{path}: not a run's config; put it back, or pass another --train-dir")
-    listed = config["data"].get("files")
-    if not (isinstance(listed, list) and all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in listed)):
-        raise UserError(f"{path}: data has no list of files; put it back, or pass another --train-dir")
-    return config
-
-
-def write_json(train_dir, config):
-    """Writes `config.json` in one go: a killed process leaves the old one or the new one."""
-    path = Path(train_dir) / FILE
-    try:
-        files.write(path, f"{json.dumps(config, indent=2)}\n".encode())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({reason(error)}); fix that, or pass another --train-dir") from None
-
-
-def check_same_run(train_dir, old, new, difference_of_data):
-    """Refuses to go on with another run's weights.
-
-    Args:
-      old, new: configs.
-      difference_of_data: None, or a phrase that names it.
-
-    Raises:
-      UserError: names the first difference.
-    """
-    new = json.loads(json.dumps(new))  # with lists for tuples, as `old` has them
-    pairs = {key: (old["recipe"].get(key), new["recipe"].get(key)) for key in IDENTITY}
-    pairs["held_out"] = old.get("held_out", 0), new.get("held_out", 0)
-    pairs["seed"] = old.get("seed"), new.get("seed")
-    for key, (before, now) in pairs.items():
-        if before != now:
-            raise UserError(
-                f"train dir {train_dir}: holds a run with {key} {before!s:.60}, not {now}; pass another --train-dir"
-            )
-    if difference_of_data:
-        raise UserError(
-            f"train dir {train_dir}: was trained on other data ({difference_of_data}); pass another --train-dir, or "
-            "--allow-other-data to go on"
         )

@@ -252,7 +252,7 @@ def unit(net, group, architecture, *, stride, scope):
     """One residual block of a group, under the caller's arg_scope."""
     if group.bottleneck:
         return residual_block(net, group.bottleneck, group.depth, stride, scope)
-    return basic_block(net, group.depth, stride, scope, normalize_shortcut=not architecture.biases)
+    return basic_block(net, group.depth, stride, scope, normalize_shortcut=not architecture.keras_style)
 
 
 def ResNet(inputs, num_classes, reuse=None, is_training=None, verbose=False):  # noqa: N802 (the tutorial's name)

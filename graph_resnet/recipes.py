@@ -1,14 +1,17 @@
 """Recipes: all that decides what is trained, one row each. TensorFlow-free, so that `--help` is quick.
 
-A recipe is a frozen dataclass; every field is also a flag of `python -m graph_resnet.train`.
+A recipe is a frozen dataclass. Its fields with a help text are flags of `python -m graph_resnet.train`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
-from graph_resnet.architectures import ARCHITECTURES
+from graph_resnet.architectures import ARCHITECTURES, Architecture
+from graph_resnet.fields import Choice, Maybe, Number, PerChannel, Row, Switch, Text, Whole, declared
 
 # Mean and standard deviation of the training pixels, a channel each, in units of x / 255.
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
@@ -20,65 +23,110 @@ OPTIMIZERS = ("momentum", "nesterov", "adam")
 SCHEDULES = ("constant", "piecewise", "cosine", "linear")
 
 
-def _flag(help, *, choices=None, bounds=None, default=dataclasses.MISSING):
-    return field(default=default, metadata={"help": help, "choices": choices, "bounds": bounds})
+STEPS, EPOCHS = Whole(1, 10**9), Whole(1, 10**6)
+SEED = Whole(-(2**31) + 1, 2**31 - 1)  # what TensorFlow takes
+
+
+@dataclass(frozen=True)
+class Net:
+    """A kind of value: the name of a row of ARCHITECTURES, or a row of one's own; as a flag also FILE.py:NAME."""
+
+    metavar = "NET"
+
+    def parse(self, text: str) -> str | Architecture:
+        if ".py:" in text:
+            from graph_resnet import own_code
+
+            return own_code.architecture(text)
+        return Choice(ARCHITECTURES).parse(text)
+
+    def check(self, value: Any) -> str | Architecture:
+        return Row(Architecture).check(value) if isinstance(value, Architecture) else Choice(ARCHITECTURES).check(value)
+
+    def __str__(self):
+        return str(Choice(ARCHITECTURES))
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One training run as data. `source` says whose it is; its length there is `epochs` or `steps`."""
 
-    name: str
-    source: str
-    net: str = _flag("architecture, a row of graph_resnet.architectures", choices=ARCHITECTURES)
-    dataset: str = _flag("which images; 'pictures' are those of --dataset-dir", choices=DATASETS)
-    image_size: int = _flag("side of the images that the net sees, in pixels")
-    batch_size: int = _flag("images in a training batch")
-    optimizer: str = _flag("update rule", choices=OPTIMIZERS)
-    learning_rate: float = _flag("learning rate, the highest of the schedule", bounds=(0, 1e3))
-    steps: int | None = None
-    epochs: int | None = None
-    schedule: str = _flag(
+    name: str = declared(Text(200), flag=False)
+    source: str = declared(Text(2000), flag=False)
+    net: str | Architecture = declared(Net(), f"{', '.join(ARCHITECTURES)}, or a row of your own as FILE.py:NAME")
+    dataset: str = declared(Choice(DATASETS), "which images; 'pictures' are those of --dataset-dir")
+    image_size: int = declared(Whole(1, 4096), "side of the images that the net sees, in pixels")
+    batch_size: int = declared(Whole(1, 2**20), "images in a training batch")
+    optimizer: str = declared(Choice(OPTIMIZERS), "update rule")
+    learning_rate: float = declared(Number(0, 1e3), "learning rate, the highest of the schedule")
+    steps: int | None = declared(Maybe(STEPS), flag=False, default=None)
+    epochs: int | None = declared(Maybe(EPOCHS), flag=False, default=None)
+    schedule: str = declared(
+        Choice(SCHEDULES),
         "of the learning rate over the run: to a tenth after half and again after three quarters of it (piecewise), or "
         "down to zero at its end (cosine, linear)",
-        choices=SCHEDULES,
         default="constant",
     )
-    warmup_steps: int = _flag("steps in which the learning rate first rises from zero", default=0)
-    momentum: float = _flag("of the optimizers momentum and nesterov", bounds=(0, 1), default=0.9)
-    weight_decay: float = _flag(
-        "L2 penalty of the weights, not of biases, beta and gamma", bounds=(0, 1e3), default=0.0
+    warmup_steps: int = declared(
+        Whole(0, 10**9),
+        "steps in which the rate first rises from zero; in a run that is no longer, a tenth of it",
+        default=0,
     )
-    label_smoothing: float = _flag("share of the label that is spread over all classes", bounds=(0, 1), default=0.0)
-    label: str = _flag("which labels of CIFAR-100", choices=("fine", "coarse"), default="fine")
-    flip: bool = _flag("mirror each training image with probability 1/2", default=True)
-    crop: int = _flag("shift each training image by up to N pixels, filled up by reflection", default=0)
-    mean: tuple[float, ...] = _flag("subtracted from x / 255: one number a channel, or one for all", default=HALF)
-    std: tuple[float, ...] = _flag("what is left is divided by it, likewise", bounds=(1e-3, 1e3), default=ONE)
-    batch_norm_decay: float = _flag("decay of batch norm's moving averages", bounds=(0, 1), default=0.99)
-    sync_batch_norm: bool = _flag(
-        "batch norm's statistics are those of the whole batch, not of each worker's rows of it", default=False
+    momentum: float = declared(Number(0, 1), "of the optimizers momentum and nesterov", default=0.9)
+    weight_decay: float = declared(Number(0, 1e3), "L2 penalty of the weights, not of biases, beta, gamma", default=0.0)
+    label_smoothing: float = declared(Number(0, 1), "share of the label that is spread over all classes", default=0.0)
+    label: str = declared(Choice(("fine", "coarse")), "which labels of CIFAR-100", default="fine")
+    flip: bool = declared(Switch(), "mirror each training image with probability 1/2", default=True)
+    crop: int = declared(
+        Whole(0, 4096), "shift each training image by up to N pixels; reflection fills the border", default=0
     )
-    whitening: bool = _flag(
-        "the first convolution begins with filters that whiten the training images, not with drawn ones", default=False
+    mean: tuple[float, ...] = declared(
+        PerChannel(Number(-1e3, 1e3)), "subtracted from x / 255: one number a channel, or one for all", default=HALF
     )
-    eval_every: int | None = _flag("steps between evaluations; an epoch where the recipe does not say", default=None)
+    std: tuple[float, ...] = declared(
+        PerChannel(Number(1e-3, 1e3)), "the result is divided by it: one number a channel, or one for all", default=ONE
+    )
+    batch_norm_decay: float = declared(Number(0, 1), "decay of batch norm's moving averages", default=0.99)
+    sync_batch_norm: bool = declared(
+        Switch(), "batch norm takes its statistics of the whole batch, not of each worker's rows of it", default=False
+    )
+    whitening: bool = declared(
+        Switch(), "the first convolution begins with filters that whiten the training images", default=False
+    )
+    eval_every: int | None = declared(
+        Maybe(STEPS), "steps between evaluations; an epoch where the recipe does not say", default=None
+    )
 
-    def total_steps(self, num_train):
+    @property
+    def architecture(self) -> Architecture:
+        """The row that `net` names or is."""
+        return ARCHITECTURES[self.net] if isinstance(self.net, str) else self.net
+
+    @property
+    def net_name(self) -> str:
+        """`net` as text: the name of its row, or the scope of a row of one's own."""
+        return self.net if isinstance(self.net, str) else self.net.scope
+
+    def total_steps(self, num_train: int) -> int:
         """Updates in the recipe's length, for `num_train` training images."""
         return self.steps or max(1, round(self.epochs * num_train / self.batch_size))
 
-    def eval_steps(self, num_train):
-        """Updates from one evaluation to the next."""
-        return self.eval_every or max(1, round(num_train / self.batch_size))
+    def eval_steps(self, num_train: int) -> int:
+        """Updates from one evaluation to the next. A run shorter than that is evaluated five times on its way."""
+        every, total = self.eval_every or max(1, round(num_train / self.batch_size)), self.total_steps(num_train)
+        return every if every <= total else max(1, total // 5)
+
+    def warmup(self, total_steps: int) -> int:
+        """Updates in which the learning rate rises. It never takes up a whole run: a short one has a tenth of it."""
+        return self.warmup_steps if self.warmup_steps < total_steps else total_steps // 10
 
     @property
-    def length(self):
+    def length(self) -> str:
         """As the source gives it: '20,000 steps'."""
         return f"{self.steps:,} steps" if self.steps else f"{self.epochs:,} epochs"
 
 
-def _rows():
+def _rows() -> Iterator[Recipe]:
     # Batch norm's decay does not touch the training, only what is evaluated: at a constant learning rate of 0.01 the
     # weights run ahead of slow moving averages. 500 steps from step 4,000 on, evaluated every 25 steps on 1,000
     # training images of CIFAR-10 (JPEG-75) with averages of several decays kept side by side, accuracy in %:
@@ -186,10 +234,10 @@ def _rows():
 RECIPES = {recipe.name: recipe for recipe in _rows()}
 
 
-def table():
+def table() -> str:
     """The recipes as text, a paragraph each."""
     return "\n".join(
-        f"{r.name:<18} {r.net}, {r.dataset}, {r.image_size}x{r.image_size}, batch {r.batch_size}, {r.optimizer} "
+        f"{r.name:<18} {r.net_name}, {r.dataset}, {r.image_size}x{r.image_size}, batch {r.batch_size}, {r.optimizer} "
         f"{r.learning_rate:g}{'' if r.schedule == 'constant' else ' ' + r.schedule}, {r.length}\n{'':<18} {r.source}"
         for r in RECIPES.values()
     )

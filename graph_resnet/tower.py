@@ -5,7 +5,6 @@ from __future__ import annotations
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import net
-from graph_resnet.architectures import ARCHITECTURES
 
 import tf_slim as slim  # isort: skip  (graph_resnet.net made it importable)
 
@@ -16,11 +15,11 @@ def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=Fals
     With a `cluster.Cluster`, the images are one worker's rows of the batch that batch norm takes its statistics of. For
     a `stem_initializer` see `net.build`.
     """
-    row = ARCHITECTURES[recipe.net]
+    row = recipe.architecture
     scope = net.resnet_arg_scope(
         recipe.batch_norm_decay,
-        biases=row.biases,
-        batch_norm_scale=row.biases,
+        biases=row.keras_style,
+        batch_norm_scale=row.keras_style,
         weight_decay=recipe.weight_decay,
         cluster=cluster,
     )

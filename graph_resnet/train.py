@@ -1,13 +1,19 @@
 """Trains a recipe: `python -m graph_resnet.train --steps 20000`. The same command, run again, goes on."""
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import dataclasses
-import math
+import difflib
 import os
 from pathlib import Path
 
-from graph_resnet import cli, files, recipes
+from graph_resnet import cli, own_code, recipes
+from graph_resnet.errors import UserError
+from graph_resnet.fields import Choice, Whole, add_flags, flag
+from graph_resnet.recipes import Recipe
+from graph_resnet.training import options
 
 DIED = (
     "error: the process crashed or was killed; if that was for want of memory, lower --batch-size or --image-size, "
@@ -24,74 +30,78 @@ EXAMPLES = r"""examples:
 """
 
 
-def parse(argv=None):
-    """(recipe with its overrides, the other flags)."""
+# In the order of --help: the flags that people need first, then the rest by what they are about.
+FIRST = ("dataset", "net", "batch_size", "learning_rate")
+LENGTH = ("--steps", "--max-steps", "--max-number-of-steps", "--max-train-steps")
+
+
+def parse(argv: list[str] | None = None) -> tuple[Recipe, argparse.Namespace]:
+    """(recipe with what the flags override of it, the flags)."""
     parser = cli.parser("train", __doc__, EXAMPLES)
-    add = parser.add_argument
-    add("--recipe", default="notebook", choices=[*recipes.RECIPES, "list"], help="what to train; 'list' prints them")
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument(
-        "--steps", "--max-steps", "--max-number-of-steps", "--max-train-steps", dest="steps", type=cli.positive,
-        metavar="N", help="global step at which the run ends",
-    )  # fmt: skip
-    length.add_argument("--epochs", type=cli.positive, metavar="N", help="the same, in passes over the training images")
-    data_from = parser.add_mutually_exclusive_group()
-    data_from.add_argument("--data-dir", type=files.path_flag, metavar="DIR",
-        help="the record files, their folder or archive; else "
-        "$CIFAR_DATA_DIR, the cache, or a download")  # fmt: skip
-    data_from.add_argument("--dataset-dir", type=files.path_flag, metavar="DIR",
-        help="pictures of your own: train/CLASS/* and val/CLASS/*, "
-        "or CLASS/*, of which a tenth is kept for validation, the same in every run")  # fmt: skip
-    add(
-        "--train-dir",
-        "--model-dir",
-        type=files.path_flag,
-        metavar="DIR",
-        help="checkpoints, metrics and curves (default: runs/RECIPE)",
+    first = parser.add_argument_group("the flags to know first")
+    first.add_argument("--recipe", default="notebook", metavar="NAME", help="what to train: a name of '--recipe list', "
+        "your own FILE.py, or the config.json of a run to repeat (default: notebook)")  # fmt: skip
+    length = first.add_mutually_exclusive_group()
+    length.add_argument(*LENGTH, dest="steps", **flag(recipes.STEPS, "global step at which the run ends"))
+    length.add_argument("--epochs", **flag(recipes.EPOCHS, "the same, in passes over the training images"))
+    source = first.add_mutually_exclusive_group()
+    add_flags(source, options.Data, ("data_dir", "dataset_dir"))
+    first.add_argument("--train-dir", "--model-dir", **flag(options.DIRECTORY, "checkpoints, metrics, curves; run the "
+        "same command again to go on (default: runs/RECIPE)"))  # fmt: skip
+    add_flags(first, Recipe, FIRST)
+    group = parser.add_argument_group("the recipe's other settings")
+    add_flags(group, Recipe, [f.name for f in RECIPE_FLAGS if f.name not in FIRST])
+    add_flags(parser.add_argument_group("evaluation"), options.Data, ("hold_out", "allow_other_data"))
+    add_flags(parser.add_argument_group("another net's weights"), options.Start)
+    add_flags(parser.add_argument_group("logs and checkpoints"), options.Output)
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--seed", **flag(recipes.SEED, "of weights, order and augmentation (default: 0)", default=0))
+    add_flags(machine, options.Machine)
+    machine.add_argument("--workers", **flag(Whole(1, 1024), "train in step with N processes on this machine, which "
+        "share its cores, and the GPUs of CUDA_VISIBLE_DEVICES; several machines are told of each other by TF_CONFIG "
+        "(docs/cluster.md)"))  # fmt: skip
+    parser.add_argument_group("instead of training").add_argument(
+        "--summary", action="store_true", help="print layers, output shapes and parameter counts, and end"
     )
-    add(
-        "--precision",
-        default="auto",
-        choices=("auto", "bfloat16", "float32"),
-        help="auto: the quicker one, by a short measurement",
-    )
-    add("--threads", type=cli.positive, metavar="N", help="CPU threads (default: all cores)")
-    add("--seed", type=cli.seed, default=0, metavar="N", help="of weights, order and augmentation (default: 0)")
-    add("--log-every", type=cli.positive, default=50, metavar="N", help="steps between training lines (default: 50)")
-    add("--save-every", type=cli.positive, default=500, metavar="N", help="steps between checkpoints (default: 500)")
-    add("--hold-out", type=cli.natural, default=0, metavar="N", help="validate on the last N training images, "
-        "not on the test images, and do not train on them: to choose settings by")  # fmt: skip
-    add("--init-checkpoint", "--checkpoint-path", type=files.path_flag, metavar="PATH",
-        help="start from the weights of another net: a "
-        "prefix such as runs/notebook/model.ckpt-20000, or a train dir")  # fmt: skip
-    add("--exclude-scopes", "--checkpoint-exclude-scopes", nargs="+", default=[], metavar="SCOPE",
-        help="variables of --init-checkpoint to leave out, such as resnet/classification")  # fmt: skip
-    add("--trainable-scopes", nargs="+", default=[], metavar="SCOPE", help="train these variables alone (default: all)")
-    add("--profile", type=cli.positive, metavar="N", help="trace every N-th step into DIR/profile, for "
-        "chrome://tracing, and print the costliest ops")  # fmt: skip
-    add("--workers", type=cli.positive, metavar="N", help="train in step with N processes on this machine, which share "
-        "its cores, and the GPUs of CUDA_VISIBLE_DEVICES; several machines are told of each other by TF_CONFIG "
-        "(docs/cluster.md)")  # fmt: skip
-    add("--cluster-timeout", type=cli.positive, default=300, metavar="S", help="seconds to wait for the other workers "
-        "at the start (default: 300)")  # fmt: skip
-    add("--allow-other-data", action="store_true", help="go on although the data changed since the run began")
-    add("--summary", action="store_true", help="print layers, output shapes and parameter counts, and end")
-    group = parser.add_argument_group("what the recipe decides, unless given")
-    overridable = [f for f in dataclasses.fields(recipes.Recipe) if "help" in f.metadata]
-    for f in overridable:
-        group.add_argument("--" + f.name.replace("_", "-"), default=None, **_flag_of(f))
-    flags = parser.parse_args(cli.arguments(argv))
+    flags = parser.parse_args(argv)
     if flags.recipe == "list":
         print(recipes.table())
         parser.exit()
-    given = {f.name: getattr(flags, f.name) for f in overridable if getattr(flags, f.name) is not None}
+    given = {f.name: getattr(flags, f.name) for f in RECIPE_FLAGS if getattr(flags, f.name) is not None}
     if flags.steps or flags.epochs:
         given |= {"steps": flags.steps, "epochs": flags.epochs}
-    for name in ("mean", "std"):
-        if name in given and len(given[name]) not in (1, 3):
-            parser.error(f"argument --{name}: expected 1 or 3 numbers, got {len(given[name])}")
-        if name in given:
-            given[name] = tuple(given[name] * (3 // len(given[name])))
+    _check_together(parser, flags, given)
+    try:
+        return dataclasses.replace(_recipe(flags.recipe), **given), flags
+    except UserError as error:
+        parser.error(f"argument --recipe: {error}")
+
+
+RECIPE_FLAGS = [f for f in dataclasses.fields(Recipe) if f.metadata["flag"]]
+
+
+def _recipe(text: str) -> Recipe:
+    """The recipe of a name, a Python file, or the config.json of a run.
+
+    Raises:
+      UserError: there is none.
+    """
+    if text.endswith(".py") or ".py:" in text:
+        return own_code.recipe(text)
+    if text.endswith(".json"):
+        from graph_resnet import config
+
+        return config.read(Path(text).expanduser().parent, Path(text).name).recipe
+    try:
+        return recipes.RECIPES[Choice(recipes.RECIPES).parse(text)]
+    except ValueError:
+        close = difflib.get_close_matches(text, recipes.RECIPES, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UserError(f"{text!r} is not one of {', '.join(recipes.RECIPES)}, nor a .py or .json file{hint}") from None
+
+
+def _check_together(parser: argparse.ArgumentParser, flags: argparse.Namespace, given: dict) -> None:
+    """Refuses flags that do not go together, and completes `given`, the fields of the recipe that flags override."""
     if flags.dataset_dir is not None:
         for name in ("dataset", "summary"):
             if getattr(flags, name):
@@ -101,23 +111,10 @@ def parse(argv=None):
         parser.error("argument --dataset: pictures come with --dataset-dir DIR")
     if flags.exclude_scopes and not flags.init_checkpoint:
         parser.error("argument --exclude-scopes: goes with --init-checkpoint PATH, whose variables it leaves out")
-    return dataclasses.replace(recipes.RECIPES[flags.recipe], **given), flags
-
-
-def _flag_of(f):
-    """argparse's description of a recipe's field."""
-    kind = str(f.type)
-    if kind == "bool":
-        return {"action": argparse.BooleanOptionalAction, "help": f.metadata["help"]}
-    int_type = cli.natural if f.default == 0 else cli.positive
-    number = cli.between(*(f.metadata["bounds"] or (-math.inf, math.inf)))
-    types = {"int": int_type, "int | None": cli.positive, "float": number, "tuple[float, ...]": number, "str": str}
-    flag = {"type": types[kind], "help": f.metadata["help"], "choices": f.metadata["choices"]}
-    if kind.startswith("tuple"):
-        flag["nargs"] = "+"
-    if not flag["choices"]:
-        flag["metavar"] = "X" if "float" in kind else "N"
-    return flag
+    if flags.keep_best and not flags.hold_out:
+        parser.error("argument --keep-best: goes with --hold-out N; the test images are not there to select by")
+    if flags.workers and os.environ.get("TF_CONFIG") is None and flags.workers > (given.get("batch_size") or 2**20):
+        parser.error(f"argument --workers: {flags.workers} workers share a batch of {given['batch_size']} images")
 
 
 def main(argv=None):
@@ -145,25 +142,28 @@ def main(argv=None):
     directory = Path(flags.train_dir or Path("runs") / recipe.name)
     is_chief = place is None or place.is_chief
     lock = train_dir.claim(directory) if is_chief else contextlib.nullcontext()
-    records = find.for_recipe(recipe, flags.data_dir, flags.dataset_dir, flags.hold_out)
+    records = find.for_recipe(recipe, flags.data_dir, flags.dataset_dir, flags.hold_out or 0)
     kind = "validation" if records.held_out else "test"
     print(f"[data]: {records.title}, {records.num_train:,} training and {records.num_val:,} {kind} images")
     tf = cli.import_tensorflow()
     if place and place.is_evaluator:
         from graph_resnet.distributed import evaluator
 
-        print(_final(evaluator.run(place, directory, records, threads=flags.threads, timeout=flags.cluster_timeout)))
+        print(
+            _final(
+                evaluator.run(place, directory, records, threads=flags.threads, timeout=flags.cluster_timeout or 300)
+            )
+        )
         return 0
 
     from graph_resnet.training import run
 
-    options = (
-        "seed", "precision", "threads", "log_every", "save_every", "allow_other_data", "init_checkpoint",
-        "exclude_scopes", "trainable_scopes", "profile", "cluster_timeout",
-    )  # fmt: skip
-    options = {name: getattr(flags, name) for name in options}
+    rows = (options.Data, options.Start, options.Output, options.Machine)
+    given = {"seed": flags.seed} | {k: v for row in rows for k, v in vars(options.of_flags(row, flags)).items()}
+    for name in ("data_dir", "dataset_dir", "hold_out", "keep_best"):
+        del given[name]
     with lock, cli.last_words(DIED), tf.Graph().as_default():
-        final = run.train(recipe, records, directory if is_chief else None, place=place, **options)
+        final = run.train(recipe, records, directory if is_chief else None, place=place, **given)
     if not is_chief:
         return 0
     print(f"[files]: curves {directory / 'curves.png'}, checkpoints {directory / 'model.ckpt-*'}, "

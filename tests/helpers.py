@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import recipes
+from graph_resnet import fields, recipes
+from graph_resnet.architectures import ARCHITECTURES
 from graph_resnet.data import batches
 
 ROOT = Path(__file__).parent.parent
@@ -159,21 +160,22 @@ SOURCES = {
 }
 
 
-FLAGS = [f for f in dataclasses.fields(recipes.Recipe) if "help" in f.metadata]
+FLAGS = [f for f in dataclasses.fields(recipes.Recipe) if f.metadata["flag"]]
 
 
 def another(f, value):
     """(words of the command line, what they make of a recipe's field) for another value than the recipe's."""
-    flag = "--" + f.name.replace("_", "-")
-    kind = f.type
-    if kind == "bool":
+    flag, kind = "--" + f.name.replace("_", "-"), f.metadata["kind"]
+    if f.name == "net":
+        kind = fields.Choice(ARCHITECTURES)
+    if isinstance(kind, fields.Switch):
         return ([f"--no{flag[1:]}"], False) if value else ([flag], True)
-    if f.metadata["choices"]:
-        other = next(choice for choice in f.metadata["choices"] if choice != value)
+    if isinstance(kind, fields.Choice):
+        other = next(choice for choice in kind.names if choice != value)
         return [flag, other], other
-    if kind.startswith("tuple"):
+    if isinstance(kind, fields.PerChannel):
         return [flag, "0.25", "0.5", "0.75"], (0.25, 0.5, 0.75)
-    return ([flag, "0.125"], 0.125) if kind == "float" else ([flag, "77"], 77)
+    return ([flag, "0.125"], 0.125) if isinstance(kind, fields.Number) else ([flag, "77"], 77)
 
 
 def png(width, height, rows=b"", depth=8, color=2):

@@ -155,7 +155,7 @@ def slices(monkeypatch):
         scope="resnet",
         stem=Stem("block1", "conv5_5", 8, 5, stride=2),
         groups=(Group("block2", 2, 16, bottleneck=8, pool=(3, 2)),),  # two branches of one shape: they must not mix
-        biases=True,  # and gammas
+        keras_style=True,  # biases and gammas
     )
     monkeypatch.setitem(ARCHITECTURES, "bottleneck", small)
     return replace(RECIPES["notebook"], image_size=16, batch_size=7, crop=2, weight_decay=1e-3)

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graph_resnet import config as config_json
+from graph_resnet.architectures import ARCHITECTURES, Architecture, Group, Stem
 from graph_resnet.errors import UserError
 from graph_resnet.recipes import RECIPES, Recipe
-from tests.helpers import CASES
+from tests.helpers import CASES, ROOT
 
 CONFIG = {
     "recipe": {
@@ -33,6 +34,8 @@ CONFIG = {
     "class_names": ["cat", "dog"],
     "data": {"dataset": "cifar10", "files": [{"name": "a.bin"}]},
 }
+PUBLISHED = sorted((ROOT / "docs" / "results").glob("*/config.json"))
+ROW = json.loads(json.dumps(dataclasses.asdict(ARCHITECTURES["bottleneck"])))
 
 
 def read(directory, config):
@@ -66,30 +69,78 @@ def test_every_recipe_comes_back_as_it_was(tmp_path):
         assert read(tmp_path, config).recipe == recipe
 
 
+def test_a_row_is_data(tmp_path):
+    """The net of another's train dir: its row is in the file, and no name leads to code."""
+    tiny = Architecture("tiny", Stem("stem", "conv1", 8, 3), (Group("block1", 1, 16, pool=(3, 2)),), keras_style=True)
+    recipe = dataclasses.replace(RECIPES["notebook"], net=tiny)
+    values = {**config_json.recipe_values(recipe), "num_classes": 2}
+    found = read(tmp_path, {**CONFIG, "recipe": values, "architecture": config_json.row_values(recipe)}).recipe
+    assert found == recipe and found.architecture == tiny and found.net_name == values["net"] == "tiny"
+    # A row of that name has changed since: the one in the file counts.
+    old = dataclasses.replace(ARCHITECTURES["bottleneck"], unit_scope="old")
+    assert read(tmp_path, {**CONFIG, "architecture": dataclasses.asdict(old)}).recipe.architecture == old
+    assert read(tmp_path, {**CONFIG, "architecture": ROW}).recipe.net == "bottleneck"
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.parent.name)
+def test_every_published_config_is_read(path):
+    net = config_json.read(path.parent)
+    assert net.recipe.architecture == ARCHITECTURES[net.recipe.net]
+
+
+def test_fields_that_are_no_more(tmp_path):
+    """What changed nothing is dropped with a line; else the version that knew it is named."""
+    net = read(tmp_path, changed("recipe", "alternating_flip", value=False))
+    what = "recipe field alternating_flip of graph_resnet 1.0.0 before 2026-11-23 is dropped; False changed nothing"
+    assert net.notes == (f"{tmp_path / 'config.json'}: {what}",)
+    with pytest.raises(UserError, match="gamma is 'zeros', which graph_resnet 1.0.0 before 2026-11-23 knew and "):
+        read(tmp_path, changed("recipe", "gamma", value="zeros"))
+
+
+def test_a_name_is_shown_and_not_obeyed(tmp_path):
+    name = read(tmp_path, changed("recipe", "name", value="\x1b]0;hi\x07\udc80")).recipe.name
+    assert name == "\\x1b]0;hi\\x07\\udc80"
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (changed("recipe", "colour", value="red"), "unknown recipe field 'colour'"),
+        (changed("recipe", "colour", value="red"), "unknown recipe field 'colour'; another version wrote it, this is "),
+        (
+            {**changed("recipe", "colour", value="red"), "versions": {"graph_resnet": "9.9.9"}},
+            "unknown recipe field 'colour'; graph_resnet 9.9.9 wrote it, this is ",
+        ),
         (changed("recipe", "net", value="vgg"), "net is 'vgg', not one of bottleneck, deep, resnet18"),
         (changed("recipe", "net", value=["a"]), "net is ['a'], not one of"),
-        (changed("recipe", "image_size", value="96"), "image_size is '96', not int"),
-        (changed("recipe", "image_size", value=0), "image_size is 0, not positive"),
-        (changed("recipe", "flip", value=1), "flip is 1, not bool"),
-        (changed("recipe", "batch_size", value=True), "batch_size is True, not int"),
-        (changed("recipe", "steps", value=2.5), "steps is 2.5, not int | None"),
-        (changed("recipe", "learning_rate", value=None), "learning_rate is None, not float"),
-        (changed("recipe", "mean", value=[0.5]), "mean is (0.5,), not three numbers"),
-        (changed("recipe", "std", value=[1, 0, 1]), "std is (1, 0, 1), not three numbers other than 0"),
-        (changed("recipe", "std", value=[1, float("nan"), 1]), "std is [1, nan, 1], not tuple[float, ...]"),
+        (changed("recipe", "image_size", value="96"), "image_size is '96', not a whole number from 1 to 4,096"),
+        (changed("recipe", "image_size", value=0), "image_size is 0, not a whole number from 1 to 4,096"),
+        (changed("recipe", "image_size", value=1e30), "image_size is 1e+30, not a whole number"),
+        (changed("recipe", "batch_size", value=10**30), "batch_size is 1000000000000000000000000000000, not a whole"),
+        (changed("recipe", "flip", value=1), "flip is 1, not true or false"),
+        (changed("recipe", "batch_size", value=True), "batch_size is True, not a whole number"),
+        (changed("recipe", "steps", value=2.5), "steps is 2.5, not a whole number from 1 to 1,000,000,000 or null"),
+        (changed("recipe", "learning_rate", value=None), "learning_rate is None, not a number from 0 to 1000"),
+        (changed("recipe", "weight_decay", value=-1), "weight_decay is -1, not a number from 0 to 1000"),
+        (changed("recipe", "mean", value=[0.5]), "mean is [0.5], not 3 numbers from -1000 to 1000"),
+        (changed("recipe", "mean", value=[10**400] * 3), "mean is ["),
+        (changed("recipe", "std", value=[1, 0, 1]), "std is [1, 0, 1], not 3 numbers from 0.001 to 1000"),
+        (changed("recipe", "std", value=[1, 1e-320, 1]), "std is [1, 1e-320, 1], not 3 numbers"),
+        (changed("recipe", "std", value=[1, float("nan"), 1]), "std is [1, nan, 1], not 3 numbers"),
         (changed("recipe", "num_classes", value=3), "num_classes is 3, with 2 class_names"),
-        (changed("recipe", value={"name": "a"}), "the recipe lacks source, net, dataset"),
+        (changed("recipe", value={"name": "a"}), "no source, net, dataset"),
+        (changed("recipe", "name", value="x" * 300), "name is 'xxx"),
         (changed("class_names", value="cat"), "class_names is 'cat', not a list of names"),
         (changed("class_names", value=[]), "class_names is [], not a list of names"),
         (changed("precision", value="float8"), "precision is 'float8', not one of auto, bfloat16, float32"),
-        (changed("held_out", value=-1), "held_out is -1, not a number of records"),
-        (changed("held_out", value=-1), "held_out is -1, not a number of records"),
+        (changed("held_out", value=-1), "held_out is -1, not a whole number from 0 to"),
+        (changed("held_out", value=True), "held_out is True, not a whole number from 0 to"),
         (changed("data", "files", value=[1]), "data has no list of files"),
         (changed("data", value=None), "not a run's config"),
+        ({**CONFIG, "architecture": 1}, "architecture is 1, not a net's row"),
+        ({**CONFIG, "architecture": {**ROW, "depth": 3}}, "architecture: unknown field 'depth'"),
+        ({**CONFIG, "architecture": {**ROW, "stem": {}}}, "architecture: stem: no scope, conv, depth, kernel"),
+        ({**CONFIG, "architecture": {**ROW, "groups": []}}, "architecture: groups is [], not a list of objects"),
+        ({**CONFIG, "architecture": {**ROW, "scope": "a" * 101}}, "architecture: scope is 'aaa"),
         ("{", "cannot be read"),
         ("[" * 100_000, "cannot be read"),
     ],

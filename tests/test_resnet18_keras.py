@@ -90,8 +90,8 @@ def test_initial_values_are_those_of_keras(graph):
 
 def test_the_usual_resnet18(graph):
     """Without the redundant biases and with batch norm on the shortcuts: the count that is quoted for CIFAR-10."""
-    row = dataclasses.replace(ARCHITECTURES["resnet18"], biases=False)
-    with slim.arg_scope(net.resnet_arg_scope(biases=row.biases, batch_norm_scale=True)):
+    row = dataclasses.replace(ARCHITECTURES["resnet18"], keras_style=False)
+    with slim.arg_scope(net.resnet_arg_scope(biases=row.keras_style, batch_norm_scale=True)):
         net.build(row, tf.zeros([2, 32, 32, 3]), 10, is_training=True)
     assert counts()[0] == 11_173_962
     kinds = collections.Counter(v.op.name.rpartition("/")[2] for v in v1.trainable_variables())

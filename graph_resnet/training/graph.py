@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import tower
-from graph_resnet.architectures import ARCHITECTURES
 from graph_resnet.data import batches
 from graph_resnet.errors import UserError
 from graph_resnet.training import filter_gradients, whitening
@@ -41,9 +40,11 @@ def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cl
     Raises:
       UserError: a scope has no trainable variable, or the images are too small for the net.
     """
-    stem = ARCHITECTURES[recipe.net].stem
+    stem = recipe.architecture.stem
     if stem.padding == "VALID" and recipe.image_size < stem.kernel:
-        raise UserError(f"image size {recipe.image_size}: {recipe.net} needs at least {stem.kernel}; pass a larger one")
+        raise UserError(
+            f"image size {recipe.image_size}: {recipe.net_name} needs at least {stem.kernel}; pass a larger one"
+        )
     tf.set_random_seed(seed)
     tensors = batches.train_and_validation(
         records,
@@ -117,7 +118,7 @@ def objective(recipe, loss, logits, labels):
 
 def learning_rate(recipe, step, total_steps):
     """The rate of the update that follows `step` (an int variable), float32 scalar: see `recipes.Recipe.schedule`."""
-    peak, warmup = recipe.learning_rate, recipe.warmup_steps
+    peak, warmup = recipe.learning_rate, recipe.warmup(total_steps)
     span = max(1, total_steps - warmup)
     rate = {
         "constant": lambda since: tf.constant(peak),

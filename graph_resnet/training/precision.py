@@ -14,7 +14,7 @@ from collections.abc import Callable
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import net
-from graph_resnet.architectures import ARCHITECTURES, Architecture, Group
+from graph_resnet.architectures import Architecture, Group
 from graph_resnet.recipes import Recipe
 from graph_resnet.session import bfloat16_fault, check_precision, has_bfloat16, session_config
 from graph_resnet.training import filter_gradients
@@ -62,7 +62,7 @@ def measure(recipe: Recipe, *, threads: int | None = None) -> dict[str, float]:
     The block is of the group that costs most, at its resolution, on as many images of a batch as `WORK` allows. The
     precisions take turns; each figure is the least of `ROUNDS`, which other work on the machine disturbs least.
     """
-    architecture = ARCHITECTURES[recipe.net]
+    architecture = recipe.architecture
     side, group = _costliest(architecture, recipe.image_size)
     images = max(1, min(recipe.batch_size, int(WORK / _work(side, group))))
     with tf.Graph().as_default() as graph:
@@ -93,7 +93,7 @@ def _step(architecture: Architecture, group: Group, shape: list[int], precision:
     The images are a variable, since constants would be folded. One number of each gradient is fetched: an op that only
     groups them would be run without them, and what is fetched whole stays in float32.
     """
-    scope = net.resnet_arg_scope(biases=architecture.biases, batch_norm_scale=architecture.biases)
+    scope = net.resnet_arg_scope(biases=architecture.keras_style, batch_norm_scale=architecture.keras_style)
     images = tf.get_variable("images", shape, initializer=tf.random_normal_initializer())
     with slim.arg_scope(scope), slim.arg_scope([slim.batch_norm], is_training=True):
         with filter_gradients.quickest(precision):

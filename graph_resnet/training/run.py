@@ -1,6 +1,5 @@
 """One training run, from a recipe to a finished train dir."""
 
-import dataclasses
 import io
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from PIL import Image
 import graph_resnet
 from graph_resnet import config as config_json
 from graph_resnet import plots
-from graph_resnet.architectures import ARCHITECTURES
 from graph_resnet.data import batches, find
 from graph_resnet.distributed import cluster
 from graph_resnet.errors import UserError, reason, writing
@@ -74,7 +72,8 @@ def train(
     settings, workers = session_config(threads=threads), None
     data = find.describe(records)
     config = {
-        "recipe": {**dataclasses.asdict(recipe), "num_classes": records.num_classes},
+        "recipe": {**config_json.recipe_values(recipe), "num_classes": records.num_classes},
+        "architecture": config_json.row_values(recipe),
         "seed": seed,
         "held_out": records.held_out,
         "precision": precision,
@@ -100,7 +99,7 @@ def train(
     print(f"[precision]: {precision}, {why}")
     config["precision"] = precision
     use_precision(settings, precision)
-    if place and precision == "bfloat16" and ARCHITECTURES[recipe.net].biases:
+    if place and precision == "bfloat16" and recipe.architecture.keras_style:
         # The remapper makes one op of a convolution and its bias, whose bfloat16 form the distributed runtime
         # refuses ("Value for attr 'T' of bfloat16 is not in the list of allowed values"). 2 is RewriterConfig.OFF.
         settings.graph_options.rewrite_options.remapping = 2
@@ -203,7 +202,8 @@ def _check_same_run(directory, before, config, allow_other_data):
             "another --train-dir"
         )
     difference = None if allow_other_data else find.same_data(before["data"], config["data"])
-    config_json.check_same_run(directory, before, config, difference)
+    for line in config_json.check_same_run(directory, before, config, difference):
+        print(f"[changed]: {line}")
 
 
 def _histograms():

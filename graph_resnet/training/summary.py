@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import tower
-from graph_resnet.architectures import ARCHITECTURES
 from graph_resnet.data.find import LAYOUTS
 from graph_resnet.errors import UserError
 
@@ -111,6 +110,6 @@ def of_recipe(recipe):
     with tf.Graph().as_default():
         images = tf.placeholder(tf.float32, [None, recipe.image_size, recipe.image_size, 3])
         tower.logits(recipe, images, num_classes, is_training=False)
-        table = text(layers(ARCHITECTURES[recipe.net].scope))
+        table = text(layers(recipe.architecture.scope))
     size = f"{recipe.image_size}x{recipe.image_size}x3"
-    return f"{recipe.name}: {recipe.net}, images {size}, {num_classes} classes\n\n{table}"
+    return f"{recipe.name}: {recipe.net_name}, images {size}, {num_classes} classes\n\n{table}"

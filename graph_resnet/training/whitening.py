@@ -10,7 +10,6 @@ behind lets one side pass. There they stay as they are, here they go on learning
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from graph_resnet.architectures import ARCHITECTURES
 from graph_resnet.data import batches
 from graph_resnet.errors import UserError
 from graph_resnet.session import session_config
@@ -28,7 +27,7 @@ def initializer(recipe, records):
     Raises:
       UserError: the images are smaller than the convolution.
     """
-    stem = ARCHITECTURES[recipe.net].stem
+    stem = recipe.architecture.stem
     if recipe.image_size < stem.kernel:
         raise UserError(
             f"image size {recipe.image_size}: whitening needs at least {stem.kernel}; or pass --no-whitening"

@@ -88,9 +88,38 @@ def test_a_unit_of_slim_is_a_block(graph):
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-def test_readme(execute):
-    found = programs("README.md")
-    for source in found:
-        compile(source, "README.md", "exec")
-    assert "residual_block" in found[0]
-    assert execute(found[0])["net"].shape.as_list() == [None, 14, 14, 64]
+def test_the_readmes_block(execute):
+    source = next(source for source in programs("README.md") if "residual_block(" in source)
+    assert execute(source)["net"].shape.as_list() == [None, 14, 14, 64]
+
+
+def test_the_readmes_loop_learns(execute, capsys):
+    source = next(source for source in programs("README.md") if "train_with_bn(" in source)
+    execute(source)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[val]: ")]
+    losses = [float(re.search(r"loss = ([\d.]+)", line)[1]) for line in lines]
+    assert lines[0].startswith("[val]: step 0 ") and lines[-1].startswith("[val]: step 200 ")
+    assert losses[-1] < losses[0] / 2
+
+
+def test_the_readmes_map_names_every_room():
+    page = (ROOT / "README.md").read_text()
+    table = page[page.index("## Where things are") :]
+    named = set(re.findall(r"`([\w/.]+)`", table))
+    rooms = {f"{path.parent.relative_to(ROOT)}/" for path in ROOT.glob("graph_resnet/*/__init__.py")}
+    assert rooms <= named and {"utils/", "benchmarks/"} <= named
+    for name in named:
+        places = (ROOT / name, ROOT / "graph_resnet" / name, ROOT / "benchmarks" / name, ROOT / "utils")
+        assert any(place.exists() for place in places), name
+
+
+@pytest.mark.parametrize(
+    "page", [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))], ids=lambda path: path.name
+)
+def test_a_page_names_files_that_exist(page):
+    text = page.read_text()
+    named = re.findall(r"`((?:graph_resnet|utils|tests|benchmarks|docs|notebooks)/[\w/]+\.\w+)`", text)
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([\w/.-]+\.\w+(?:#[\w-]+)?)\)", text)]
+    missing = [name for name in named if not (ROOT / name).exists()]
+    missing += [link for link in links if link and not (page.parent / link).exists()]
+    assert not missing

@@ -190,15 +190,51 @@ def _remove_if_left(path):
 
 
 @contextlib.contextmanager
+def draft_directory(parent: str | os.PathLike) -> Iterator[Path]:
+    """A directory in `parent` to write into; what is left in it at the end of the block is removed.
+
+    Raises:
+      OSError: it cannot be written.
+      UserError: `parent` was claimed and is lost.
+    """
+    locks.check(parent)
+    path = Path(os.path.abspath(parent)) / _draft_name()
+    path.mkdir()  # not by tempfile.mkdtemp, whose mode 0700 would shut other users out
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            locks.try_lock(descriptor)
+        yield path
+    finally:
+        os.close(descriptor)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def publish(draft: Path, target: str | os.PathLike, last: str | None = None) -> None:
+    """Moves what is in a `draft_directory` into another, each name at once, when all of it is on the disk.
+
+    Args:
+      draft: the directory.
+      target: where to, on the same file system.
+      last: the name (or the end of it) that appears last there, without which the others are nothing.
+
+    Raises:
+      OSError: it cannot be written.
+      UserError: `target` was claimed and is lost.
+    """
+    _sync_tree(draft)
+    locks.check(target)
+    for name in sorted(os.listdir(draft), key=lambda name: (last is not None and name.endswith(last), name)):
+        os.rename(draft / name, Path(target) / name)
+    sync_directory(target)
+
+
+@contextlib.contextmanager
 def new_directory(target: str | os.PathLike, last: str | None = None) -> Iterator[Path]:
     """A directory to write into; it becomes `target`, which is missing or empty, when the block ends without error.
 
     A missing one appears in one rename. In an empty one (a mount, a link to a directory, the working directory) the
-    files appear one by one.
-
-    Args:
-      target: the directory to make, with those above it.
-      last: the name that appears last there, without which the others are nothing.
+    files appear one by one, `last` as the last.
 
     Raises:
       OSError: it cannot be written, or is not empty.
@@ -208,25 +244,16 @@ def new_directory(target: str | os.PathLike, last: str | None = None) -> Iterato
     where = target if exists else target.parent
     where.mkdir(parents=True, exist_ok=True)
     remove_drafts(where)
-    path = where / _draft_name()
-    path.mkdir()  # not by tempfile.mkdtemp, whose mode 0700 would shut other users out
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            locks.try_lock(descriptor)
-        yield path
-        _sync_tree(path)
-        if exists:
-            if not is_empty(target):
-                raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(target))
-            for name in sorted(os.listdir(path), key=lambda name: name == last):
-                os.rename(path / name, target / name)
+    with draft_directory(where) as draft:
+        yield draft
+        if not exists:
+            _sync_tree(draft)
+            draft.rename(target)
+            sync_directory(where)
+        elif is_empty(target):
+            publish(draft, target, last)
         else:
-            path.rename(target)
-        sync_directory(where)
-    finally:
-        os.close(descriptor)
-        shutil.rmtree(path, ignore_errors=True)
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(target))
 
 
 def is_empty(directory: str | os.PathLike) -> bool:

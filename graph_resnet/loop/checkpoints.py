@@ -1,7 +1,10 @@
-"""Checkpoints of a train dir: `model.ckpt-N`, kept by TensorFlow's Saver, read back only if whole."""
+"""Checkpoints of a train dir: `model.ckpt-N`, written by TensorFlow's Saver, read back only if whole.
+
+A checkpoint is announced when it is on the disk: its data, index and meta file, then the state file that names it as
+the newest, then the names of all in the directory. A power cut leaves the one before, or this one.
+"""
 
 import contextlib
-import errno
 import os
 import re
 import tempfile
@@ -9,19 +12,24 @@ from pathlib import Path
 
 import tensorflow.compat.v1 as tf
 
+from graph_resnet import files, locks
 from graph_resnet.errors import UserError, reason
+from graph_resnet.loop import metrics_log
 
 KEEP = 5
 SHOWN = 6  # variables in an error
 STATE = "checkpoint"
+STEP = "(0|[1-9][0-9]{0,18})"  # in a name: an int64
 
 
 def steps(train_dir):
     """Global steps of the checkpoints in a train dir, whole or not, newest first."""
-    names = (
-        re.fullmatch(r"model\.ckpt-(\d+)\.index", path.name) for path in Path(train_dir).glob("model.ckpt-*.index")
-    )
-    return sorted((int(name[1]) for name in names if name), reverse=True)
+    try:
+        names = os.listdir(train_dir)
+    except OSError:
+        return []
+    matches = (re.fullmatch(rf"model\.ckpt-{STEP}\.index", name) for name in names)
+    return sorted((int(match[1]) for match in matches if match), reverse=True)
 
 
 def prefix(train_dir, step):
@@ -65,12 +73,20 @@ def restore(session, saver, path):
 def fault(path):
     """None if the checkpoint `path` can be read to its last byte (a checksum guards each tensor), else a phrase."""
     try:
+        for part in _parts(path):
+            files.open_regular(part).close()  # TensorFlow would wait for a pipe for ever
         with reading(path) as reader:
             for name in reader.get_variable_to_shape_map():
                 reader.get_tensor(name)
     except Exception as error:  # what is wrong with a file comes as any of OpError, IndexError, ValueError, ...
         return reason(error)
     return None
+
+
+def _parts(path):
+    """The files that TensorFlow reads of a checkpoint."""
+    directory, name = os.path.split(os.path.abspath(path))
+    return [f"{path}.index"] + [f"{directory}/{n}" for n in os.listdir(directory) if n.startswith(f"{name}.data-")]
 
 
 def newest_whole(train_dir, say=print):
@@ -81,7 +97,7 @@ def newest_whole(train_dir, say=print):
       say: called with a line for each newer one that cannot be read.
 
     Raises:
-      UserError: there were checkpoints and none can be read.
+      UserError: there were checkpoints and none can be read; or the state file is no file.
     """
     found, named = steps(train_dir), _named_newest(train_dir)
     if named is not None and named > max(found, default=-1):
@@ -93,22 +109,25 @@ def newest_whole(train_dir, say=print):
             return path
         say(f"[checkpoint]: {path} cannot be read ({why}): trying the one before")
     if found or (Path(train_dir) / STATE).exists():
-        raise UserError(f"{train_dir}: none of its checkpoints can be read; put one back, or pass another directory")
+        raise UserError(f"{train_dir}: none of its checkpoints can be read; restore one, or pass another directory")
     return None
 
 
 def _named_newest(train_dir):
     """The step that the state file names as newest, None if it names none."""
+    path = Path(train_dir) / STATE
     try:
-        state = (Path(train_dir) / STATE).read_bytes()
-    except OSError:
+        state = files.read(path, most=1 << 20)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    named = re.match(rb'model_checkpoint_path: ".*model\.ckpt-(\d+)"', state)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({reason(error)}); remove it") from None
+    named = re.match(rb'model_checkpoint_path: "[^"\n]*\bmodel\.ckpt-%s"' % STEP.encode(), state)
     return named and int(named[1])
 
 
 def check_fit(path, variables, mend):
-    """Refuses a checkpoint that has not all of some variables, each in its shape.
+    """Refuses a checkpoint that has not all of some variables, each in its shape and dtype.
 
     Args:
       path: of the checkpoint.
@@ -119,13 +138,16 @@ def check_fit(path, variables, mend):
       UserError: one line with the first of them, and the mend.
     """
     with reading(path) as reader:
-        there = reader.get_variable_to_shape_map()
-    here = {variable.op.name: variable.shape.as_list() for variable in variables}
-    misfits = {
-        name: f"{name} is {there[name]} there, {shape} here" if name in there else f"{name} is not in it"
-        for name, shape in here.items()
-        if there.get(name) != shape
-    }
+        shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    misfits = {}
+    for variable in variables:
+        name, shape, dtype = variable.op.name, variable.shape.as_list(), variable.dtype.base_dtype
+        if name not in shapes:
+            misfits[name] = f"{name} is not in it"
+        elif shapes[name] != shape:
+            misfits[name] = f"{name} is {shapes[name]} there, {shape} here"
+        elif dtypes[name] != dtype:
+            misfits[name] = f"{name} is {dtypes[name].name} there, {dtype.name} here"
     if misfits:
         more = f"; and {len(misfits) - SHOWN} more" if len(misfits) > SHOWN else ""
         listed = "; ".join(list(misfits.values())[:SHOWN])
@@ -141,7 +163,7 @@ class Checkpoints:
     def __init__(self, train_dir):
         self.train_dir = train_dir
         # The rotation is ours: the Saver's takes a '[' in a path for a pattern, and deletes nothing.
-        self.saver = tf.train.Saver(max_to_keep=0, save_relative_paths=True)
+        self.saver = tf.train.Saver(max_to_keep=0)
         floats = [v for v in tf.global_variables() if v.dtype.base_dtype.is_floating]
         self._finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(v)) for v in floats])
         self._variables = tf.global_variables()
@@ -160,15 +182,21 @@ class Checkpoints:
             check_fit(path, self._variables, lambda names: "It is of another net: pass another --train-dir")
         return path
 
-    def continue_from(self, path):
-        """Counts from the checkpoint at `path`, None for none, and tidies up after a kill."""
-        if path is not None:
+    def continue_from(self, path, step=None):
+        """Counts from the checkpoint at `path`, None for none, and tidies up after a kill.
+
+        Args:
+          path: of the checkpoint.
+          step: int, what it holds, whatever its name is.
+        """
+        if path is not None and step in (None, step_in(path)):
             self.last_step = step_in(path)
         self._remove_drafts()
 
     def _remove_drafts(self):
-        """Removes the halves of files that a kill or a full disk left."""
+        """Removes the halves of files that a kill left: ours, and those of earlier versions."""
         if self.train_dir is not None:
+            files.remove_drafts(self.train_dir)
             for pattern in ("model.ckpt-*.tempstate*", "model.ckpt-*.meta.tmp*", "checkpoint.tmp*", "graph.pbtxt.tmp*"):
                 for draft in Path(self.train_dir).glob(pattern):
                     draft.unlink(missing_ok=True)
@@ -177,29 +205,36 @@ class Checkpoints:
         """Writes `model.ckpt-<step>`, unless the run went on from just that; removes the oldest beyond `KEEP`.
 
         Raises:
-          UserError: a weight is not finite, or the file cannot be written (a full disk, say).
+          UserError: a weight is not finite, the file cannot be written (a full disk, say), or the train dir is gone.
         """
         if self.train_dir is None or step == self.last_step:
             return
         if not session.run(self._finite):
             raise UserError(f"a weight is not finite after step {step}, not saved: {self.last_good()}")
-        older = [each for each in steps(self.train_dir) if each < step]
-        kept = [prefix(self.train_dir, each) for each in reversed(older[: KEEP - 1])]
-        self.saver.set_last_checkpoints_with_time([(path, 0) for path in kept])  # for the state file
+        older = [other for other in steps(self.train_dir) if other < step]
+        locks.check(self.train_dir)
         try:
-            if not Path(self.train_dir).is_dir():  # the Saver would make it anew
-                raise FileNotFoundError(errno.ENOENT, "the train dir is gone")
-            self.saver.save(session, str(Path(self.train_dir) / "model.ckpt"), global_step=step)
+            if os.path.exists(Path(self.train_dir) / metrics_log.FILE):
+                files.sync(Path(self.train_dir) / metrics_log.FILE)  # what led to these weights
+            with files.draft_directory(self.train_dir) as draft:
+                # TensorFlow's own drafts have names that can be foreseen, and it waits for no disk.
+                self.saver.save(session, str(draft / "model.ckpt"), global_step=step, write_state=False)
+                files.publish(draft, self.train_dir, last=".index")
+            self._name([*reversed(older[: KEEP - 1]), step])
             self.last_step = step
-            for each in older[KEEP - 1 :]:
-                self._remove(each)
+            for other in older[KEEP - 1 :]:
+                self._remove(other)
         except (tf.errors.OpError, OSError, ValueError) as error:
-            with contextlib.suppress(OSError):
-                self._remove_drafts()
             raise UserError(
                 f"cannot write checkpoint {prefix(self.train_dir, step)} ({reason(error)}): {self.last_good()}; "
                 "make room and run the same command"
             ) from error
+
+    def _name(self, kept):
+        """Writes the state file that names checkpoints by their steps, the newest last."""
+        names = [f"model.ckpt-{step}" for step in kept]
+        state = tf.train.generate_checkpoint_state_proto("/", names[-1], names)
+        files.write(Path(self.train_dir) / STATE, str(state).encode())
 
     def _remove(self, step):
         # The index last: without it nobody would know of the rest after a kill in between.
@@ -209,7 +244,7 @@ class Checkpoints:
     def last_good(self):
         """A phrase that names the newest checkpoint."""
         if self.train_dir is None:
-            return "nothing was saved, for want of a train dir"
+            return "nothing was saved: there is no train dir"
         if self.last_step is None:
             return "no checkpoint was written yet"
         return f"the last good checkpoint is {prefix(self.train_dir, self.last_step)}"

@@ -7,6 +7,7 @@ measured and never rewritten. A resumed run cuts off what the checkpoint does no
 import contextlib
 import errno
 import json
+import math
 import os
 import platform
 import time
@@ -14,45 +15,80 @@ from pathlib import Path
 
 import tensorflow.compat.v1 as tf
 
+from graph_resnet import files, locks
 from graph_resnet.errors import UserError, reason, writing
 
 FILE = "metrics.jsonl"
+MOST = 1 << 30  # bytes: some 8 million records
 
 
-def read(path):
+def read(path: str | os.PathLike) -> tuple[list[dict], list[int]]:
     """Records of a `metrics.jsonl`, oldest first; a half line at the end (a killed run's) is left out.
 
     Returns:
-      (list of dicts, list of the byte offset behind each).
+      (records, the byte offset behind each).
 
     Raises:
-      UserError: a line is not a record.
+      UserError: it cannot be read, or a line is not a record.
     """
     try:
-        lines = Path(path).read_bytes().split(b"\n")[:-1]
+        lines = files.read(path, MOST).split(b"\n")[:-1]
     except FileNotFoundError:
         return [], []
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({reason(error)}); put it back, or remove it") from error
+        raise UserError(f"{path}: cannot be read ({reason(error)}); restore it, or remove it") from error
     records, ends, end = [], [], 0
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
             record = None
-        if not _is_record(record):
-            raise UserError(f"{path}: line {number} is not a record of a run; mend or remove that line")
+        fault = _fault(record)
+        if fault:
+            raise UserError(f"{path}: line {number} is not a record of a run ({fault}); fix or remove that line")
         end += len(line) + 1
         records.append(record)
         ends.append(end)
     return records, ends
 
 
-def _is_record(value):
-    """Whether a JSON value is a record: a step, a split, and numbers."""
-    if not (isinstance(value, dict) and value.get("split") in ("train", "val") and type(value.get("step")) is int):
+def _fault(record):
+    """A phrase for what keeps a JSON value from being a record, None if it is one."""
+    if not isinstance(record, dict):
+        return "no JSON object"
+    step = record.get("step")
+    if not (type(step) is int and 0 <= step < 2**63):
+        return "its step is not a whole number of 63 bits"
+    if record.get("split") not in ("train", "val"):
+        return "its split is neither train nor val"
+    if "loss" not in record:
+        return "it has no loss"
+    wrong = next((name for name, value in record.items() if name != "split" and not _is_finite(value)), None)
+    return wrong and f"its {wrong:.40} is not a finite number"
+
+
+def _is_finite(value):
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:  # an int beyond any float
         return False
-    return value["step"] >= 0 and all(type(v) in (int, float) for name, v in value.items() if name != "split")
+
+
+def _missing(records, step, every):
+    """A phrase for the records that a checkpoint of `step` must have followed and that are not there, None if all are.
+
+    Args:
+      records: those that are there, of steps up to `step`.
+      step: int.
+      every: int or None, steps between training records, as far as is known.
+    """
+    trained = [record["step"] for record in records if record["split"] == "train"]
+    if step and not trained:  # a run writes one at its first step
+        return f"holds no training record before step {step}"
+    gaps = [b - a for a, b in zip(trained[-2:], trained[-1:])] + [every or 0]
+    if trained and max(gaps) and trained[-1] + max(gaps) < step:
+        return f"holds no training record between step {trained[-1]} and step {step}"
+    return None
 
 
 class MetricsLog:
@@ -63,9 +99,14 @@ class MetricsLog:
       step: global step that the run starts from. A training record belongs to the update it came with, so those of
         `step` and later are cut off; an evaluation was made with the weights of its step, so that of `step` stays.
       graph_def: tf.GraphDef that TensorBoard draws.
+      every: int, steps between training records; with it, records that were lost are noticed.
+      say: called with a line about those.
+
+    Raises:
+      UserError: `metrics.jsonl` or an event file cannot be read or written.
     """
 
-    def __init__(self, train_dir, step, graph_def=None):
+    def __init__(self, train_dir, step, graph_def=None, every=None, say=print):
         self.history = []
         self._file, self._events = None, {}
         if train_dir is None:
@@ -76,11 +117,16 @@ class MetricsLog:
         while kept and records[kept - 1]["step"] >= step + (records[kept - 1]["split"] == "val"):
             kept -= 1
         self.history = records[:kept]
+        lost = every and _missing(self.history, step, every)
+        if lost:
+            say(f"[metrics]: {self._path} {lost}: it was cut, or removed; the run goes on without them")
         with writing(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            # A new file: the old one may be a link, or have other names.
+            files.write(self._path, files.read(self._path, MOST)[: ends[kept - 1]] if kept else b"")
+            flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
             # Unbuffered: what could not be written is not tried again behind our back.
-            self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 (closed by close())
-            self._file.truncate(ends[kept - 1] if kept else 0)
+            self._file = open(os.open(self._path, flags), "ab", buffering=0)  # noqa: SIM115 (closed by close())
         self._events = {split: Events(Path(train_dir) / split, step) for split in ("train", "val")}
         if graph_def is not None:
             self._events["train"].add(graph_def=graph_def.SerializeToString())
@@ -100,6 +146,7 @@ class MetricsLog:
         if self._file is None:
             return record
         line = json.dumps(record).encode() + b"\n"
+        locks.check(self._path)
         with writing(self._path):
             if self._file.write(line) < len(line):  # the disk filled up in the middle of the line
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -146,14 +193,17 @@ class Events:
     def __init__(self, directory, step):
         name = f"events.out.tfevents.{int(time.time()):010d}.{platform.node()}.{os.getpid()}.{step}"
         self._path = Path(directory) / name
+        locks.check(self._path)
         with writing(self._path, tf.errors.OpError):
             Path(directory).mkdir(exist_ok=True)
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # TensorFlow follows a link
             self._writer = tf.io.TFRecordWriter(str(self._path))
         self.add(file_version="brain.Event:2")
 
     def add(self, **fields):
         """Writes a tf.Event with these fields."""
         event = tf.Event(wall_time=time.time(), **fields)
+        locks.check(self._path)
         with writing(self._path, tf.errors.OpError):
             self._writer.write(event.SerializeToString())
             self._writer.flush()

@@ -21,6 +21,7 @@ from pathlib import Path
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
+from graph_resnet import locks
 from graph_resnet.data import batches
 from graph_resnet.errors import UserError
 from graph_resnet.loop import checkpoints, graphs, metrics_log
@@ -134,6 +135,8 @@ def train_with_bn(
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         stack.enter_context(train_op.graph.as_default())
+        if train_dir is not None:
+            stack.enter_context(locks.claim(train_dir))
         hooks, master = list(hooks), ""
         if cluster:
             stop, master = cluster.stop_together(stop), cluster.target
@@ -143,8 +146,8 @@ def train_with_bn(
             tf.train.SingularMonitoredSession(hooks=hooks, scaffold=scaffold, config=config, master=master)
         )
         loop = _Loop(session, training, validation, saves, stop, summary_op, after_evaluation, cluster)
-        saves.continue_from(restored)
-        loop.log = stack.enter_context(contextlib.closing(MetricsLog(train_dir, loop.step, drawn)))
+        saves.continue_from(restored, loop.step)
+        loop.log = stack.enter_context(contextlib.closing(MetricsLog(train_dir, loop.step, drawn, log_every, say)))
         if first_summary is not None and loop.step == 0:
             loop.log.add_summary("train", first_summary, 0)
         loop.bar = stack.enter_context(

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import NoReturn
 
 import graph_resnet
-from graph_resnet import fields, files
+from graph_resnet import fields, files, machine
 from graph_resnet.errors import UserError, printable, reason
 from graph_resnet.loop import signals
 
@@ -92,6 +92,7 @@ def run(main: Callable[[], int]) -> NoReturn:
     signals.handle(_interrupt)
     message = None
     try:
+        machine.check_system()
         status = main()
     except UserError as error:
         status, message = 1, f"error: {error}"

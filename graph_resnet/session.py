@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from graph_resnet import machine
 from graph_resnet.errors import UserError
 
 PRECISIONS = ("auto", "bfloat16", "float32")
@@ -62,8 +63,8 @@ def session_config(precision="float32", *, threads=None):
     """
     import tensorflow.compat.v1 as tf
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    config = tf.ConfigProto(intra_op_parallelism_threads=threads or cores, inter_op_parallelism_threads=1)
+    threads = threads or machine.cores()
+    config = tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
     use_precision(config, precision)
     return config
 

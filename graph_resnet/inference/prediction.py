@@ -1,13 +1,13 @@
 """Picture files -> class probabilities of a trained net, a batch at a time."""
 
 import functools
-import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from graph_resnet import machine
 from graph_resnet.data import image_files
 from graph_resnet.data.find import record_side
 from graph_resnet.errors import UserError
@@ -32,7 +32,11 @@ def predict(trained, checkpoint, paths):
       (path, float64 [num_classes] probabilities), or (path, `UserError`) for a file that cannot be used; in order.
     """
     side = record_side(trained.recipe)
-    with tf.Graph().as_default(), tf.Session(config=session_config()) as session, ThreadPoolExecutor(_cores()) as pool:
+    with (
+        tf.Graph().as_default(),
+        tf.Session(config=session_config()) as session,
+        ThreadPoolExecutor(machine.cores()) as pool,
+    ):
         images = tf.placeholder(tf.uint8, [None, side, side, 3])
         logits = restore.logits_of_pictures(trained, images)
         restore.load(session, checkpoint)
@@ -58,10 +62,6 @@ def _probabilities(logits, checkpoint):
     if not np.isfinite(logits).all():
         raise UserError(f"checkpoint {checkpoint}: the net's output is not finite: it diverged")
     return metrics.softmax(logits)
-
-
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def best(probabilities, class_names, top):

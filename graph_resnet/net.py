@@ -31,11 +31,7 @@ import tensorflow.compat.v1 as tf
 import graph_resnet.compat.slim  # noqa: F401  (makes `import tf_slim` work)
 from graph_resnet.architectures import ARCHITECTURES
 
-from graph_resnet.distributed.sync_batch_norm import synchronized_batch_norm  # isort: skip
-
 import tf_slim as slim  # isort: skip
-
-BATCH_NORMS = [slim.batch_norm, synchronized_batch_norm]
 
 
 def subsample(x, factor, scope=None):
@@ -144,7 +140,7 @@ def resnet_arg_scope(
     batch_norm_scale=False,
     weights_initializer=None,
     weight_decay=0.0,
-    cluster=None,
+    batch_norm=None,
 ):
     """ReLU and `slim.batch_norm` for every convolution: `with slim.arg_scope(resnet_arg_scope()): ResNet(...)`.
 
@@ -159,13 +155,15 @@ def resnet_arg_scope(
       weights_initializer: slim's Xavier (Glorot uniform) where None.
       weight_decay: adds weight_decay * sum(w ** 2) / 2 to REGULARIZATION_LOSSES for the weights of every convolution
         and fully connected layer; not for biases, beta or gamma.
-      cluster: for a training tower whose images are one worker's rows of a batch: see `synchronized_batch_norm`.
+      batch_norm: function of the inputs that follows every convolution, `slim.batch_norm` where None. Another one reads
+        its decay, scale, epsilon and is_training from the arg_scope of `slim.batch_norm`, as
+        `distributed.sync_batch_norm` does.
 
     Returns:
       An arg_scope for `slim.conv2d`, `slim.fully_connected` and `slim.batch_norm`.
     """
     options = {"decay": batch_norm_decay, "scale": batch_norm_scale, "epsilon": 0.001}
-    batch_norm = functools.partial(synchronized_batch_norm, cluster=cluster) if cluster else slim.batch_norm
+    batch_norm = batch_norm or slim.batch_norm
     convolution = {
         "activation_fn": tf.nn.relu,
         "normalizer_fn": functools.partial(_biased, batch_norm) if biases else batch_norm,
@@ -173,7 +171,7 @@ def resnet_arg_scope(
     }
     decay = slim.l2_regularizer(weight_decay) if weight_decay else None
     with (
-        slim.arg_scope(BATCH_NORMS, **options),
+        slim.arg_scope([slim.batch_norm], **options),
         slim.arg_scope([slim.conv2d], **convolution),
         slim.arg_scope([slim.conv2d, slim.fully_connected], weights_regularizer=decay) as scope,
     ):
@@ -219,7 +217,7 @@ def build(
 
     stem = architecture.stem
     own = {"weights_initializer": stem_initializer} if stem_initializer else {}
-    with tf.variable_scope(architecture.scope, reuse=reuse), slim.arg_scope(BATCH_NORMS, **training):
+    with tf.variable_scope(architecture.scope, reuse=reuse), slim.arg_scope([slim.batch_norm], **training):
         show("input", inputs)
         with tf.variable_scope(stem.scope):
             kernel = [stem.kernel, stem.kernel]

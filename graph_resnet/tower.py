@@ -9,11 +9,12 @@ from graph_resnet import net
 import tf_slim as slim  # isort: skip  (graph_resnet.net made it importable)
 
 
-def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=False, cluster=None, stem_initializer=None):
+def logits(
+    recipe, images, num_classes, *, is_training, reuse=None, verbose=False, batch_norm=None, stem_initializer=None
+):
     """The recipe's net on float32 images [B, S, S, 3]: float32 [B, num_classes].
 
-    With a `cluster.Cluster`, the images are one worker's rows of the batch that batch norm takes its statistics of. For
-    a `stem_initializer` see `net.build`.
+    For `batch_norm` see `net.resnet_arg_scope`, for `stem_initializer` see `net.build`.
     """
     row = recipe.architecture
     scope = net.resnet_arg_scope(
@@ -21,7 +22,7 @@ def logits(recipe, images, num_classes, *, is_training, reuse=None, verbose=Fals
         biases=row.keras_style,
         batch_norm_scale=row.keras_style,
         weight_decay=recipe.weight_decay,
-        cluster=cluster,
+        batch_norm=batch_norm,
     )
     with slim.arg_scope(scope):
         return net.build(

@@ -129,13 +129,12 @@ def main(argv=None):
     if flags.workers:
         from graph_resnet.distributed import local_workers
 
-        return local_workers.run("graph_resnet.train", cli.arguments(argv), flags.workers)
+        return local_workers.run("graph_resnet.train", cli.arguments(argv), flags.workers, recipe.batch_size)
     from graph_resnet.data import find
     from graph_resnet.training import train_dir
 
     place = None
     if os.environ.get("TF_CONFIG"):
-        cli.import_tensorflow()
         from graph_resnet.distributed import tf_config
 
         place = tf_config.place()

@@ -191,54 +191,6 @@ def test_moving_averages_are_those_of_all_slices(slices, few_records):
     assert np.mean(first[variance]) < np.mean(one[variance])
 
 
-ADDRESSES = ["10.0.0.1:2222", "10.0.0.2:2222"]
-
-
-@pytest.mark.parametrize(
-    "value, message",
-    [
-        ("{", "cannot be read"),
-        ({"cluster": 1}, "cannot be read"),
-        ({"cluster": {"worker": ADDRESSES, "ps": ["10.0.0.3:2222"]}}, 'ps: .*"10.0.0.3:2222".* leave ps out'),
-        ({"cluster": {"master": ADDRESSES[:1], "worker": ADDRESSES[1:]}}, "unknown job master"),
-        ({"cluster": {"worker": {"1": ADDRESSES[1]}}}, "leaves tasks out"),
-        ({"cluster": {"worker": ["10.0.0.1", "10.0.0.2:2222"]}}, "'10.0.0.1': expected host:port"),
-        ({"cluster": {"worker": ADDRESSES[:1] * 2}}, "10.0.0.1:2222 is given to two tasks"),
-        ({"cluster": {"chief": ADDRESSES}}, "2 chiefs"),
-        ({"cluster": {"worker": ADDRESSES}}, "task None None is not in the cluster"),
-        ({"cluster": {"worker": ADDRESSES}, "task": {"type": "worker", "index": 2}}, "there are worker 0..1"),
-        ({"cluster": {"worker": ADDRESSES}, "task": {"type": "chief", "index": 0}}, "task chief 0 is not"),
-    ],
-)
-def test_a_tf_config_that_is_refused(monkeypatch, value, message):
-    monkeypatch.setenv("TF_CONFIG", value if isinstance(value, str) else json.dumps(value))
-    with pytest.raises(UserError, match=f"^TF_CONFIG: .*{message}"):
-        tf_config.place()
-
-
-@pytest.mark.parametrize(
-    "jobs, job, index, rank",
-    [
-        ({"worker": ADDRESSES}, "worker", 1, 1),
-        ({"chief": ADDRESSES[:1], "worker": ADDRESSES[1:]}, "worker", 0, 1),
-        ({"chief": ADDRESSES[:1], "worker": ADDRESSES[1:], "evaluator": ["10.0.0.3:2222"]}, "chief", 0, 0),
-    ],
-)
-def test_who_is_the_chief(monkeypatch, jobs, job, index, rank):
-    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": {"type": job, "index": index}}))
-    place = tf_config.place()
-    assert [member.address for member in place.members] == ADDRESSES
-    assert (place.rank, place.is_chief, place.is_evaluator) == (rank, rank == 0, False)
-
-
-@pytest.mark.parametrize(
-    "value", ["", "{}", '{"cluster": {"worker": ["10.0.0.1:2222"]}, "task": {"type": "worker", "index": 0}}']
-)
-def test_one_worker_is_no_cluster(monkeypatch, value):
-    monkeypatch.setenv("TF_CONFIG", value)
-    assert tf_config.place() is None
-
-
 def test_workers_that_would_train_something_else_are_refused(tmp_path):
     flags = [*TINY, "--train-dir", tmp_path]
     _, processes = start_all(*flags, more=((), ("--learning-rate", "0.02", "--seed", "4")))
@@ -310,7 +262,7 @@ def test_workers_that_are_asked_to_stop_have_time_to_save(tmp_path, monkeypatch,
     monkeypatch.setattr(local_workers, "STOPPING", 8)
     monkeypatch.setattr(local_workers, "_status_of_all", lambda workers: interrupt_when_ready(capsys))
     with pytest.raises(error, match="stopped by SIGTERM|killed that had not stopped 8 s after SIGTERM"):
-        local_workers.run("stubborn", [str(seconds)], 2)
+        local_workers.run("stubborn", [str(seconds)], 2, batch_size=2)
     assert capsys.readouterr().out.count("saved") == (2 if error is Interrupted else 0)
 
 
@@ -319,7 +271,7 @@ def test_a_second_signal_does_not_wait_for_the_workers(tmp_path):
     (tmp_path / "two.py").write_text("""
 from graph_resnet import cli
 from graph_resnet.distributed import local_workers
-cli.run(lambda: local_workers.run("stubborn", ["50"], 2))
+cli.run(lambda: local_workers.run("stubborn", ["50"], 2, batch_size=2))
 """)
     process = start(module="two", env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert sorted(process.stdout.readline() for _ in range(2)) == ["[worker 0] ready\n", "[worker 1] ready\n"]
@@ -345,7 +297,7 @@ def test_when_a_local_worker_dies_the_others_are_taken_down(tmp_path, monkeypatc
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
     monkeypatch.setattr(local_workers, "GRACE", 1)
     arguments = ["wait", "--workers", "3", "--workers=3", "--steps", "3"]
-    assert local_workers.run("toy", arguments, 3) == 128 + signal.SIGKILL
+    assert local_workers.run("toy", arguments, 3, batch_size=3) == 128 + signal.SIGKILL
     out = capsys.readouterr().out.splitlines()
     cores = sorted(os.sched_getaffinity(0))
     mine = cores[: len(cores) // 3] if len(cores) >= 3 else cores[:1]
@@ -353,4 +305,4 @@ def test_when_a_local_worker_dies_the_others_are_taken_down(tmp_path, monkeypatc
     assert sorted(line for line in out if "asked" in line) == ["[worker 0] asked to stop", "[worker 2] asked to stop"]
     monkeypatch.setenv("TF_CONFIG", "{}")
     with pytest.raises(UserError, match="TF_CONFIG names one; leave one of them out"):
-        local_workers.run("toy", [], 2)
+        local_workers.run("toy", [], 2, batch_size=2)

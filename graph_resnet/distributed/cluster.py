@@ -2,50 +2,64 @@
 (see `graph_resnet.distributed.tf_config`).
 
 Each worker has the whole net and a slice of every batch (synchronous data parallelism with between-graph replication);
-once a step, all gradients go through one ring all-reduce. Worker w of n takes its slice of the batch that one worker
-would take whole, so that batch, schedule and length of a recipe mean the same for any n. One worker is the chief: the
-task `chief`, or worker 0. It alone reads and writes the train dir; the others get its weights at the start.
+once a step, all gradients go through one ring all-reduce. Worker w of n takes its slice of the batch that a single
+worker would take whole, so batch size, schedule and length of a recipe mean the same for any n. One worker is the
+chief: the task `chief`, or worker 0. Only the chief reads and writes the train dir; the others get its weights at the
+start.
 
-Everything that a step assigns depends on the all-reduce: a step takes place on all workers or on none.
+Everything that a step assigns depends on the all-reduce: a step happens on all workers or on none.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import os
 import signal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from graph_resnet.distributed import tf_config
 from graph_resnet.distributed.peers import Peers
+from graph_resnet.distributed.sync_batch_norm import synchronized_batch_norm
 from graph_resnet.errors import UserError, reason
+from graph_resnet.loop.signals import StopRequest
 
 GROUP = 1  # key of the one group of all workers
 
 
 class Cluster:
-    """This process among the workers of a cluster.
+    """This process as one of the workers of a cluster.
 
     Args:
-      place: a `tf_config.Place`.
-      batch_size: int, images in a batch of all workers together.
-      config: ConfigProto for this process's server and sessions; the cluster's part is added to it.
+      place: where this process is in the cluster.
+      batch_size: images in a batch of all workers together.
+      config: for this process's server and sessions; the cluster's part is added to it.
+
+    Attributes:
+      rows: slice, the images of each batch that this worker takes.
+      share: float, the part of a batch that they are, 0..1.
+      batch_norm: takes the place of `slim.batch_norm` where the statistics are to be those of the whole batch.
+      target: str, this process's server, for `tf.Session`.
+      alone: bool, whether the last step is done, so that the other workers may end.
 
     Raises:
       UserError: there are more workers than images in a batch, or the port is taken.
     """
 
-    def __init__(self, place, batch_size, config):
+    def __init__(self, place: tf_config.Place, batch_size: int, config: tf.ConfigProto):
         self.place, self.config = place, config
         self.size, self.is_chief = len(place.members), place.is_chief
-        if batch_size < self.size:
-            raise UserError(f"batch size {batch_size}: is shared by {self.size} workers; take fewer, or a larger batch")
-        self.rows = slice(*(batch_size * rank // self.size for rank in (place.rank, place.rank + 1)))
+        self.rows = tf_config.rows(batch_size, self.size, place.rank)
         self.share = (self.rows.stop - self.rows.start) / batch_size
-        self._instances = itertools.count(1)  # collectives find each other by number: all workers build the same ones
+        self.batch_norm = functools.partial(synchronized_batch_norm, cluster=self)
+        # Collective ops find each other by number, so all workers must build them in the same order.
+        self._instances = itertools.count(1)
         task = f"/job:{place.job}/replica:0/task:{place.index}"
         self._device = f"{task}/device:CPU:0"
         chief, me = place.members[0], place.members[place.rank]
@@ -53,7 +67,7 @@ class Cluster:
         config.device_filters.append(task)  # variables are each worker's own; a session need not wait for the others
         self._peers = Peers({member.name: member.address for member in place.members if member != me})
         hosts = {member.address.rpartition(":")[0] for member in place.members}
-        os.environ["no_grpc_proxy"] = ",".join(sorted(hosts))  # noqa: SIM112 (a proxy for the web is none for these)
+        os.environ["no_grpc_proxy"] = ",".join(sorted(hosts))  # noqa: SIM112 (gRPC reads it in lower case)
         try:
             spec = tf.train.ClusterSpec(place.jobs)
             self._server = tf.distribute.Server(spec, place.job, place.index, config=config)
@@ -63,14 +77,14 @@ class Cluster:
             ) from None
         self.target = self._server.target
         self.alone = self._lost = False
-        self._session = None
+        self._session: tf.Session | None = None
 
-    def start(self, description, timeout):
+    def start(self, description: dict[str, Any], timeout: float) -> None:
         """Waits for the other workers, and refuses to train with those that would train something else.
 
         Args:
-          description: dict for JSON of all that must be the same.
-          timeout: float, seconds to wait.
+          description: everything that must be the same on all workers, as JSON can hold it.
+          timeout: seconds to wait.
 
         Raises:
           UserError: a worker did not come, was lost, or has another description; the same line on every worker.
@@ -84,7 +98,7 @@ class Cluster:
         descriptions = [_flat(json.loads(text)) for text in self._gather(json.dumps(description))]
         for member, other in zip(self.place.members, descriptions):
             for key in sorted(descriptions[0].keys() | other.keys()):
-                ours, theirs = (each.get(key, "not there") for each in (descriptions[0], other))
+                ours, theirs = (one.get(key, "not there") for one in (descriptions[0], other))
                 if ours != theirs:
                     raise UserError(
                         f"{key} is {ours} for {self.place.members[0].name} and {theirs} for {member.name}; "
@@ -96,8 +110,8 @@ class Cluster:
         return self._gather(text)[0]
 
     @contextlib.contextmanager
-    def blaming(self):
-        """Turns what a session raises into a `UserError` that names the worker that was lost, if one was."""
+    def blaming(self) -> Iterator[None]:
+        """Turns an exception of a session into a `UserError` that names the lost worker, if a worker was lost."""
         try:
             yield
         except tf.errors.ResourceExhaustedError:
@@ -108,35 +122,36 @@ class Cluster:
                 raise
             raise UserError(line) from error
 
-    def use(self, session):
-        """Has this tf.Session closed when a worker is lost: what it runs would wait for ever."""
+    def use(self, session: tf.Session) -> None:
+        """Closes this session when a worker is lost: the step that it runs would wait for ever."""
         self._session = session
         if self._lost:
             session.close()
 
-    def _on_loss(self):
+    def _on_loss(self) -> None:
         self._lost = True
         if self._session is not None:
             self._session.close()
 
-    def finished(self):
-        """To be called after the last step: from then on the others may end, and stop signals are this worker's own."""
+    def finished(self) -> None:
+        """Call it after the last step: from then on the others may end, and a stop signal stops only this worker."""
         self._peers.release()
         self.alone = True
 
-    def average(self, tensors):
-        """The mean over all images of the batch, of float32 tensors that are each a mean over this worker's rows.
+    def average(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """The mean over all images of the batch, of tensors that are each a mean over this worker's images.
 
         All go through one all-reduce. The result can be differentiated: the gradient of a mean over workers is the mean
         over workers of its gradient.
 
         Args:
-          tensors: list of float32 tensors of known shapes.
+          tensors: float32, of known shapes.
 
         Returns:
           A list of tensors of these shapes, the same to the last bit on every worker.
         """
-        # Both taken now: tf.gradients builds the ops of two branches in an order that differs from process to process.
+        # Both numbers are drawn here, because tf.gradients builds the ops of two branches in an order that differs from
+        # process to process.
         instance, instance_of_gradient = next(self._instances), next(self._instances)
 
         def mean(tensors, instance):
@@ -148,40 +163,42 @@ class Cluster:
 
         return differentiable(*tensors)
 
-    def in_step(self, gradients, loss, accuracy, update_ops):
-        """What an update needs, averaged over the workers in one go.
+    def in_step(
+        self,
+        gradients: Sequence[tuple[tf.Tensor, tf.Variable]],
+        loss: tf.Tensor,
+        accuracy: tf.Tensor,
+        update_ops: Sequence[tf.Operation],
+    ) -> tuple[list[tuple[tf.Tensor, tf.Variable]], tf.Tensor, tf.Tensor, list[tf.Operation]]:
+        """Averages over the workers, in one all-reduce, everything that an update needs.
 
         Args:
-          gradients: list of (float32 gradient, variable).
+          gradients: pairs of a float32 gradient and its variable.
           loss, accuracy: float32 scalars.
-          update_ops: ops that update batch norm's moving averages with this worker's rows.
+          update_ops: ops that update batch norm's moving averages with this worker's images.
 
         Returns:
-          (gradients, loss, accuracy, update_ops) of the whole batch. The moving averages are averaged, too: they are
-          then those of the mean over workers of each batch's means and variances.
+          (gradients, loss, accuracy, update_ops) of the whole batch. The moving averages are averaged too: they become
+          those of the mean over workers of each batch's means and variances.
         """
         trained = {variable.ref() for variable in tf.trainable_variables()}
         moving = [v for v in tf.model_variables() if v.ref() not in trained] if update_ops else []
         with tf.name_scope("all_reduce"):
             self._wish = tf.placeholder_with_default(0.0, [], name="wish_to_stop")
             with tf.control_dependencies(update_ops):
-                own = [tf.identity(variable) for variable in moving]
-            given = [gradient for gradient, _ in gradients]
-            means = self.average([*given, *own, loss, accuracy, self._wish])
+                averages = [tf.identity(variable) for variable in moving]
+            values = [gradient for gradient, _ in gradients]
+            means = self.average([*values, *averages, loss, accuracy, self._wish])
             *means, loss, accuracy, self._wishes = means
-            updates = [tf.assign(variable, mean) for variable, mean in zip(moving, means[len(given) :])]
+            updates = [tf.assign(variable, mean) for variable, mean in zip(moving, means[len(values) :])]
         return list(zip(means, (v for _, v in gradients))), loss, accuracy, updates
 
-    def stop_together(self, stop):
-        """A hook by which a stop signal to one worker stops all of them at the same step; its `signum` says that.
-
-        Args:
-          stop: `graph_resnet.loop.signals.StopRequest`.
-        """
+    def stop_together(self, stop: StopRequest) -> _StopTogether:
+        """A hook that stops all workers at the same step when one of them gets a stop signal: see its `signum`."""
         return _StopTogether(self, stop, self._wish, self._wishes)
 
-    def broadcast(self):
-        """An op that gives the chief's global variables to all: a sum to which the others contribute zeros."""
+    def broadcast(self) -> tf.Operation:
+        """An op that gives the chief's global variables to all workers: a sum to which the others add zeros."""
         assignments = []
         with tf.name_scope("broadcast"):
             for dtype in sorted({v.dtype.base_dtype for v in tf.global_variables()}, key=str):
@@ -191,7 +208,8 @@ class Cluster:
                 assignments += [tf.assign(v, value) for v, value in zip(variables, _unpacked(total, variables))]
         return tf.group(assignments)
 
-    def _sum(self, tensor, instance, merge="Add"):
+    def _sum(self, tensor: tf.Tensor, instance: int, merge: str = "Add") -> tf.Tensor:
+        """The sum over the workers, or with merge "Max" the maximum."""
         with tf.device(self._device):
             return tf.raw_ops.CollectiveReduce(
                 input=tensor,
@@ -203,8 +221,8 @@ class Cluster:
                 subdiv_offsets=[0],
             )
 
-    def _gather(self, text):
-        """The texts of all workers, in their order."""
+    def _gather(self, text: str) -> list[str]:
+        """The texts of all workers, in the order of `Place.members`."""
         codes = np.frombuffer(text.encode("utf-32-le"), np.int32)
         longest = int(self._run(lambda: self._sum(tf.constant([len(codes)]), next(self._instances), "Max"))[0])
 
@@ -221,7 +239,8 @@ class Cluster:
         texts = self._run(gather).reshape(self.size, longest)
         return [row[row > 0].tobytes().decode("utf-32-le") for row in texts]
 
-    def _run(self, build):
+    def _run(self, build: Callable[[], tf.Tensor]) -> np.ndarray:
+        """Runs what `build` returns, in a graph of its own."""
         with tf.Graph().as_default(), self.blaming():
             fetch = build()
             with tf.Session(self.target, config=self.config) as session:
@@ -230,45 +249,45 @@ class Cluster:
 
 
 class _StopTogether(tf.train.SessionRunHook):
-    def __init__(self, cluster, own, wish, wishes):
-        self._cluster, self._own, self._wish, self._wishes = cluster, own, wish, wishes
+    def __init__(self, cluster: Cluster, stop: StopRequest, wish: tf.Tensor, wishes: tf.Tensor):
+        self._cluster, self._stop, self._wish, self._wishes = cluster, stop, wish, wishes
         self._agreed = False
 
     @property
-    def signum(self):
+    def signum(self) -> int | None:
         """The signal that stops this worker now, None for none."""
         if self._agreed:
-            return self._own.signum or signal.SIGTERM
-        return self._own.signum if self._cluster.alone else None
+            return self._stop.signum or signal.SIGTERM
+        return self._stop.signum if self._cluster.alone else None
 
     def before_run(self, run_context):
-        wish = 0.0 if self._own.signum is None else 1.0
+        wish = 0.0 if self._stop.signum is None else 1.0
         return tf.train.SessionRunArgs(self._wishes, {self._wish: wish})
 
     def after_run(self, run_context, run_values):
         self._agreed = self._agreed or run_values.results > 0
 
 
-def _packed(tensors):
+def _packed(tensors: Sequence[tf.Tensor | tf.Variable]) -> tf.Tensor:
     """Tensors of one dtype as one vector."""
     vectors = [tf.reshape(_bits(tf.convert_to_tensor(tensor)), [-1]) for tensor in tensors]
     return tf.bitcast(tf.concat(vectors, 0), tensors[0].dtype.base_dtype)
 
 
-def _unpacked(packed, tensors):
-    """The parts of `_packed(tensors)`, of the shapes that these have."""
+def _unpacked(packed: tf.Tensor, tensors: Sequence[tf.Tensor | tf.Variable]) -> list[tf.Tensor]:
+    """The parts of `_packed(tensors)`, in the shapes of `tensors`."""
     parts = tf.split(_bits(packed), [tensor.shape.num_elements() for tensor in tensors])
     return [tf.bitcast(tf.reshape(part, tensor.shape), packed.dtype) for part, tensor in zip(parts, tensors)]
 
 
-def _bits(tensor):
-    """float32 as int32: TensorFlow's rewrite to bfloat16 would round all that is packed together with a gradient."""
+def _bits(tensor: tf.Tensor) -> tf.Tensor:
+    """float32 as int32: TensorFlow's rewrite to bfloat16 would round whatever is packed together with a gradient."""
     return tf.bitcast(tensor, tf.int32) if tensor.dtype == tf.float32 else tensor
 
 
-def _flat(value, key=""):
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
     """{'recipe.learning_rate': 0.01, ...} of nested dicts and lists."""
     if isinstance(value, (dict, list)) and value:
         items = value.items() if isinstance(value, dict) else enumerate(value)
-        return {k: v for name, each in items for k, v in _flat(each, f"{key}.{name}" if key else str(name)).items()}
+        return {k: v for name, item in items for k, v in _flat(item, f"{key}.{name}" if key else str(name)).items()}
     return {key: value}

@@ -1,16 +1,21 @@
-"""The evaluator of a cluster: measures the newest checkpoint of a train dir, again and again as they come.
+"""The evaluator of a cluster: measures each newest checkpoint of a train dir until the run's last one.
 
-It takes no part in the training; it only needs to see the train dir. What it measures goes to `eval/` in there.
+It takes no part in the training and only needs to see the train dir. Its results go to `eval/` in that directory.
 """
+
+from __future__ import annotations
 
 import contextlib
 import time
 from pathlib import Path
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import config
+from graph_resnet.data.find import Records
 from graph_resnet.distributed.peers import Peers
+from graph_resnet.distributed.tf_config import Place
 from graph_resnet.errors import UserError
 from graph_resnet.inference import evaluation
 from graph_resnet.loop import checkpoints, metrics_log
@@ -19,21 +24,23 @@ from graph_resnet.session import precision_as_trained
 PERIOD = 1  # seconds between two looks at the train dir
 
 
-def run(place, directory, records, *, timeout, threads=None):
+def run(
+    place: Place, directory: str | Path, records: Records, *, timeout: float, threads: int | None = None
+) -> dict[str, Any]:
     """Evaluates until the run's last step is measured.
 
     Args:
-      place: `tf_config.Place` of this process.
-      directory: the chief's train dir; it need not be there yet.
-      records: `find.Records`.
-      timeout: float, seconds to wait for a chief that is not there.
-      threads: int, all cores where None.
+      place: of this process.
+      directory: the chief's train dir; it need not exist yet.
+      records: the data of the run.
+      timeout: seconds to wait for a chief that is not there.
+      threads: of one op, all cores where None.
 
     Returns:
       The last record: {"step", "split", "loss", "accuracy", "images"}.
 
     Raises:
-      UserError: the chief did not come, or not come back; the train dir or the data are of another run.
+      UserError: the chief did not come or did not come back, or the train dir or the data belong to another run.
     """
     name, address = place.members[0].name, place.members[0].address
     chief = Peers({name: address})
@@ -57,8 +64,8 @@ def run(place, directory, records, *, timeout, threads=None):
         time.sleep(PERIOD)
 
 
-def _evaluate(directory, step, records, threads):
-    """Measures a checkpoint and returns the record of it; None if it is damaged, or the chief removed it meanwhile."""
+def _evaluate(directory: str | Path, step: int, records: Records, threads: int | None) -> dict[str, Any] | None:
+    """Measures a checkpoint and returns its record; None if it is damaged, or the chief has removed it meanwhile."""
     net = config.read(directory)
     config.check_data(net, records)
     if net.held_out != records.held_out:

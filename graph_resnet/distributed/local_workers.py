@@ -1,5 +1,7 @@
 """Several workers of one cluster on this machine: processes that find each other over loopback by TF_CONFIG."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -9,39 +11,58 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from typing import IO, TypeVar
 
+from graph_resnet import machine
+from graph_resnet.distributed import tf_config
 from graph_resnet.errors import UserError
 from graph_resnet.loop.signals import Interrupted
 
-GRACE = 15  # seconds in which workers that were left behind, as one died, end by themselves
-STOPPING = 300  # seconds in which all end their step and save, when the user asks them to stop
+GRACE = 15  # seconds that the other workers have to end by themselves after one has died
+STOPPING = 300  # seconds that all workers have to finish their step and save, when the user asks them to stop
 HOST = "127.0.0.1"
+AT_LEAST = 16  # workers that any machine may have; a test of many needs no cores
+PER_CORE = 4  # workers a core beyond that: each is a process of about 0.5 GB
+
+Item = TypeVar("Item")
 
 
-def run(module, arguments, count):
-    """Runs `python -m module arguments` as `count` workers, their output behind their names.
+def run(module: str, arguments: Sequence[str], count: int, batch_size: int) -> int:
+    """Runs `python -m module arguments` as `count` workers and prints their output, each line behind a worker's name.
 
-    Cores are shared out evenly, and so are the GPUs that CUDA_VISIBLE_DEVICES names. When one dies the others end, too.
-    A signal goes to all; a second one ends those that are still at work.
+    The workers share the cores evenly, and the GPUs that CUDA_VISIBLE_DEVICES names. When one dies the others end too.
+    A signal goes to all of them; a second one kills those that still run.
 
     Args:
       module: name of the command's module.
-      arguments: list of its flags; `--workers` is left out.
-      count: int, how many.
+      arguments: its flags; `--workers` is left out.
+      count: how many workers.
+      batch_size: images in a batch of all workers together.
 
     Returns:
       The exit status: 0 if all ended well, else that of the first that did not.
 
     Raises:
-      UserError: TF_CONFIG is set, or workers had to be killed after a signal.
+      UserError: TF_CONFIG is set, there are too many workers for a batch or for this machine, or workers had to be
+        killed after a signal.
       Interrupted: a signal came, and all have ended.
     """
     if os.environ.get("TF_CONFIG"):
         raise UserError("--workers starts a cluster on this machine, and TF_CONFIG names one; leave one of them out")
+    tf_config.rows(batch_size, count)
+    most = max(AT_LEAST, PER_CORE * machine.cores())
+    if count > most:
+        raise UserError(f"--workers {count}: this machine has {machine.cores()} cores; take at most {most} workers")
     command = [sys.executable, "-m", module, *_without("--workers", arguments)]
-    addresses, cores = free_addresses(count), _shares(sorted(os.sched_getaffinity(0)), count)
+    allowed = machine.affinity()
+    if allowed is None and not any(word.partition("=")[0] == "--threads" for word in arguments):
+        # This system cannot hold a process to some of the cores.
+        command += ["--threads", str(max(1, machine.cores() // count))]
+    addresses, cores = free_addresses(count), _shares(allowed or [], count)
     gpus = _shares([gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu], count)
-    workers, lock = [], threading.Lock()
+    workers: list[_Worker] = []
+    lock = threading.Lock()
     try:
         for i in range(count):
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}}
@@ -63,19 +84,24 @@ def run(module, arguments, count):
 
 
 class _Worker:
-    """A process, its output passed on line by line."""
+    """A worker process. Two threads print what it writes to stdout and stderr, line by line."""
 
-    def __init__(self, prefix, command, environment, cores, lock):
+    def __init__(
+        self, prefix: str, command: list[str], environment: dict[str, str], cores: list[int], lock: threading.Lock
+    ):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        # Its own session: Ctrl-C comes to us alone, and once.
-        with _held_to(cores):
+        # In a session of its own: Ctrl-C reaches only this process, which then tells the workers.
+        with _pinned_to(cores):
             self.process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
-        ways = ((self.process.stdout, sys.stdout), (self.process.stderr, sys.stderr))
-        self._threads = [threading.Thread(target=_pass_on, args=(*way, prefix, lock), daemon=True) for way in ways]
+        streams = ((self.process.stdout, sys.stdout), (self.process.stderr, sys.stderr))
+        self._threads = [
+            threading.Thread(target=_copy_lines, args=(*pair, prefix, lock), daemon=True) for pair in streams
+        ]
         for thread in self._threads:
             thread.start()
 
-    def end(self):
+    def end(self) -> None:
+        """Kills the process if it still runs, and waits until all of its output is printed."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -84,8 +110,11 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def _held_to(cores):
-    """Processes that are started in it run on these cores alone."""
+def _pinned_to(cores: list[int]) -> Iterator[None]:
+    """Processes that are started inside run on these cores only; on any core where the list is empty."""
+    if not cores:
+        yield
+        return
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -94,16 +123,17 @@ def _held_to(cores):
         os.sched_setaffinity(0, before)
 
 
-def _pass_on(source, target, prefix, lock):
+def _copy_lines(source: IO[bytes], target: IO[str], prefix: str, lock: threading.Lock) -> None:
+    """Copies each line behind `prefix`, until `source` ends."""
     with source:
         for line in source:
-            with lock, contextlib.suppress(OSError):  # whoever read it may be gone
+            with lock, contextlib.suppress(OSError):  # the reader of our output may be gone
                 target.write(prefix + line.decode(errors="replace"))
                 target.flush()
 
 
-def _status_of_all(workers):
-    """Waits for all; when one fails the others have `GRACE` seconds to notice, then they are asked to stop."""
+def _status_of_all(workers: list[_Worker]) -> int:
+    """Waits for all: see `run`. When one fails the others have `GRACE` seconds to notice, then they get SIGTERM."""
     running = list(workers)
     while running:
         time.sleep(0.1)
@@ -117,15 +147,15 @@ def _status_of_all(workers):
     return 0
 
 
-def _stop(workers, signum, grace):
-    """Sends all a signal: whether they then end within `grace` seconds."""
+def _stop(workers: list[_Worker], signum: int, grace: float) -> bool:
+    """Sends a signal to all: whether they then end within `grace` seconds."""
     for worker in workers:
         if worker.process.poll() is None:
             worker.process.send_signal(signum)
     return _all_ended(workers, grace)
 
 
-def _all_ended(workers, grace):
+def _all_ended(workers: list[_Worker], grace: float) -> bool:
     """Whether all end within `grace` seconds."""
     deadline = time.monotonic() + grace
     while time.monotonic() < deadline:
@@ -135,21 +165,21 @@ def _all_ended(workers, grace):
     return False
 
 
-def free_addresses(count):
-    """So many addresses on loopback at which nothing listens now."""
+def free_addresses(count: int) -> list[str]:
+    """`count` addresses on loopback at which nothing listens now, such as '127.0.0.1:40001'."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
-        return [f"{HOST}:{each.getsockname()[1]}" for each in sockets]
+        return [f"{HOST}:{listener.getsockname()[1]}" for listener in sockets]
 
 
-def _shares(items, count):
-    """`items` in `count` parts; where there are fewer items, some get the same."""
+def _shares(items: list[Item], count: int) -> list[list[Item]]:
+    """`items` in `count` parts; where there are fewer items than parts, several parts hold the same one."""
     if 0 < len(items) < count:
         return [[items[i % len(items)]] for i in range(count)]
     return [items[len(items) * i // count : len(items) * (i + 1) // count] for i in range(count)]
 
 
-def _without(flag, arguments):
+def _without(flag: str, arguments: Sequence[str]) -> list[str]:
     """`arguments` without `flag VALUE` and `flag=VALUE`."""
     kept, skip = [], False
     for word in arguments:

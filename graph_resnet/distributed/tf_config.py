@@ -1,21 +1,29 @@
 """What TF_CONFIG says: which tasks a cluster has, where they are, and which of them this process is.
 
 TF_CONFIG='{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}'
+
+It is read here and not by TensorFlow's `TFConfigClusterResolver`, which takes an index of 0.5 or true, any port and any
+kind of job, and needs TensorFlow. What a cluster manager adds beside `cluster` and `task` is ignored, as there.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
-from typing import NamedTuple
-
-import tensorflow.compat.v1 as tf
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graph_resnet.errors import UserError, reason
 
+if TYPE_CHECKING:
+    from graph_resnet.distributed.cluster import Cluster
+
 JOBS = ("chief", "worker", "evaluator")
+ALIASES = {"master": "chief"}  # TensorFlow 1's name
 EXAMPLE = '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}'
+# A name, an IPv4 address, or an IPv6 address in brackets; a port without a leading zero.
+ADDRESS = re.compile(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):([1-9][0-9]{0,4})", re.ASCII)
 
 
 class Member(NamedTuple):
@@ -26,14 +34,14 @@ class Member(NamedTuple):
     address: str
 
     @property
-    def name(self):
+    def name(self) -> str:
         """'chief', or such as 'worker 1'."""
         return self.job if self.job == "chief" else f"{self.job} {self.index}"
 
 
 @dataclass(frozen=True)
 class Place:
-    """What TF_CONFIG says: who is in the cluster, and who this process is.
+    """The tasks of a cluster, and which of them this process is.
 
     Attributes:
       jobs: dict from 'chief' and 'worker' to lists of 'host:port'.
@@ -45,71 +53,153 @@ class Place:
     index: int
 
     @property
-    def members(self):
-        """All that train, the chief first."""
+    def members(self) -> list[Member]:
+        """All tasks that train, the chief first."""
         return [Member(job, i, address) for job in JOBS for i, address in enumerate(self.jobs.get(job, ()))]
 
     @property
-    def rank(self):
-        """This process's number among them."""
+    def rank(self) -> int:
+        """This process's position in `members`."""
         return [member[:2] for member in self.members].index((self.job, self.index))
 
     @property
-    def is_evaluator(self):
+    def is_evaluator(self) -> bool:
+        """Whether this process evaluates and does not train."""
         return self.job == "evaluator"
 
     @property
-    def is_chief(self):
+    def is_chief(self) -> bool:
+        """Whether this process is the one that reads and writes the train dir."""
         return not self.is_evaluator and self.rank == 0
 
+    def join(self, batch_size: int, config: Any) -> Cluster:
+        """Starts this process's server: see `cluster.Cluster`, which needs TensorFlow."""
+        from graph_resnet.distributed.cluster import Cluster
 
-def place():
+        return Cluster(self, batch_size, config)
+
+
+def place() -> Place | None:
     """The `Place` that TF_CONFIG gives to this process; None where it is not set or names a single worker.
 
     Raises:
       UserError: TF_CONFIG is no cluster that this program can train in; says what to change.
     """
-    if not os.environ.get("TF_CONFIG"):
+    text = os.environ.get("TF_CONFIG", "")
+    if not text.strip():
         return None
     try:
-        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-        jobs = resolver.cluster_spec().as_dict()
-        job, index = resolver.task_type, resolver.task_id
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        config = _section("the whole", json.loads(text, object_pairs_hook=_without_duplicates))
+        cluster = _section("cluster", config.get("cluster", {}))
+        task = _section("task", config.get("task", {}))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"TF_CONFIG: cannot be read ({reason(error)}); it looks like {EXAMPLE}") from None
-    if "ps" in jobs:
+    jobs: dict[str, list[str]] = {}
+    for name, tasks in cluster.items():
+        job = _job(name, tasks)
+        if job in jobs:
+            raise UserError("TF_CONFIG: has both a chief and a master, which is TensorFlow 1's word for it; keep one")
+        jobs[job] = [] if job == "evaluator" else _addresses(name, tasks)  # not needed: some list it, others do not
+    jobs = {job: addresses for job, addresses in jobs.items() if addresses}
+    _check_addresses(jobs)
+    here = _place(jobs, task)
+    return here if here and (len(here.members) > 1 or here.is_evaluator) else None
+
+
+def rows(batch_size: int, count: int, rank: int = 0) -> slice:
+    """The images of a batch that the worker of this rank takes, of `count` workers.
+
+    Raises:
+      UserError: there are more workers than images in a batch.
+    """
+    if batch_size < count:
+        raise UserError(f"batch size {batch_size}: {count} workers share a batch; take fewer, or a larger --batch-size")
+    return slice(batch_size * rank // count, batch_size * (rank + 1) // count)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object as a dict; json itself keeps the last of two values without a word."""
+    names = [name for name, _ in pairs]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{_shown(repeated[0])} is in it twice")
+    return dict(pairs)
+
+
+def _section(name: str, value: Any) -> dict[str, Any]:
+    """`value` if it is a JSON object."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is {_shown(value)}, not an object in braces")
+    return value
+
+
+def _job(name: str, tasks: Any) -> str:
+    """The job of this name; 'master' is 'chief'."""
+    if name == "ps":
         raise UserError(
-            f"TF_CONFIG: ps: {_shown(jobs['ps'])}: there is no parameter server here, the workers average their "
-            "gradients among themselves; leave ps out and list its machines under worker"
+            f"TF_CONFIG: ps: {_shown(tasks)}: there is no parameter server here, the workers average their gradients "
+            "among themselves; leave ps out and list its machines under worker"
         )
-    for name, addresses in jobs.items():
-        if name not in JOBS:
-            raise UserError(f"TF_CONFIG: unknown job {name}; there are {', '.join(JOBS)}")
-        if not isinstance(addresses, list):
-            raise UserError(f"TF_CONFIG: {name}: {_shown(addresses)} leaves tasks out; list all of them in order")
-    jobs.pop("evaluator", None)  # some operators list it, others do not
-    if not jobs:
-        return None
-    _check(jobs, job, index)
-    found = Place(jobs, job, index)
-    return None if len(found.members) == 1 and not found.is_evaluator else found
+    job = ALIASES.get(name, name)
+    if job not in JOBS:
+        raise UserError(f"TF_CONFIG: unknown job {_shown(name)}; there are {', '.join(JOBS)}, in lower case")
+    return job
 
 
-def _check(jobs, job, index):
-    addresses = [address for each in jobs.values() for address in each]
+def _addresses(job: str, tasks: Any) -> list[str]:
+    """The addresses of a job: of a list, or of an object from '0', '1', ... to addresses, as TensorFlow takes both."""
+    if isinstance(tasks, dict):
+        numbers = [str(i) for i in range(len(tasks))]
+        if sorted(tasks) != sorted(numbers):
+            raise UserError(f"TF_CONFIG: {job}: {_shown(tasks)} leaves tasks out; list all of them in order")
+        tasks = [tasks[number] for number in numbers]
+    if not isinstance(tasks, list):
+        raise UserError(f'TF_CONFIG: {job}: {_shown(tasks)}: expected a list such as ["10.0.0.1:2222"]')
+    for address in tasks:
+        match = ADDRESS.fullmatch(address) if isinstance(address, str) else None
+        if match is None or int(match[2]) > 65535:
+            raise UserError(
+                f"TF_CONFIG: address {_shown(address)}: expected host:port with a port from 1 to 65535, an IPv6 "
+                "address in brackets"
+            )
+    return tasks
+
+
+def _check_addresses(jobs: dict[str, list[str]]) -> None:
+    """Refuses two tasks at one address, and two chiefs."""
+    addresses = [address.lower() for tasks in jobs.values() for address in tasks]
+    seen: set[str] = set()
     for address in addresses:
-        if not address.rpartition(":")[2].isdigit() or address.startswith(":"):
-            raise UserError(f"TF_CONFIG: address {address!r}: expected host:port")
-        if addresses.count(address) > 1:
-            raise UserError(f"TF_CONFIG: address {address} is given to two tasks; give each its own port")
+        if address in seen:
+            raise UserError(f"TF_CONFIG: address {_shown(address)} is given to two tasks; give each its own port")
+        seen.add(address)
     if len(jobs.get("chief", ())) > 1:
         raise UserError(f"TF_CONFIG: {len(jobs['chief'])} chiefs; one of them leads, list the others under worker")
+
+
+def _place(jobs: dict[str, list[str]], task: dict[str, Any]) -> Place | None:
+    """Which task of `jobs` this process is; None where there are no jobs to choose from."""
+    name, index = task.get("type"), task.get("index")
+    job = ALIASES.get(name, name) if isinstance(name, str) else name
     if job == "evaluator":
-        return
-    if not isinstance(index, int) or not 0 <= index < len(jobs.get(job, ())):
-        there = ", ".join(f"{name} 0..{len(each) - 1}" for name, each in jobs.items())
-        raise UserError(f"TF_CONFIG: task {job} {index} is not in the cluster; there are {there}")
+        if not jobs:
+            raise UserError(
+                "TF_CONFIG: task evaluator: the cluster has no task that trains; list the chief and the workers that "
+                "it evaluates"
+            )
+        return Place(jobs, job, 0)
+    if not jobs:
+        return None
+    if isinstance(index, str) and re.fullmatch("[0-9]{1,9}", index, re.ASCII):  # a shell's, as TensorFlow takes it
+        index = int(index)
+    tasks = jobs.get(job, ()) if isinstance(job, str) else ()
+    if type(index) is not int or not 0 <= index < len(tasks):
+        there = ", ".join(f"{job} 0..{len(addresses) - 1}" for job, addresses in jobs.items())
+        raise UserError(
+            f"TF_CONFIG: task type {_shown(name)}, index {_shown(index)} is not in the cluster; there are {there}"
+        )
+    return Place(jobs, job, index)
 
 
-def _shown(value):
-    return json.dumps(value)[:80]
+def _shown(value: Any) -> str:
+    """`value` as it stands in TF_CONFIG, cut to 80 characters."""
+    return json.dumps(value, ensure_ascii=True)[:80]

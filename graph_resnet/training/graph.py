@@ -81,11 +81,11 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
       UserError: a scope has no trainable variable.
     """
     train_imgs, train_labels, val_imgs, val_labels = tensors
-    moments = cluster if recipe.sync_batch_norm else None
+    batch_norm = cluster.batch_norm if cluster and recipe.sync_batch_norm else None
     stem = whitening.initializer(recipe, records) if recipe.whitening else None
     with filter_gradients.quickest(precision):
         train_logits = tower.logits(
-            recipe, train_imgs, records.num_classes, is_training=True, cluster=moments, stem_initializer=stem
+            recipe, train_imgs, records.num_classes, is_training=True, batch_norm=batch_norm, stem_initializer=stem
         )
     with tf.name_scope("training"):  # a box in TensorBoard, as the others
         train_loss, train_acc = tower.loss_and_accuracy(train_logits, train_labels)

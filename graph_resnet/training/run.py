@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy
 import tensorflow.compat.v1 as tf
+from google.protobuf import text_format
 from PIL import Image
 
 import graph_resnet
 from graph_resnet import config as config_json
 from graph_resnet import plots
 from graph_resnet.data import batches, find
-from graph_resnet.distributed import cluster
 from graph_resnet.errors import UserError, reason, writing
 from graph_resnet.inference import report
 from graph_resnet.loop import checkpoints, metrics_log, profiles, session_loop
@@ -90,7 +90,7 @@ def train(
     if begun:
         _check_same_run(directory, before, config, allow_other_data)
     if place:
-        workers = cluster.Cluster(place, recipe.batch_size, settings)
+        workers = place.join(recipe.batch_size, settings)
         same = {**config, "trainable_scopes": list(trainable_scopes)}
         same["data"] = {name: value for name, value in data.items() if name != "directory"}  # each may have its own
         workers.start(same, cluster_timeout)
@@ -170,8 +170,9 @@ class _Accepted(tf.train.SessionRunHook):
 
     def after_create_session(self, session, coord):
         config_json.write_json(self._directory, self._config)
-        with writing(Path(self._directory) / "graph.pbtxt", tf.errors.OpError):
-            tf.io.write_graph(session.graph, str(self._directory), "graph.pbtxt")
+        graph_text = Path(self._directory) / "graph.pbtxt"
+        with writing(graph_text):  # tf.io.write_graph of TensorFlow 2.20 fails with protobuf 7
+            graph_text.write_text(text_format.MessageToString(session.graph.as_graph_def()))
 
 
 def _given_otherwise(session):

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test quick lint notebook torture bench bench-quick clean
+.PHONY: demo test quick lint notebook torture matrix bench bench-quick clean
 
 demo: .venv/installed
 	$(BIN)/python -m graph_resnet.train --dataset synthetic --steps 300 --train-dir runs/demo
@@ -19,6 +19,10 @@ lint: .venv/installed-test
 
 torture: .venv/installed
 	$(BIN)/python -m benchmarks.reliability.torture
+
+# A fresh environment for each TensorFlow with each Python: hours, and 2 GB for one at a time.
+matrix:
+	$(PYTHON) -m benchmarks.reliability.matrix --tests
 
 bench: .venv/installed-benchmarks
 	$(BIN)/python -m benchmarks.speed.compare

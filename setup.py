@@ -16,7 +16,8 @@ setup(
     description="TF1-style graphs and slim-style residual blocks on today's TensorFlow: a CIFAR trainer",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    packages=find_packages(include=["graph_resnet*", "utils*"]),
+    # `utils` is a namespace package, so that it never hides somebody else's directory of that name.
+    packages=[*find_packages(include=["graph_resnet*"]), "utils"],
     python_requires=">=3.10,<3.14",
     install_requires=[
         "tensorflow>=2.16,<2.22",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import difflib
 import errno
 import os
@@ -211,8 +212,18 @@ def import_tensorflow() -> ModuleType:
         for signum, handler in before.items():
             signal.signal(signum, handler)
     slim.quiet()
+    _set_log_level(tf)
     tf.disable_eager_execution()
     return tf
+
+
+def _set_log_level(tf):
+    """Gives the runtime of TensorFlow 2.20 the log level that it does not read by itself, alone among the versions."""
+    if tf.__version__.startswith("2.20."):
+        with contextlib.suppress(OSError, AttributeError, ValueError):
+            runtime = ctypes.CDLL(os.path.join(tf.sysconfig.get_lib(), "libtensorflow_framework.so.2"))
+            set_level = runtime._ZN4absl12lts_2025012714SetMinLogLevelENS0_18LogSeverityAtLeastE
+            set_level(int(os.environ["TF_CPP_MIN_LOG_LEVEL"]))
 
 
 @contextlib.contextmanager

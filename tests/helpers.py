@@ -33,7 +33,7 @@ def start(*arguments, module="graph_resnet.train", **options):
     """Starts a command from the repository's root; its output is text, its errors apart."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=ROOT, **{**pipes, **options})
+    return subprocess.Popen(command, **{"cwd": ROOT, **pipes, **options})
 
 
 def run(*arguments, **options):

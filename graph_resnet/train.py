@@ -113,8 +113,6 @@ def _check_together(parser: argparse.ArgumentParser, flags: argparse.Namespace, 
         parser.error("argument --exclude-scopes: goes with --init-checkpoint PATH, whose variables it leaves out")
     if flags.keep_best and not flags.hold_out:
         parser.error("argument --keep-best: goes with --hold-out N; the test images are not there to select by")
-    if flags.workers and os.environ.get("TF_CONFIG") is None and flags.workers > (given.get("batch_size") or 2**20):
-        parser.error(f"argument --workers: {flags.workers} workers share a batch of {given['batch_size']} images")
 
 
 def main(argv=None):

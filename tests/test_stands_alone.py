@@ -155,7 +155,10 @@ def test_every_module_of_the_wheel_is_imported_from_elsewhere(tmp_path):
 
 
 # Which rooms each room of graph_resnet may import, beside itself and BASE.
-BASE = {"architectures", "errors", "files", "locks", "machine", "plot_text", "plots", "recipes", "session"}
+BASE = {
+    *("architectures", "errors", "fields", "files", "locks", "machine", "own_code", "plot_text", "plots", "recipes"),
+    "session",
+}
 RECORD_OF_A_RUN = {"config", "tower", "loop", "data", "net", "compat"}
 ROOMS = {
     "compat": set(),
@@ -171,7 +174,7 @@ ROOMS = {
     "": {"net", "compat"},  # graph_resnet/__init__.py
     **{name: set() for name in BASE},
 }
-COMMANDS = {"train", "evaluate", "predict", "export", "report", "tf1"}
+COMMANDS = {"train", "evaluate", "predict", "export", "report", "tf1", "notebook"}
 
 
 def imported(file):

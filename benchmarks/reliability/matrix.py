@@ -39,8 +39,11 @@ SHOWN = ("protobuf", "numpy", "keras")  # packages whose versions pip chose
 COLUMNS = ("install", "train", "kill, resume", "evaluate", "predict", "export", "quick tests")
 INTRODUCTION = """# TensorFlow and Python versions
 
-Written by `make matrix` (`python -m benchmarks.reliability.matrix`), which says what each column does. Each row is a
-fresh environment in which pip chose every version but TensorFlow's; "-" means not run.
+Written by `make matrix` (`python -m benchmarks.reliability.matrix`) on Linux. Each row is a fresh environment, into which
+pip installed the wheel of this project, TensorFlow of one minor version, and the newest version of everything else that
+fits. There a run of 5 steps was trained, killed with SIGKILL after step 2 and resumed (the last checkpoint must have the
+same bytes as without the kill), evaluated, used for a prediction and exported. "quick tests" is the closing line of
+`pytest -m "not slow"`; "-" means not run, "no such wheel" that PyPI has no TensorFlow of this version for this Python.
 
 """
 
@@ -97,14 +100,20 @@ def build_wheel(directory: Path, *, isolated: bool = True) -> Path:
     return next(directory.glob("*.whl"))
 
 
+def commit() -> str:
+    """The commit of this tree, with a "+" behind it where files differ from it."""
+    changed = call(["git", "status", "--porcelain", "-uno", "--", "graph_resnet", "utils", "setup.py"], ROOT).strip()
+    return call(["git", "rev-parse", "--short", "HEAD"], ROOT).strip() + ("+" if changed else "")
+
+
 def check(tensorflow: str, version: str, python: str, wheel: Path, scratch: Path, *, tests: bool) -> dict[str, str]:
     """Makes the environment of one pair and goes through the columns: a row of the table.
 
     Returns:
-      {"tensorflow", "python", "date", each of SHOWN, each of COLUMNS}, a column's value being "ok", "-" or
-      "FAILED: last line".
+      {"tensorflow", "python", "date", "commit", each of SHOWN, each of COLUMNS}, a column's value being "ok", "-",
+      "no such wheel" or "FAILED: last line".
     """
-    row = {"tensorflow": tensorflow, "python": version, "date": datetime.date.today().isoformat()}
+    row = {"tensorflow": tensorflow, "python": version, "date": datetime.date.today().isoformat(), "commit": commit()}
     row |= dict.fromkeys((*SHOWN, *COLUMNS), "-")
     binary = scratch / "venv" / "bin" / "python"
 
@@ -209,13 +218,10 @@ def record(row: dict[str, str]) -> None:
     with contextlib.suppress(FileNotFoundError):
         for old in map(json.loads, RESULTS.read_text().splitlines()):
             rows[_pair(old)] = old
-    old = rows.get(_pair(row), {})
-    if row["quick tests"] == "-" and old.get("quick tests", "-") != "-":
-        row = {**row, "quick tests": f"{old['quick tests'].split(' (')[0]} ({old['date']})"}
     rows[_pair(row)] = row
     ordered = [rows[pair] for pair in sorted(rows)]
     RESULTS.write_text("".join(json.dumps(each) + "\n" for each in ordered))
-    names = ("tensorflow", "python", *SHOWN, *COLUMNS, "date")
+    names = ("tensorflow", "python", *SHOWN, *COLUMNS, "date", "commit")
     lines = ["| " + " | ".join(names) + " |", "| " + " | ".join(["---"] * len(names)) + " |"]
     lines += ["| " + " | ".join(each[name].replace("|", "\\|") for name in names) + " |" for each in ordered]
     PAGE.write_text(INTRODUCTION + "\n".join(lines) + "\n")

@@ -14,50 +14,12 @@ from tensorflow.python.layers.base import InputSpec, Layer
 _NOT_SUPPORTED = ("renorm", "virtual_batch_size", "adjustment")
 
 
-class BatchNormalization(Layer):
-    """Normalizes over every axis but `axis`; the arguments are those of TensorFlow 1.
+class Normalization:
+    """What the batch normalizations of `tf.layers` and of `tf.keras` share: the variables and the computation.
 
-    Raises:
-        NotImplementedError: for `renorm`, `virtual_batch_size` and `adjustment`.
+    Both set `axis`, `momentum`, `epsilon`, `fused`, `center`, `scale` and the initializers, regularizers and
+    constraints of the variables.
     """
-
-    def __init__(
-        self,
-        axis=-1,
-        momentum=0.99,
-        epsilon=1e-3,
-        center=True,
-        scale=True,
-        beta_initializer=tf.compat.v1.zeros_initializer(),  # noqa: B008
-        gamma_initializer=tf.compat.v1.ones_initializer(),  # noqa: B008
-        moving_mean_initializer=tf.compat.v1.zeros_initializer(),  # noqa: B008
-        moving_variance_initializer=tf.compat.v1.ones_initializer(),  # noqa: B008
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        renorm=False,
-        renorm_clipping=None,
-        renorm_momentum=0.99,
-        fused=None,
-        trainable=True,
-        virtual_batch_size=None,
-        adjustment=None,
-        name=None,
-        **kwargs,
-    ):
-        super().__init__(trainable=trainable, name=name, **kwargs)
-        for argument, value in zip(_NOT_SUPPORTED, (renorm, virtual_batch_size, adjustment)):
-            if value:
-                raise NotImplementedError(f"tf.layers.batch_normalization: {argument} is not supported; leave it out.")
-        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
-        self.momentum, self.epsilon, self.fused = momentum, epsilon, fused
-        self.center, self.scale = center, scale
-        self.beta_initializer, self.gamma_initializer = beta_initializer, gamma_initializer
-        self.moving_mean_initializer = moving_mean_initializer
-        self.moving_variance_initializer = moving_variance_initializer
-        self.beta_regularizer, self.gamma_regularizer = beta_regularizer, gamma_regularizer
-        self.beta_constraint, self.gamma_constraint = beta_constraint, gamma_constraint
 
     def build(self, input_shape):
         shape = tf.TensorShape(input_shape)
@@ -110,7 +72,8 @@ class BatchNormalization(Layer):
             trainable=True,
         )
 
-    def call(self, inputs, training=False):
+    def normalize(self, inputs, training):
+        """Returns the normalized inputs, and adds the updates of the moving averages in training."""
         training = (
             tf.cast(training, tf.bool) if tf.is_tensor(training) or isinstance(training, tf.Variable) else training
         )
@@ -181,6 +144,55 @@ class BatchNormalization(Layer):
                     moving, (moving - tf.cast(value, moving.dtype.base_dtype)) * decay, name="AssignMovingAvg"
                 )
             )
+
+
+class BatchNormalization(Normalization, Layer):
+    """Normalizes over every axis but `axis`; the arguments are those of TensorFlow 1.
+
+    Raises:
+        NotImplementedError: for `renorm`, `virtual_batch_size` and `adjustment`.
+    """
+
+    def __init__(
+        self,
+        axis=-1,
+        momentum=0.99,
+        epsilon=1e-3,
+        center=True,
+        scale=True,
+        beta_initializer=tf.compat.v1.zeros_initializer(),  # noqa: B008
+        gamma_initializer=tf.compat.v1.ones_initializer(),  # noqa: B008
+        moving_mean_initializer=tf.compat.v1.zeros_initializer(),  # noqa: B008
+        moving_variance_initializer=tf.compat.v1.ones_initializer(),  # noqa: B008
+        beta_regularizer=None,
+        gamma_regularizer=None,
+        beta_constraint=None,
+        gamma_constraint=None,
+        renorm=False,
+        renorm_clipping=None,
+        renorm_momentum=0.99,
+        fused=None,
+        trainable=True,
+        virtual_batch_size=None,
+        adjustment=None,
+        name=None,
+        **kwargs,
+    ):
+        super().__init__(trainable=trainable, name=name, **kwargs)
+        for argument, value in zip(_NOT_SUPPORTED, (renorm, virtual_batch_size, adjustment)):
+            if value:
+                raise NotImplementedError(f"tf.layers.batch_normalization: {argument} is not supported; leave it out.")
+        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        self.momentum, self.epsilon, self.fused = momentum, epsilon, fused
+        self.center, self.scale = center, scale
+        self.beta_initializer, self.gamma_initializer = beta_initializer, gamma_initializer
+        self.moving_mean_initializer = moving_mean_initializer
+        self.moving_variance_initializer = moving_variance_initializer
+        self.beta_regularizer, self.gamma_regularizer = beta_regularizer, gamma_regularizer
+        self.beta_constraint, self.gamma_constraint = beta_constraint, gamma_constraint
+
+    def call(self, inputs, training=False):
+        return self.normalize(inputs, training)
 
 
 def batch_normalization(inputs, axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=True, *args, **kwargs):

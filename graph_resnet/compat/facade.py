@@ -7,6 +7,7 @@ imports, in `builtins.__import__` and `importlib.import_module`, the two ways th
 
 import builtins
 import importlib
+import importlib.util
 import os
 import sys
 import types
@@ -174,6 +175,8 @@ def install(own_directories: tuple[str, ...] = ()) -> list[str]:
     if getattr(builtins.__import__, "__qualname__", "").startswith("_wrap_import"):
         return late
     install_finder()
+    if "tensorflow" not in sys.modules and importlib.util.find_spec("tf_keras"):
+        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # Keras 2 whole, which is what the program means
     builtins.__import__ = _wrap_import(builtins.__import__)
     importlib.import_module = _wrap_import_module(importlib.import_module)
     when_imported("tensorflow", _switch_to_v1)

@@ -9,6 +9,79 @@ _ESTIMATOR = (
 )
 _TPU = "the TPU support of contrib was removed; run the graph on the CPU or a GPU"
 _FEATURE_COLUMNS = "use tf.feature_column"
+_TF_KERAS = "install tf_keras, which has it"
+
+_COLUMNS = """bucketized_column check_feature_columns create_feature_spec_for_parsing crossed_column
+    embedding_column infer_real_valued_columns input_from_feature_columns joint_weighted_sum_from_feature_columns
+    make_place_holder_tensors_for_base_features one_hot_column parse_feature_columns_from_examples
+    parse_feature_columns_from_sequence_examples real_valued_column scattered_embedding_column
+    sequence_input_from_feature_columns shared_embedding_columns sparse_column_with_hash_bucket
+    sparse_column_with_integerized_feature sparse_column_with_keys sparse_column_with_vocabulary_file
+    transform_features weighted_sparse_column weighted_sum_from_feature_columns"""
+# Module, names in it, what to use instead: the rare parts of modules whose common parts are here.
+_LEFT_OUT = (
+    (
+        "contrib.rnn",
+        "BidirectionalGridLSTMCell CompiledWrapper FusedRNNCell GLSTMCell GridLSTMCell IndyGRUCell IndyLSTMCell"
+        " IntersectionRNNCell LSTMBlockWrapper PhasedLSTMCell TimeFreqLSTMCell",
+        "use tf.contrib.rnn.LSTMCell, or write the cell as a subclass of tf.nn.rnn_cell.RNNCell",
+    ),
+    (
+        "contrib.opt",
+        "AGNCustomGetter AGNOptimizer AdamGSOptimizer DropStaleGradientOptimizer ElasticAverageCustomGetter"
+        " ElasticAverageOptimizer GGTOptimizer LazyAdamGSOptimizer ModelAverageCustomGetter ModelAverageOptimizer"
+        " MultitaskOptimizerWrapper RegAdagradOptimizer ShampooOptimizer",
+        "use an optimizer of tf.train or another one of tf.contrib.opt",
+    ),
+    (
+        "contrib.eager",
+        "Network Saver restore_variables_on_create restore_network_checkpoint save_network_checkpoint",
+        "use tf.keras.Model and tf.train.Checkpoint",
+    ),
+    (
+        "contrib.eager",
+        "DEVICE_PLACEMENT_EXPLICIT DEVICE_PLACEMENT_SILENT DEVICE_PLACEMENT_WARN ExecutionCallback"
+        " add_execution_callback async_clear_error async_wait clear_execution_callbacks connect_to_remote_host"
+        " enable_remote_eager_execution errstate execution_mode inf_callback inf_nan_callback nan_callback"
+        " set_execution_mode set_server_def seterr EagerVariableStore",
+        "use tf.config.experimental and tf.debugging",
+    ),
+    (
+        "contrib.mixed_precision",
+        "ExponentialUpdateLossScaleManager FixedLossScaleManager LossScaleManager LossScaleOptimizer",
+        "use tf.train.experimental.enable_mixed_precision_graph_rewrite",
+    ),
+    (
+        "contrib.distribute",
+        "AllReduceCrossDeviceOps CollectiveAllReduceStrategy DistributeConfig DistributionStrategy Monitor"
+        " MultiWorkerAllReduce StandardInputStep StandardSingleLossStep Step UpdateContext TPUStrategy"
+        " initialize_tpu_system run_standard_tensorflow_server",
+        "use tf.distribute",
+    ),
+    (
+        "contrib.framework",
+        "fuse_op load_and_remap_matrix_initializer load_embedding_initializer load_linear_multiclass_bias_initializer"
+        " load_variable_slot_initializer prepend_name_scope",
+        "use tf.train.init_from_checkpoint and tf.graph_util",
+    ),
+    ("contrib.image", "interpolate_spline sparse_image_warp", "use tf.contrib.image.dense_image_warp or scipy"),
+    (
+        "contrib.seq2seq",
+        "simple_decoder_fn_train simple_decoder_fn_inference prepare_attention dynamic_rnn_decoder"
+        " attention_decoder_fn_train attention_decoder_fn_inference",
+        "it was removed in TensorFlow 1.2; use tf.contrib.seq2seq.BasicDecoder and AttentionWrapper",
+    ),
+    ("contrib.summary", "create_db_writer", "use tf.contrib.summary.create_file_writer"),
+    ("contrib.training", "resample_at_rate weighted_resample", "use tf.contrib.training.rejection_sample"),
+    ("contrib.predictor", "from_contrib_estimator from_estimator", _ESTIMATOR),
+    (
+        "keras.layers",
+        "Bidirectional TimeDistributed GaussianNoise GaussianDropout AlphaDropout CuDNNLSTM CuDNNGRU"
+        " LayerNormalization LocallyConnected1D LocallyConnected2D Wrapper",
+        _TF_KERAS,
+    ),
+    ("keras", "applications estimator experimental wrappers", _TF_KERAS),
+)
 
 # Modules that can be imported, so that a program that only mentions them runs; using them raises.
 GONE_MODULES = {
@@ -78,16 +151,8 @@ GONE_MODULES = {
 # Names inside modules that are there.
 GONE = {
     **GONE_MODULES,
-    **{
-        f"contrib.layers.{name}": _FEATURE_COLUMNS
-        for name in """bucketized_column check_feature_columns create_feature_spec_for_parsing crossed_column
-        embedding_column infer_real_valued_columns input_from_feature_columns joint_weighted_sum_from_feature_columns
-        make_place_holder_tensors_for_base_features one_hot_column parse_feature_columns_from_examples
-        parse_feature_columns_from_sequence_examples real_valued_column scattered_embedding_column
-        sequence_input_from_feature_columns shared_embedding_columns sparse_column_with_hash_bucket
-        sparse_column_with_integerized_feature sparse_column_with_keys sparse_column_with_vocabulary_file
-        transform_features weighted_sparse_column weighted_sum_from_feature_columns""".split()
-    },
+    **{f"contrib.{place}.{name}": _FEATURE_COLUMNS for place in ("layers", "slim") for name in _COLUMNS.split()},
+    **{f"{place}.{name}": reason for place, names, reason in _LEFT_OUT for name in names.split()},
     "contrib.cudnn_rnn": "the cuDNN layers were removed; use tf.nn.dynamic_rnn with an LSTMCell",
     "contrib.data.LMDBDataset": "read the database with the lmdb package and tf.data.Dataset.from_generator",
     "contrib.distributions": "install tensorflow_probability, which has it",

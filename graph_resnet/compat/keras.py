@@ -1,21 +1,101 @@
 """`tf.keras` of a TensorFlow 1 program where tf_keras is not in use: the Keras 2 that TensorFlow still contains.
 
-TensorFlow keeps it for `tf.layers` and the RNN cells. It works in version 1 graphs, with `compile` and `fit`; Keras 3
-does not. Of its layers TensorFlow has removed some; batch normalization is added here.
+TensorFlow keeps it for `tf.layers` and the RNN cells. It works in version 1 graphs, with `compile` and `fit`, which
+Keras 3 does not. TensorFlow has removed some of its layers; what is not here asks for tf_keras.
 """
 
+import contextlib
 import importlib
 
+from .gone import GONE
+from .modules import GoneError, locate
+
 _PACKAGE = "tensorflow.python.keras"
+
+# What the package lacks: module, name -> the place where it is found.
+_ADDED = {
+    ("layers", "BatchNormalization"): ".keras_batch_normalization:BatchNormalization",
+    ("layers", "GRU"): f"{_PACKAGE}.layers:GRUV1",
+    ("layers", "GRUCell"): f"{_PACKAGE}.layers:GRUCellV1",
+    ("layers", "LSTM"): f"{_PACKAGE}.layers:LSTMV1",
+    ("layers", "LSTMCell"): f"{_PACKAGE}.layers:LSTMCellV1",
+    **{
+        ("optimizers", name): f"{_PACKAGE}.optimizer_v2.{module}:{name}"
+        for name, module in {
+            "Adadelta": "adadelta",
+            "Adagrad": "adagrad",
+            "Adam": "adam",
+            "Adamax": "adamax",
+            "Ftrl": "ftrl",
+            "Nadam": "nadam",
+            "RMSprop": "rmsprop",
+            "SGD": "gradient_descent",
+        }.items()
+    },
+    ("optimizers", "Optimizer"): f"{_PACKAGE}.optimizer_v2.optimizer_v2:OptimizerV2",
+    ("optimizers", "schedules"): f"{_PACKAGE}.optimizer_v2.learning_rate_schedule",
+    **{
+        ("utils", name): f"{_PACKAGE}.utils.{module}:{name}"
+        for module, names in {
+            "data_utils": "GeneratorEnqueuer OrderedEnqueuer Sequence SequenceEnqueuer",
+            "generic_utils": "CustomObjectScope Progbar custom_object_scope deserialize_keras_object"
+            " get_custom_objects serialize_keras_object",
+            "layer_utils": "get_source_inputs convert_all_kernels_in_model",
+            "vis_utils": "model_to_dot plot_model",
+        }.items()
+        for name in names.split()
+    },
+    ("losses", "cosine"): f"{_PACKAGE}.losses:cosine_similarity",
+    ("losses", "cosine_proximity"): f"{_PACKAGE}.losses:cosine_similarity",
+    ("metrics", "kld"): f"{_PACKAGE}.losses:kl_divergence",
+    ("metrics", "KLD"): f"{_PACKAGE}.losses:kl_divergence",
+    ("metrics", "cosine"): f"{_PACKAGE}.losses:cosine_similarity",
+    ("utils", "get_file"): "keras:utils.get_file",
+    ("utils", "to_categorical"): "keras:utils.to_categorical",
+    ("utils", "normalize"): "keras:utils.normalize",
+}
+# Modules that compute on arrays alone, which Keras 3 has as well.
+_FROM_KERAS_3 = ("datasets", "preprocessing")
+
+
+def _explain(module):
+    """Gives a module a __getattr__ that says what to install."""
+
+    def __getattr__(name):  # noqa: N807
+        path = module.__name__.removeprefix("tensorflow.python.")
+        reason = GONE.get(f"{path}.{name}")
+        if reason:
+            message = f"tf.{path}.{name} is not available on today's TensorFlow: {reason}."
+            raise GoneError(message, name=name, obj=module)
+        raise AttributeError(f"module 'tensorflow.{path}' has no attribute {name!r}", name=name, obj=module)
+
+    module.__getattr__ = __getattr__
+
+
+def _complete():
+    for (module, name), place in _ADDED.items():
+        holder = importlib.import_module(f"{_PACKAGE}.{module}")
+        if not hasattr(holder, name):
+            with contextlib.suppress(AttributeError):  # not in every version of TensorFlow
+                setattr(holder, name, locate(place))
+    package = importlib.import_module(_PACKAGE)
+    if not hasattr(package, "__version__"):
+        package.__version__ = "2.6.0-tf"  # written into the files that it saves
+    for module in ("layers", ""):
+        _explain(importlib.import_module(f"{_PACKAGE}.{module}".rstrip(".")))
 
 
 def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError(name)
-    package = importlib.import_module(_PACKAGE)
-    if hasattr(package, name):
-        return getattr(package, name)
-    try:
-        return importlib.import_module(f"{_PACKAGE}.{name}")
-    except ModuleNotFoundError:
-        raise AttributeError(f"module 'tensorflow.keras' has no attribute {name!r}") from None
+    if name in _FROM_KERAS_3:
+        return locate(f"keras:{name}")
+    if name not in ("applications", "wrappers"):
+        try:
+            return importlib.import_module(f"{_PACKAGE}.{name}")
+        except ModuleNotFoundError:
+            pass
+    return getattr(importlib.import_module(_PACKAGE), name)
+
+
+_complete()

@@ -80,7 +80,8 @@ class TableModule(types.ModuleType):
     def _look_up(self, name):
         full = f"{self.tf1_name}.{name}"
         if full in tables.NAMES:
-            return locate(tables.NAMES[full])
+            with contextlib.suppress(ModuleNotFoundError):
+                return locate(tables.NAMES[full])
         if is_module(full):
             return table_module(full)
         for source in module_sources(self.tf1_name):

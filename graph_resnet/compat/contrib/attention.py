@@ -1,0 +1,235 @@
+"""The attention of `tf.contrib.seq2seq`: mechanisms, and the cell that attends.
+
+Sources: [1] D. Bahdanau et al., 2014 (additive score); [2] M.-T. Luong et al., 2015 (multiplicative score);
+[3] C. Raffel et al., Online and Linear-Time Attention by Enforcing Monotonic Alignments, 2017.
+"""
+
+import functools
+
+import tensorflow as tf
+from tensorflow.python.layers.core import Dense
+from tensorflow.python.util import nest
+
+_v1 = tf.compat.v1
+
+
+def hardmax(logits, name=None):
+    """1 where the largest of the last axis is, else 0; like `logits`."""
+    with _v1.name_scope(name, "Hardmax", [logits]):
+        logits = tf.convert_to_tensor(logits)
+        return tf.one_hot(tf.argmax(logits, -1), tf.shape(logits)[-1], dtype=logits.dtype)
+
+
+class AttentionMechanism:
+    """What an `AttentionWrapper` asks for its alignments.
+
+    Attributes:
+        keys: the memory, projected, [B, T, units].
+        values: the memory, zero after each sequence's end, [B, T, D].
+    """
+
+    def __init__(
+        self,
+        query_layer,
+        memory,
+        probability_fn,
+        memory_sequence_length=None,
+        memory_layer=None,
+        check_inner_dims_defined=True,
+        score_mask_value=None,
+    ):
+        self.query_layer, self.memory_layer = query_layer, memory_layer
+        memory = nest.map_structure(tf.convert_to_tensor, memory)
+        self.dtype = memory.dtype
+        self._lengths = None if memory_sequence_length is None else tf.convert_to_tensor(memory_sequence_length)
+        steps = _v1.dimension_value(memory.shape[1])
+        self.alignments_size = steps if steps is not None else tf.shape(memory)[1]
+        if self._lengths is not None:
+            mask = tf.sequence_mask(self._lengths, tf.shape(memory)[1], dtype=memory.dtype)
+            memory = memory * tf.reshape(mask, [*tf.unstack(tf.shape(mask)), *[1] * (memory.shape.ndims - 2)])
+        self._values = memory
+        self._keys = memory_layer(memory) if memory_layer is not None else memory
+        size = _v1.dimension_value(memory.shape[0])
+        self.batch_size = size if size is not None else tf.shape(memory)[0]
+        self._mask_value = self.dtype.as_numpy_dtype(-float("inf")) if score_mask_value is None else score_mask_value
+        self._probability_fn = probability_fn
+
+    keys = property(lambda self: self._keys)
+    values = property(lambda self: self._values)
+    state_size = property(lambda self: self.alignments_size)
+
+    def initial_alignments(self, batch_size, dtype):
+        """[B, T] of zeros."""
+        return tf.zeros(tf.stack([batch_size, self.alignments_size]), dtype)
+
+    initial_state = initial_alignments
+
+    def _probabilities(self, score, state):
+        if self._lengths is not None:
+            mask = tf.sequence_mask(self._lengths, tf.shape(score)[1])
+            score = tf.where(mask, score, self._mask_value * tf.ones_like(score))
+        return self._probability_fn(score, state)
+
+    def __call__(self, query, state):
+        """Returns (alignments [B, T], the next state) for a query [B, D]."""
+        with _v1.variable_scope(None, self.scope, [query]):
+            alignments = self._probabilities(self._score(query), state)
+        return alignments, alignments
+
+
+_BaseAttentionMechanism = AttentionMechanism
+
+
+def _ignore_state(probability_fn):
+    return lambda score, state: (probability_fn or tf.nn.softmax)(score)
+
+
+class LuongAttention(AttentionMechanism):
+    """Multiplicative attention [2]; `scale` multiplies the score by a learned `attention_g`."""
+
+    scope = "luong_attention"
+
+    def __init__(
+        self,
+        num_units,
+        memory,
+        memory_sequence_length=None,
+        scale=False,
+        probability_fn=None,
+        score_mask_value=None,
+        dtype=None,
+        custom_key_value_fn=None,
+        name="LuongAttention",
+    ):
+        super().__init__(
+            None,
+            memory,
+            _ignore_state(probability_fn),
+            memory_sequence_length,
+            Dense(num_units, name="memory_layer", use_bias=False, dtype=dtype or tf.float32),
+            score_mask_value=score_mask_value,
+        )
+        self._num_units, self._scale = num_units, scale
+
+    def _score(self, query):
+        depth, width = query.shape[-1], self._keys.shape[-1]
+        if depth != width:
+            raise ValueError(f"The query has {depth} units, the keys {width}; give the attention {depth} units.")
+        score = tf.squeeze(tf.matmul(query[:, None], self._keys, transpose_b=True), [1])
+        if self._scale:
+            score = score * _v1.get_variable("attention_g", [], query.dtype, _v1.ones_initializer())
+        return score
+
+
+class BahdanauAttention(AttentionMechanism):
+    """Additive attention [1]; `normalize` uses weight normalization, with `attention_g` and `attention_b`."""
+
+    scope = "bahdanau_attention"
+
+    def __init__(
+        self,
+        num_units,
+        memory,
+        memory_sequence_length=None,
+        normalize=False,
+        probability_fn=None,
+        score_mask_value=None,
+        dtype=None,
+        custom_key_value_fn=None,
+        name="BahdanauAttention",
+    ):
+        dtype = dtype or tf.float32
+        super().__init__(
+            Dense(num_units, name="query_layer", use_bias=False, dtype=dtype),
+            memory,
+            _ignore_state(probability_fn),
+            memory_sequence_length,
+            Dense(num_units, name="memory_layer", use_bias=False, dtype=dtype),
+            score_mask_value=score_mask_value,
+        )
+        self._num_units, self._normalize = num_units, normalize
+
+    def _score(self, query):
+        query = self.query_layer(query)[:, None]
+        v = _v1.get_variable("attention_v", [self._num_units], query.dtype)
+        if not self._normalize:
+            return tf.reduce_sum(v * tf.tanh(self._keys + query), [2])
+        start = _v1.constant_initializer((1.0 / self._num_units) ** 0.5)
+        g = _v1.get_variable("attention_g", [], query.dtype, start)
+        b = _v1.get_variable("attention_b", [self._num_units], query.dtype, _v1.zeros_initializer())
+        v = g * v * tf.math.rsqrt(tf.reduce_sum(tf.square(v)))
+        return tf.reduce_sum(v * tf.tanh(self._keys + query + b), [2])
+
+
+def safe_cumprod(x, *args, **kwargs):
+    """tf.cumprod in log space, which stays finite and differentiable."""
+    x = tf.convert_to_tensor(x)
+    tiny = x.dtype.as_numpy_dtype(2.0**-126)
+    return tf.exp(tf.cumsum(tf.math.log(tf.clip_by_value(x, tiny, 1)), *args, **kwargs))
+
+
+def monotonic_attention(p_choose_i, previous_attention, mode):
+    """The alignments [B, T] of monotonic attention [3], from the chances to stop at each memory entry.
+
+    Args:
+        mode: "recursive", "parallel" or "hard".
+    """
+    p, previous = tf.convert_to_tensor(p_choose_i), tf.convert_to_tensor(previous_attention)
+    if mode == "recursive":
+        shifted = tf.concat([tf.ones_like(p[:, :1]), 1 - p[:, :-1]], 1)
+        rows = tf.scan(
+            lambda x, yz: tf.reshape(yz[0] * x + yz[1], [-1]),
+            (tf.transpose(shifted), tf.transpose(previous)),
+            tf.zeros_like(p[:, 0]),
+        )
+        return p * tf.transpose(rows)
+    if mode == "parallel":
+        cumulative = safe_cumprod(1 - p, axis=1, exclusive=True)
+        return p * cumulative * tf.cumsum(previous / tf.clip_by_value(cumulative, 1e-10, 1.0), axis=1)
+    if mode == "hard":
+        p = p * tf.cumsum(previous, axis=1)
+        return p * tf.math.cumprod(1 - p, axis=1, exclusive=True)
+    raise ValueError(f"mode must be 'recursive', 'parallel', or 'hard', not {mode!r}.")
+
+
+def _monotonic_probability(score, previous, noise, mode, seed=None):
+    if noise > 0:
+        score = score + noise * tf.random.normal(tf.shape(score), dtype=score.dtype, seed=seed)
+    p = tf.cast(score > 0, score.dtype) if mode == "hard" else tf.sigmoid(score)
+    return monotonic_attention(p, previous, mode)
+
+
+class _Monotonic:
+    """Monotonic alignments instead of a softmax; starts at the first memory entry."""
+
+    def __init__(
+        self, *args, sigmoid_noise=0.0, sigmoid_noise_seed=None, score_bias_init=0.0, mode="parallel", **kwargs
+    ):
+        super().__init__(*args, **kwargs)
+        self._bias_init, self._mask_value = score_bias_init, self.dtype.as_numpy_dtype(-float("inf"))
+        self._probability_fn = functools.partial(
+            _monotonic_probability, noise=sigmoid_noise, mode=mode, seed=sigmoid_noise_seed
+        )
+
+    def initial_alignments(self, batch_size, dtype):
+        size = self.alignments_size
+        return tf.one_hot(tf.zeros([batch_size], tf.int32), size, dtype=dtype)
+
+    initial_state = initial_alignments
+
+    def _score(self, query):
+        score = super()._score(query)
+        start = _v1.constant_initializer(self._bias_init)
+        return score + _v1.get_variable("attention_score_bias", [], score.dtype, start)
+
+
+class LuongMonotonicAttention(_Monotonic, LuongAttention):
+    """Monotonic attention [3] with the multiplicative score."""
+
+    scope = "luong_monotonic_attention"
+
+
+class BahdanauMonotonicAttention(_Monotonic, BahdanauAttention):
+    """Monotonic attention [3] with the additive score."""
+
+    scope = "bahdanau_monotonic_attention"

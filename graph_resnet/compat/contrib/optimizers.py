@@ -1,0 +1,270 @@
+"""Optimizers of `tf.contrib.opt`, on the optimizers of `tf.train`."""
+
+import tensorflow as tf
+from tensorflow.python.training import optimizer as _optimizer
+
+_v1 = tf.compat.v1
+_train = _v1.train
+
+
+class DecoupledWeightDecayExtension:
+    """Weight decay apart from the gradient (I. Loshchilov, F. Hutter, 2017); mixed in before an optimizer.
+
+    Args:
+        weight_decay: what each variable is multiplied with and loses before its update.
+    """
+
+    def __init__(self, weight_decay, **kwargs):
+        self._decay_var_list, self._weight_decay = None, weight_decay
+        super().__init__(**kwargs)
+
+    def minimize(self, loss, *args, decay_var_list=None, **kwargs):
+        self._decay_var_list = decay_var_list and {v.name for v in decay_var_list}
+        return super().minimize(loss, *args, **kwargs)
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None, decay_var_list=None):
+        if decay_var_list is not None:
+            self._decay_var_list = {v.name for v in decay_var_list}
+        grads_and_vars = list(grads_and_vars)
+        decay = self._weight_decay() if callable(self._weight_decay) else self._weight_decay
+        decays = [
+            v.assign_sub(tf.cast(decay, v.dtype.base_dtype) * v)
+            for g, v in grads_and_vars
+            if g is not None and (self._decay_var_list is None or v.name in self._decay_var_list)
+        ]
+        with tf.control_dependencies(decays):
+            return super().apply_gradients(grads_and_vars, global_step=global_step, name=name)
+
+
+def extend_with_decoupled_weight_decay(base_optimizer):
+    """An optimizer class with decoupled weight decay: `weight_decay` is its first argument."""
+
+    class OptimizerWithDecoupledWeightDecay(DecoupledWeightDecayExtension, base_optimizer):
+        def __init__(self, weight_decay, *args, **kwargs):
+            base_optimizer.__init__(self, *args, **kwargs)
+            self._decay_var_list, self._weight_decay = None, weight_decay
+
+    return OptimizerWithDecoupledWeightDecay
+
+
+class AdamWOptimizer(DecoupledWeightDecayExtension, _train.AdamOptimizer):
+    """Adam with decoupled weight decay."""
+
+    def __init__(
+        self, weight_decay, learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, use_locking=False, name="AdamW"
+    ):
+        super().__init__(
+            weight_decay,
+            learning_rate=learning_rate,
+            beta1=beta1,
+            beta2=beta2,
+            epsilon=epsilon,
+            use_locking=use_locking,
+            name=name,
+        )
+
+
+class MomentumWOptimizer(DecoupledWeightDecayExtension, _train.MomentumOptimizer):
+    """Momentum with decoupled weight decay."""
+
+    def __init__(self, weight_decay, learning_rate, momentum, use_locking=False, name="MomentumW", use_nesterov=False):
+        super().__init__(
+            weight_decay,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            use_locking=use_locking,
+            name=name,
+            use_nesterov=use_nesterov,
+        )
+
+
+class LazyAdamOptimizer(_train.AdamOptimizer):
+    """Adam that, for a sparse gradient, updates the moments of the rows at hand only."""
+
+    def _apply_sparse(self, grad, var):
+        beta1_power, beta2_power = (tf.cast(p, var.dtype.base_dtype) for p in self._get_beta_accumulators())
+        rate = tf.cast(self._lr_t, var.dtype.base_dtype) * tf.sqrt(1 - beta2_power) / (1 - beta1_power)
+        beta1, beta2 = (tf.cast(b, var.dtype.base_dtype) for b in (self._beta1_t, self._beta2_t))
+        epsilon = tf.cast(self._epsilon_t, var.dtype.base_dtype)
+        m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
+        rows, values = grad.indices, grad.values
+        new_m = beta1 * tf.gather(m, rows) + (1 - beta1) * values
+        new_v = beta2 * tf.gather(v, rows) + (1 - beta2) * tf.square(values)
+        step = rate * new_m / (tf.sqrt(new_v) + epsilon)
+        return tf.group(
+            _v1.scatter_update(m, rows, new_m), _v1.scatter_update(v, rows, new_v), _v1.scatter_sub(var, rows, step)
+        )
+
+    def _resource_apply_sparse(self, grad, var, indices):
+        return self._apply_sparse(tf.IndexedSlices(grad, indices), var)
+
+
+class _DenseOptimizer(_optimizer.Optimizer):
+    """An optimizer whose update of one variable is `_step(gradient, variable)`; sparse gradients become dense."""
+
+    def __init__(self, learning_rate, use_locking, name):
+        super().__init__(use_locking, name)
+        self._lr = learning_rate
+
+    def _prepare(self):
+        rate = self._lr() if callable(self._lr) else self._lr
+        self._lr_t = tf.convert_to_tensor(rate, name="learning_rate")
+
+    def _rate(self, var):
+        return tf.cast(self._lr_t, var.dtype.base_dtype)
+
+    def _apply_dense(self, grad, var):
+        return self._step(grad, var)
+
+    def _resource_apply_dense(self, grad, var):
+        return self._step(grad, var)
+
+    def _apply_sparse(self, grad, var):
+        return self._step(tf.convert_to_tensor(grad), var)
+
+    def _resource_apply_sparse(self, grad, var, indices):
+        return self._step(tf.convert_to_tensor(tf.IndexedSlices(grad, indices, tf.shape(var))), var)
+
+
+class _WithStepCount(_DenseOptimizer):
+    """Counts the steps in a variable of its own, `t`, and has the slots `m` and `v`."""
+
+    def __init__(self, learning_rate, beta1, beta2, epsilon, use_locking, name):
+        super().__init__(learning_rate, use_locking, name)
+        self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
+
+    def _create_slots(self, var_list):
+        first = min(var_list, key=lambda x: x.name)
+        self._create_non_slot_variable(initial_value=0.0, name="step_count", colocate_with=first)
+        for var in var_list:
+            self._zeros_slot(var, "m", self._name)
+            self._zeros_slot(var, "v", self._name)
+
+    def _count(self, var):
+        from tensorflow.python.eager import context
+
+        graph = None if context.executing_eagerly() else tf.compat.v1.get_default_graph()
+        return tf.cast(self._get_non_slot_variable("step_count", graph=graph), var.dtype.base_dtype) + 1
+
+    def _finish(self, update_ops, name_scope):
+        from tensorflow.python.eager import context
+
+        graph = None if context.executing_eagerly() else tf.compat.v1.get_default_graph()
+        count = self._get_non_slot_variable("step_count", graph=graph)
+        with tf.control_dependencies(update_ops):
+            return tf.group(*update_ops, count.assign_add(1.0), name=name_scope)
+
+
+class AdaMaxOptimizer(_WithStepCount):
+    """AdaMax (D. Kingma, J. Ba, Adam, 2014, section 7.1)."""
+
+    def __init__(self, learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, use_locking=False, name="AdaMax"):
+        super().__init__(learning_rate, beta1, beta2, epsilon, use_locking, name)
+
+    def _step(self, grad, var):
+        m = self.get_slot(var, "m").assign(self._beta1 * self.get_slot(var, "m") + (1 - self._beta1) * grad)
+        v = self.get_slot(var, "v").assign(tf.maximum(self._beta2 * self.get_slot(var, "v"), tf.abs(grad)))
+        rate = self._rate(var) / (1 - self._beta1 ** self._count(var))
+        return var.assign_sub(rate * m / (v + self._epsilon))
+
+
+class NadamOptimizer(_WithStepCount):
+    """Adam with Nesterov momentum (T. Dozat, 2016)."""
+
+    def __init__(self, learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, use_locking=False, name="Adam"):
+        super().__init__(learning_rate, beta1, beta2, epsilon, use_locking, name)
+
+    def _step(self, grad, var):
+        t = self._count(var)
+        m = self.get_slot(var, "m").assign(self._beta1 * self.get_slot(var, "m") + (1 - self._beta1) * grad)
+        v = self.get_slot(var, "v").assign(self._beta2 * self.get_slot(var, "v") + (1 - self._beta2) * tf.square(grad))
+        rate = self._rate(var) * tf.sqrt(1 - self._beta2**t) / (1 - self._beta1**t)
+        return var.assign_sub(rate * (self._beta1 * m + (1 - self._beta1) * grad) / (tf.sqrt(v) + self._epsilon))
+
+
+class LARSOptimizer(_DenseOptimizer):
+    """Layer-wise adaptive rates (Y. You et al., 2017)."""
+
+    def __init__(
+        self,
+        learning_rate,
+        momentum=0.9,
+        weight_decay=0.0001,
+        eeta=0.001,
+        epsilon=0.0,
+        name="LARSOptimizer",
+        skip_list=None,
+        use_nesterov=False,
+    ):
+        super().__init__(learning_rate, False, name)
+        self._momentum, self._weight_decay, self._eeta, self._epsilon = momentum, weight_decay, eeta, epsilon
+        self._skip, self._use_nesterov = skip_list or (), use_nesterov
+
+    def _create_slots(self, var_list):
+        for var in var_list:
+            self._zeros_slot(var, "momentum", self._name)
+
+    def _step(self, grad, var):
+        rate = self._rate(var)
+        if not any(part in var.name for part in self._skip):
+            weight, gradient = tf.norm(var), tf.norm(grad)
+            ratio = self._eeta * weight / (gradient + self._weight_decay * weight + self._epsilon)
+            rate = rate * tf.where((weight > 0) & (gradient > 0), ratio, tf.ones_like(ratio))
+            grad = grad + self._weight_decay * var
+        slot = self.get_slot(var, "momentum")
+        moment = slot.assign(self._momentum * slot + grad)
+        return var.assign_sub(rate * (grad + self._momentum * moment if self._use_nesterov else moment))
+
+
+class _SignOptimizer(_DenseOptimizer):
+    """What AddSign and PowerSign share (I. Bello et al., Neural Optimizer Search, 2017)."""
+
+    def __init__(self, learning_rate, strength, beta, sign_decay_fn, use_locking, name):
+        super().__init__(learning_rate, use_locking, name)
+        self._strength, self._beta, self._sign_decay_fn = strength, beta, sign_decay_fn
+        self._decay = 1.0
+
+    def _create_slots(self, var_list):
+        for var in var_list:
+            self._zeros_slot(var, "m", self._name)
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        if self._sign_decay_fn is not None:
+            self._decay = self._sign_decay_fn(tf.cast(global_step, tf.float32))
+        return super().apply_gradients(grads_and_vars, global_step=global_step, name=name)
+
+    def _step(self, grad, var):
+        slot = self.get_slot(var, "m")
+        m = slot.assign(self._beta * slot + (1 - self._beta) * grad)
+        agreement = self._decay * tf.sign(grad) * tf.sign(m)
+        return var.assign_sub(self._rate(var) * self._factor(agreement) * grad)
+
+
+class AddSignOptimizer(_SignOptimizer):
+    """Multiplies the gradient by alpha + sign(g) sign(m)."""
+
+    def __init__(
+        self, learning_rate=0.1, alpha=1.0, beta=0.9, sign_decay_fn=None, use_locking=False, name="AddSignOptimizer"
+    ):
+        super().__init__(learning_rate, alpha, beta, sign_decay_fn, use_locking, name)
+
+    def _factor(self, agreement):
+        return self._strength + agreement
+
+
+class PowerSignOptimizer(_SignOptimizer):
+    """Multiplies the gradient by base ** (sign(g) sign(m))."""
+
+    def __init__(
+        self,
+        learning_rate=0.1,
+        base=2.718281828,
+        beta=0.9,
+        sign_decay_fn=None,
+        use_locking=False,
+        name="PowerSignOptimizer",
+    ):
+        super().__init__(learning_rate, base, beta, sign_decay_fn, use_locking, name)
+
+    def _factor(self, agreement):
+        return tf.pow(tf.cast(self._strength, agreement.dtype), agreement)

@@ -39,11 +39,12 @@ SHOWN = ("protobuf", "numpy", "keras")  # packages whose versions pip chose
 COLUMNS = ("install", "train", "kill, resume", "evaluate", "predict", "export", "quick tests")
 INTRODUCTION = """# TensorFlow and Python versions
 
-Written by `make matrix` (`python -m benchmarks.reliability.matrix`) on Linux. Each row is a fresh environment, into which
-pip installed the wheel of this project, TensorFlow of one minor version, and the newest version of everything else that
-fits. There a run of 5 steps was trained, killed with SIGKILL after step 2 and resumed (the last checkpoint must have the
-same bytes as without the kill), evaluated, used for a prediction and exported. "quick tests" is the closing line of
-`pytest -m "not slow"`; "-" means not run, "no such wheel" that PyPI has no TensorFlow of this version for this Python.
+Written by `make matrix` (`python -m benchmarks.reliability.matrix`) on Linux. Each row is a fresh environment, into
+which pip installed the wheel of this project, TensorFlow of one minor version, and the newest version of everything
+else that fits. There a run of 5 steps was trained, killed with SIGKILL after step 2 and resumed (the last
+checkpoint must have the same bytes as without the kill), evaluated, used for a prediction and exported. "quick
+tests" is the closing line of `pytest -m "not slow"`; "-" means not run, "no such wheel" that PyPI has no TensorFlow
+of this version for this Python.
 
 """
 

@@ -1,6 +1,8 @@
 """The programs in the docs: each is run, and does what the page says of it."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -100,6 +102,16 @@ def test_the_readmes_loop_learns(execute, capsys):
     losses = [float(re.search(r"loss = ([\d.]+)", line)[1]) for line in lines]
     assert lines[0].startswith("[val]: step 0 ") and lines[-1].startswith("[val]: step 200 ")
     assert losses[-1] < losses[0] / 2
+
+
+@pytest.mark.slow
+def test_the_calls_from_python(tmp_path):
+    """In a process of its own, which runs eagerly but for the graphs that the program makes."""
+    (source,) = programs("docs/api.md")
+    source += "\nassert tf.executing_eagerly() and evaluation.accuracy == result.accuracy"
+    done = subprocess.run([sys.executable, "-c", source], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("[train]: step 0 ") == 1 and done.stdout.endswith("(1, 10)\n")
 
 
 def test_the_readmes_map_names_every_room():

@@ -1,4 +1,4 @@
-"""Several workers over loopback: in step, killed, restarted, refused; and what is said then."""
+"""Several workers over loopback: in step, killed, restarted, refused; and the lines that they print then."""
 
 import json
 import os
@@ -18,6 +18,7 @@ from graph_resnet import tower
 from graph_resnet.architectures import ARCHITECTURES, Architecture, Group, Stem
 from graph_resnet.data import find, synthetic
 from graph_resnet.distributed import cluster, local_workers, tf_config
+from graph_resnet.distributed.sync_batch_norm import synchronized_batch_norm
 from graph_resnet.errors import UserError
 from graph_resnet.loop.signals import Interrupted
 from graph_resnet.recipes import RECIPES
@@ -25,7 +26,9 @@ from graph_resnet.session import session_config
 from graph_resnet.training import graph
 from tests.helpers import TINY, comparable, records_of, run, start, wait_for_step
 
-BUILDING = threading.Lock()  # slim's arg_scopes belong to all threads
+import tf_slim as slim  # isort: skip  (graph_resnet makes it importable)
+
+BUILDING = threading.Lock()  # slim's stack of arg_scopes is shared by all threads
 LENGTH = "--steps 24 --save-every 5 --eval-every 12".split()
 
 
@@ -36,10 +39,10 @@ def environment(index, addresses, job="worker", **cluster):
 
 
 def start_all(*arguments, count=2, module="graph_resnet.train", more=((), ())):
-    """Starts the same command as so many workers; `more` has flags of each one's own."""
+    """Starts the same command as `count` workers; `more` holds further flags for each of them."""
     addresses = local_workers.free_addresses(count)
     return addresses, [
-        start(*arguments, *own, module=module, env=environment(i, addresses)) for i, own in zip(range(count), more)
+        start(*arguments, *flags, module=module, env=environment(i, addresses)) for i, flags in zip(range(count), more)
     ]
 
 
@@ -55,7 +58,7 @@ def finish(processes):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, cache):
-    """(train dir, lines of stdout) of two workers that nothing happened to."""
+    """(train dir, lines of stdout) of two workers that ran without interruption."""
     train_dir = tmp_path_factory.mktemp("two workers")
     status, lines, err = run(
         *TINY, *LENGTH, "--train-dir", train_dir, "--workers=2", env={**os.environ, "XDG_CACHE_HOME": str(cache)}
@@ -75,12 +78,12 @@ def test_workers_on_one_machine(undisturbed):
 
 
 def test_stopped_killed_and_started_again_they_end_as_if_nothing_had_happened(undisturbed, tmp_path):
-    # `--workers` gave each its own core; more threads would round the sums in another way.
+    # `--workers` gave each worker a core of its own; with more threads the sums would round differently.
     threads = max(1, len(os.sched_getaffinity(0)) // 2)
     command = [*TINY, *LENGTH, "--threads", threads, "--train-dir", tmp_path]
     _, processes = start_all(*command)
     wait_for_step(processes[0], tmp_path, 6)
-    processes[1].send_signal(signal.SIGTERM)  # to the one that keeps nothing: all stop, and the chief saves
+    processes[1].send_signal(signal.SIGTERM)  # to the worker that saves nothing: all stop, and the chief saves
     (status, _, err), other = finish(processes)
     assert (status, other[0]) == (143, 143)
     saved = re.fullmatch(r"stopped at step (\d+): the last good checkpoint is .*\n", err)[1]
@@ -120,7 +123,7 @@ def few_records(tmp_path):
 
 
 def updates(recipe, records, count, place=None):
-    """Makes `count` updates, as one of several workers where it has a place: {name: the variables after them}."""
+    """Makes `count` updates, as one of several workers if it has a place: {name: value of the variable after them}."""
     config = session_config(threads=1)
     workers = cluster.Cluster(place, recipe.batch_size, config) if place else None
     if workers:
@@ -141,7 +144,7 @@ def updates(recipe, records, count, place=None):
 
 
 def updates_of_two(recipe, records, count):
-    """`updates` of two workers on two servers in this process."""
+    """`updates` of two workers, on two servers in this process."""
     jobs = {"worker": local_workers.free_addresses(2)}
     with ThreadPoolExecutor() as pool:
         places = [tf_config.Place(jobs, "worker", i) for i in (0, 1)]
@@ -150,7 +153,7 @@ def updates_of_two(recipe, records, count):
 
 @pytest.fixture
 def slices(monkeypatch):
-    """A recipe of a small net for batches of 7 images: slices of 3 and 4."""
+    """A recipe of a small net with batches of 7 images: the workers take slices of 3 and 4."""
     small = Architecture(
         scope="resnet",
         stem=Stem("block1", "conv5_5", 8, 5, stride=2),
@@ -180,7 +183,7 @@ def test_workers_make_the_updates_of_one(way, slices, few_records, monkeypatch):
 
 
 def test_moving_averages_are_those_of_all_slices(slices, few_records):
-    """After one update, of the first batch norm: its input is that of one worker."""
+    """After one update, for the first batch norm: its input is the same as with one worker."""
     first, second = updates_of_two(slices, few_records, 1)
     for name in first:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
@@ -189,6 +192,16 @@ def test_moving_averages_are_those_of_all_slices(slices, few_records):
     np.testing.assert_allclose(first[mean], one[mean], rtol=1e-4, atol=1e-6)
     # The mean of the slices' variances is that of the batch, less the variance of the slices' means.
     assert np.mean(first[variance]) < np.mean(one[variance])
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [({"is_training": False}, "is_training is False; use slim.batch_norm"), ({"center": False}, "no option center")],
+)
+def test_synchronized_batch_norm_refuses_what_it_would_get_wrong(options, message):
+    with tf.Graph().as_default(), slim.arg_scope([slim.batch_norm], **options):
+        with pytest.raises(ValueError, match=message):
+            synchronized_batch_norm(tf.zeros([2, 4, 4, 3]), cluster=None)
 
 
 def test_workers_that_would_train_something_else_are_refused(tmp_path):

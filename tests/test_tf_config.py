@@ -76,6 +76,15 @@ def test_what_is_refused(monkeypatch, value, message):
     assert len(str(error.value)) < 400 and str(error.value).isprintable()
 
 
+@pytest.mark.parametrize("value", [b"[]", b"[" * 60_000, b"\xff", b'{"cluster": {"\x1b[2J": []}}'])
+def test_the_command_refuses_it_in_one_line(value, tmp_path):
+    environment = {**os.environb, b"TF_CONFIG": value}
+    status, lines, err = run("--train-dir", tmp_path / "run", env=environment)
+    assert (status, lines, err.count("\n")) == (1, [], 1)
+    assert err.startswith("error: TF_CONFIG: ") and "\x1b" not in err and len(err) < 400
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     "address",
     [

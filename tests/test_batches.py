@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet.data import batches, find
+from graph_resnet.data import batches, find, streams
 from graph_resnet.data.records import hold_out
 from graph_resnet.errors import UserError
 from tests.helpers import RAW, ROOT, grey_stream, initialized_session
@@ -219,7 +219,7 @@ def test_data_is_read_once(records, graph):
             path.unlink()
         for _ in range(5):
             s.run([train_imgs, val_imgs])
-        s.run(tf.get_collection(batches.VALIDATION_INITIALIZER))
+        s.run([stream.restart for stream in streams.registered(graph) if stream.in_order])
         assert round(float(s.run(val_imgs)[0].mean())) == 100
 
 

@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from graph_resnet import config as config_json
 from graph_resnet.data import find, synthetic
 from graph_resnet.errors import UserError
-from graph_resnet.loop import checkpoints, metrics_log, session_loop
+from graph_resnet.loop import checkpoints, metrics_log, progress
 from graph_resnet.recipes import RECIPES
 from graph_resnet.training import run as training_run
 from graph_resnet.training import train_dir
 from tests.helpers import CASES, QUIET, ROOT, diverging, final_value, regression
+from utils.learning import train_with_bn
 
 KEPT = {f"model.ckpt-{step}.{end}" for step in range(5, 10) for end in ("index", "meta", "data-00000-of-00001")}
 
@@ -46,7 +47,7 @@ def train(records, directory, max_step, *, hooks=(), ballast=0, **options):
         arguments, _ = regression(records)
         tf.get_variable("ballast", [ballast], initializer=tf.zeros_initializer())
         options = {"log_every": 1, "eval_every": 4, "save_every": 2, **options}
-        return session_loop.train_with_bn(*arguments, max_step, train_dir=directory, hooks=hooks, **options)
+        return train_with_bn(*arguments, max_step, train_dir=directory, hooks=hooks, **options)
 
 
 def without_clock(history):
@@ -181,7 +182,7 @@ def test_another_nets_checkpoint_is_refused(records, graph, tmp_path):
     train(records, tmp_path, 1, ballast=3)
     with pytest.raises(UserError, match=r"ballast is \[3\] there, \[4\] here. It is of another net: pass another"):
         train(records, tmp_path, 2, ballast=4)
-    session_loop.train_with_bn(*diverging(5), 1, train_dir=tmp_path / "no ballast", **QUIET)
+    train_with_bn(*diverging(5), 1, train_dir=tmp_path / "no ballast", **QUIET)
     with pytest.raises(UserError, match=r"does not fit: ballast is not in it. It is of another net"):
         train(records, tmp_path / "no ballast", 2, ballast=4)
 
@@ -190,9 +191,7 @@ def test_a_validation_loss_that_is_not_finite_stops_the_run(graph, tmp_path):
     arguments = diverging(99)
     arguments[3] = tf.constant(float("inf"))
     with pytest.raises(UserError, match="the validation loss is inf at step 4: the last good checkpoint is .*ckpt-2"):
-        session_loop.train_with_bn(
-            *arguments, 9, train_dir=tmp_path, log_every=9, eval_every=4, save_every=2, eval_at_start=False
-        )
+        train_with_bn(*arguments, 9, train_dir=tmp_path, log_every=9, eval_every=4, save_every=2, eval_at_start=False)
     assert "val" not in (tmp_path / metrics_log.FILE).read_text()
 
 
@@ -204,13 +203,13 @@ def test_a_closed_terminal_does_not_stop_the_save(monkeypatch):
         monkeypatch.setattr(sys, "stdout", closed)
         with pytest.raises(OSError, match="Input/output error"):
             print("this is not caught")
-        session_loop.say("nobody reads this")
+        progress.say("nobody reads this")
     finally:
         with contextlib.suppress(OSError):  # closing writes what is left
             closed.close()
     with pytest.raises(OSError, match="No space left"), open("/dev/full", "w", buffering=1) as full:
         monkeypatch.setattr(sys, "stdout", full)
-        session_loop.say("nor this")
+        progress.say("nor this")
 
 
 STOPS = """

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet.data import batches
+from graph_resnet.data import batches, streams
 from graph_resnet.errors import UserError
-from graph_resnet.loop import metrics_log, session_loop
+from graph_resnet.loop import metrics_log
 from graph_resnet.loop.signals import Interrupted
 from tests.helpers import QUIET, RAW, ROOT, diverging, final_value, grey_stream, regression, summaries
+from utils.learning import train_with_bn
 
 
 @pytest.mark.parametrize("counts", [True, False])
 def test_it_makes_exactly_max_step_updates(records, graph, tmp_path, counts):
     arguments, _ = regression(records, counts=counts)
-    session_loop.train_with_bn(*arguments, 7, train_dir=tmp_path, **QUIET)
+    train_with_bn(*arguments, 7, train_dir=tmp_path, **QUIET)
     # The gradient is the batch's grey level: each update subtracts a thousandth of it.
     expected = 1 - 1e-3 * grey_stream(records, 7, batch_size=3).mean(axis=1).sum()
     assert final_value(tmp_path, "weight", 7) == pytest.approx(expected, rel=1e-5)
@@ -29,7 +30,7 @@ def test_it_makes_exactly_max_step_updates(records, graph, tmp_path, counts):
 
 def test_it_prints_the_tutorials_lines_and_returns_them(records, graph, capsys):
     arguments, _ = regression(records)
-    history = session_loop.train_with_bn(*arguments, 4, log_every=2, eval_every=2)
+    history = train_with_bn(*arguments, 4, log_every=2, eval_every=2)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
     greys = grey_stream(records, 4, batch_size=3).mean(axis=1)
     assert [line.split(" (")[0] for line in lines] == [
@@ -49,14 +50,14 @@ def test_it_prints_the_tutorials_lines_and_returns_them(records, graph, capsys):
 def test_evaluation_weighs_by_the_images_of_a_batch(records, graph):
     # Batches of 3, 3 and 1: the mean of their means is 103.67, the mean of the images 103.
     arguments, _ = regression(records)
-    history = session_loop.train_with_bn(*arguments, 1, **QUIET)
+    history = train_with_bn(*arguments, 1, **QUIET)
     assert history[-1]["loss"] == pytest.approx(103, rel=1e-6)
     assert history[-1]["images"] == 7
 
 
 def test_the_confusion_matrix_is_summed_over_an_evaluation(records, graph, tmp_path):
     arguments, _ = regression(records)
-    (labels,) = tf.get_collection(batches.VALIDATION_LABELS)
+    labels = next(stream.labels for stream in streams.registered(graph) if stream.in_order)
     confusion = tf.math.confusion_matrix(labels, tf.fill([tf.size(labels)], 1), 3)  # all are taken for class 1
     seen = []
 
@@ -66,7 +67,7 @@ def test_the_confusion_matrix_is_summed_over_an_evaluation(records, graph, tmp_p
 
     first = metrics_log.pictures({"x": b"1"})
     options = {"val_confusion": confusion, "after_evaluation": after, "first_summary": first, "eval_at_start": False}
-    session_loop.train_with_bn(*arguments, 2, train_dir=tmp_path, **QUIET, **options)
+    train_with_bn(*arguments, 2, train_dir=tmp_path, **QUIET, **options)
     ((step, found),) = seen
     assert step == 2 and found.dtype == np.int64
     # Images 100 to 106, whose classes are their numbers % 3.
@@ -80,7 +81,7 @@ def test_without_a_set_the_confusion_matrix_is_that_of_one_batch(graph):
     weight = tf.get_variable("weight", initializer=2.0)
     train_op = tf.train.GradientDescentOptimizer(0.25).minimize(weight**2)
     seen = []
-    session_loop.train_with_bn(
+    train_with_bn(
         train_op, weight, weight, weight, weight, 1, val_confusion=tf.eye(2, dtype=tf.int32), eval_at_start=False,
         after_evaluation=lambda history, confusion: seen.append(confusion.tolist()),
     )  # fmt: skip
@@ -90,10 +91,10 @@ def test_without_a_set_the_confusion_matrix_is_that_of_one_batch(graph):
 def test_a_graph_is_trained_again_but_not_if_it_is_finalized(records, graph):
     arguments, _ = regression(records)
     for max_step in (1, 2):
-        assert session_loop.train_with_bn(*arguments, max_step, **QUIET)[-1]["step"] == max_step
+        assert train_with_bn(*arguments, max_step, **QUIET)[-1]["step"] == max_step
     graph.finalize()
-    with pytest.raises(UserError, match=r"^this graph is finalized, .* build it anew, behind tf.reset_default_graph"):
-        session_loop.train_with_bn(*arguments, 3, **QUIET)
+    with pytest.raises(UserError, match=r"^this graph is finalized, .* build it again, after tf.reset_default_graph"):
+        train_with_bn(*arguments, 3, **QUIET)
 
 
 def test_a_loss_that_is_not_of_the_input_is_measured_over_one_batch(graph):
@@ -101,9 +102,7 @@ def test_a_loss_that_is_not_of_the_input_is_measured_over_one_batch(graph):
     loss = weight**2
     train_op = tf.train.GradientDescentOptimizer(0.25).minimize(loss)
     accuracy = tf.constant(0.5)
-    history = session_loop.train_with_bn(
-        train_op, loss, accuracy, weight * 10, accuracy, 2, learning_rate=0.25, **QUIET
-    )
+    history = train_with_bn(train_op, loss, accuracy, weight * 10, accuracy, 2, learning_rate=0.25, **QUIET)
     assert [(r["split"], r["loss"]) for r in history] == [("val", 20.0), ("train", 4.0), ("val", 5.0)]
     assert history[1]["learning_rate"] == 0.25
     assert "images" not in history[-1]
@@ -116,14 +115,14 @@ def test_the_placeholder_is_true_for_updates_and_false_for_measurements(records,
     arguments[0] = tf.group(arguments[0], count)
     for i in (1, 2, 3, 4):  # measured values say whether they were measured in training mode
         arguments[i] = arguments[i] + tf.where(is_training, 1000.0, 0.0)
-    history = session_loop.train_with_bn(*arguments, 5, is_training, train_dir=tmp_path, log_every=1, eval_every=2)
+    history = train_with_bn(*arguments, 5, is_training, train_dir=tmp_path, log_every=1, eval_every=2)
     assert final_value(tmp_path, "updates", 5) == 5
     assert all(r["loss"] < 200 for r in history)
 
 
 def test_measuring_with_a_placeholder_takes_no_batch_from_the_updates(records, graph, tmp_path):
     arguments, is_training = regression(records, placeholder=True)
-    history = session_loop.train_with_bn(*arguments, 6, is_training, train_dir=tmp_path, log_every=1, eval_every=4)
+    history = train_with_bn(*arguments, 6, is_training, train_dir=tmp_path, log_every=1, eval_every=4)
     greys = grey_stream(records, 6, batch_size=3).mean(axis=1)
     assert final_value(tmp_path, "weight", 6) == pytest.approx(1 - 1e-3 * greys.sum(), rel=1e-5)
     assert [r["loss"] for r in history if r["split"] == "train"] == pytest.approx(list(greys), rel=1e-5)
@@ -156,7 +155,7 @@ def batch_normalized(records, *, leak, static):
 @pytest.mark.parametrize("static", [True, False])
 def test_validation_never_moves_a_moving_average(records, graph, tmp_path, static, capsys):
     arguments, is_training = batch_normalized(records, leak=False, static=static)
-    session_loop.train_with_bn(*arguments, 4, is_training, train_dir=tmp_path, log_every=1, eval_every=1)
+    train_with_bn(*arguments, 4, is_training, train_dir=tmp_path, log_every=1, eval_every=1)
     mean = 0.0
     for grey in grey_stream(records, 4, batch_size=3).mean(axis=1):
         mean = 0.5 * mean + 0.5 * grey
@@ -166,7 +165,7 @@ def test_validation_never_moves_a_moving_average(records, graph, tmp_path, stati
 
 def test_the_tutorials_own_cells_get_a_right_evaluation_and_a_warning(records, graph, tmp_path, capsys):
     arguments, is_training = batch_normalized(records, leak=True, static=False)
-    history = session_loop.train_with_bn(*arguments, 5, is_training, train_dir=tmp_path, log_every=2, eval_every=5)
+    history = train_with_bn(*arguments, 5, is_training, train_dir=tmp_path, log_every=2, eval_every=5)
     warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
     assert len(warnings) == 1 and "before the validation tower" in warnings[0]
     # Training has pulled validation batches, yet the last evaluation is over all seven images from the first.
@@ -181,7 +180,7 @@ def test_a_resumed_run_equals_an_undisturbed_one(records, tmp_path):
     def train(directory, max_step):
         with tf.Graph().as_default():
             arguments, _ = regression(records)
-            return session_loop.train_with_bn(
+            return train_with_bn(
                 *arguments, max_step, train_dir=tmp_path / directory, log_every=1, eval_every=4, save_every=3
             )
 
@@ -206,7 +205,7 @@ def test_a_resumed_run_equals_an_undisturbed_one(records, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run(graph, tmp_path):
     with pytest.raises(UserError) as error:
-        session_loop.train_with_bn(*diverging(5), 20, train_dir=tmp_path, save_every=2, **QUIET)
+        train_with_bn(*diverging(5), 20, train_dir=tmp_path, save_every=2, **QUIET)
     assert "the loss is nan at step 5" in str(error.value)
     assert f"the last good checkpoint is {tmp_path / 'model.ckpt-4'}" in str(error.value)
     assert final_value(tmp_path, "weight", 4) == 0.5
@@ -215,7 +214,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(graph, tmp_path):
 
 def test_a_weight_that_is_not_finite_is_not_saved(graph, tmp_path):
     with pytest.raises(UserError) as error:
-        session_loop.train_with_bn(*diverging(5, weights=True), 20, train_dir=tmp_path, save_every=3, **QUIET)
+        train_with_bn(*diverging(5, weights=True), 20, train_dir=tmp_path, save_every=3, **QUIET)
     assert "a weight is not finite after step 6" in str(error.value)
     assert "model.ckpt-3" in str(error.value)
     assert not (tmp_path / "model.ckpt-6.index").exists()
@@ -238,7 +237,7 @@ def test_a_signal_saves_and_leaves(records, graph, tmp_path, signum):
     before = signal.getsignal(signum)
     arguments, _ = regression(records)
     with pytest.raises(Interrupted) as stop:
-        session_loop.train_with_bn(*arguments, 9, train_dir=tmp_path, hooks=[SignalAt(2, signum)], **QUIET)
+        train_with_bn(*arguments, 9, train_dir=tmp_path, hooks=[SignalAt(2, signum)], **QUIET)
     assert stop.value.signum == signum
     assert "stopped at step 3" in str(stop.value) and "model.ckpt-3" in str(stop.value)
     assert final_value(tmp_path, "global_step", 3) == 3
@@ -248,7 +247,7 @@ def test_a_signal_saves_and_leaves(records, graph, tmp_path, signum):
 def test_a_signal_during_an_evaluation_leaves_no_half_evaluation(records, graph, tmp_path):
     arguments, _ = regression(records)
     with pytest.raises(Interrupted):
-        session_loop.train_with_bn(
+        train_with_bn(
             *arguments, 9, train_dir=tmp_path, hooks=[SignalAt(3, signal.SIGTERM)], log_every=100, eval_every=4,
             eval_at_start=False,
         )  # fmt: skip
@@ -260,7 +259,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(records, tmp_path, cap
     def train(max_step):
         with tf.Graph().as_default():
             arguments, _ = regression(records)
-            return session_loop.train_with_bn(*arguments, max_step, train_dir=tmp_path, log_every=1, save_every=2)
+            return train_with_bn(*arguments, max_step, train_dir=tmp_path, log_every=1, save_every=2)
 
     undisturbed = train(6)
     weight = final_value(tmp_path, "weight", 6)
@@ -269,7 +268,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(records, tmp_path, cap
     (tmp_path / "model.ckpt-4.data-00000-of-00001").unlink()
     capsys.readouterr()
     again = train(6)
-    told = [line for line in capsys.readouterr().out.splitlines() if "cannot be read" in line]
+    told = [line for line in capsys.readouterr().out.splitlines() if "cannot be used" in line]
     assert len(told) == 2 and "model.ckpt-6" in told[0] and "model.ckpt-4" in told[1]
     assert [(r["split"], r["step"], r["loss"]) for r in again] == [
         (r["split"], r["step"], r["loss"]) for r in undisturbed
@@ -283,7 +282,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(records, tmp_path, cap
 
 WITHOUT_V2 = """
 import tensorflow.compat.v1 as tf
-from graph_resnet.loop.session_loop import train_with_bn
+from utils.learning import train_with_bn
 tf.disable_v2_behavior()
 weight = tf.get_variable("weight", initializer=2.0)
 optimizer = tf.train.GradientDescentOptimizer(0.25)

@@ -6,10 +6,10 @@
 
 `utils.learning` initializes the tensors. In a session of your own, run `global_variables_initializer()`,
 `local_variables_initializer()` and `tables_initializer()` first. Where another package is called `utils`, the same
-input is `graph_resnet.data`.
+input is `graph_resnet.data.load_data`.
 """
 
-from graph_resnet.data import batches, find
+from graph_resnet.data import batches
 from graph_resnet.data.batches import CIFAR10_MEAN, CIFAR10_STD
 
 
@@ -42,5 +42,5 @@ def load_data(
     Raises:
       graph_resnet.errors.UserError: one line that names what is missing or wrong, and the fix.
     """
-    records = find.cifar(dataset, data_dir, label=label)
-    return batches.train_and_validation(records, image_size, batch_size, seed=seed, flip=flip, mean=mean, std=std)
+    pipeline = {"seed": seed, "flip": flip, "mean": mean, "std": std}
+    return batches.load_data(image_size, batch_size, data_dir, dataset=dataset, label=label, **pipeline)

@@ -1,0 +1,29 @@
+"""Images for v1 graphs: bytes on disk -> records -> batches.
+
+    from graph_resnet.data import find, load_data, train_and_validation
+
+    tensors = load_data(image_size=96, batch_size=64)                            # CIFAR-10, wherever it is found
+    tensors = train_and_validation(find.cifar("cifar100", "~/data"), 32, 128)    # the same in two steps
+    train_imgs, train_labels, val_imgs, val_labels = tensors
+
+Names are imported on first use, so that the commands can answer `--help` without TensorFlow.
+"""
+
+import importlib
+
+_HOMES = {
+    "load_data": "batches",
+    "train_and_validation": "batches",
+    "in_order": "batches",
+    "Records": "records",
+    "DataError": "records",
+    "Stream": "streams",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -18,15 +18,8 @@ Typical use:
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from graph_resnet.data import find, streams
 from graph_resnet.errors import UserError
-
-# Graph collections through which graph_resnet.loop finds the two streams: of each the op that starts it again; the
-# images in a training batch; the labels of a validation batch and the number of images in a pass.
-TRAIN_INITIALIZER = "train_initializer"
-TRAIN_BATCH_SIZE = "train_batch_size"
-VALIDATION_INITIALIZER = "validation_initializer"
-VALIDATION_LABELS = "validation_labels"
-VALIDATION_SIZE = "validation_size"
 
 # Mean and standard deviation of CIFAR-10's training pixels, a channel each, in units of x / 255.
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
@@ -94,11 +87,34 @@ def train_and_validation(
 
         train, train_ready = _record_variable("train_records", "train", records)
         steps = tf.data.Dataset.range(start, tf.int64.max).map(train_batch)
-        train_next = _iterator(steps, train_ready, TRAIN_INITIALIZER).get_next()
-        tf.add_to_collection(TRAIN_BATCH_SIZE, batch_size)
+        iterator, restart = _iterator(steps, train_ready)
+        train_next = iterator.get_next()
+        streams.register(
+            streams.Stream(train_next[1], restart, batch_size=batch_size, images=records.num_train, in_order=False)
+        )
 
         val_next = _passes(records, "val", image_size, val_batch_size or batch_size, mean, std)
     return *train_next, *val_next
+
+
+def load_data(image_size, batch_size, data_dir=None, *, dataset="cifar10", label="fine", **options):
+    """Finds (or downloads) the records of a dataset and returns its tensors, in the default graph.
+
+    Args:
+      image_size: int, side of the square images in pixels; records of another size are resized bilinearly.
+      batch_size: int, images in a training batch.
+      data_dir: directory with the record files; None looks in $CIFAR_DATA_DIR and in the cache, and downloads.
+      dataset, label: see `find.cifar`.
+      **options: of `train_and_validation`, such as `seed`, `flip`, `mean` and `std`.
+
+    Returns:
+      (train_imgs, train_labels, val_imgs, val_labels), as `train_and_validation`.
+
+    Raises:
+      UserError: one line that names what is missing or wrong, and the fix.
+    """
+    records = find.cifar(dataset, data_dir, label=label)
+    return train_and_validation(records, image_size, batch_size, **options)
 
 
 def in_order(records, image_size, batch_size, *, split="val", mean=CIFAR10_MEAN, std=CIFAR10_STD):
@@ -147,7 +163,7 @@ def _rows(records, indices, split):
 
 
 def _passes(records, split, image_size, batch_size, mean, std):
-    """(images, labels) of a split in order, again and again, and the collections by which a pass is counted."""
+    """(images, labels) of a split in order, again and again."""
     _, _, count = records.split(split)
 
     @_plain
@@ -157,9 +173,11 @@ def _passes(records, split, image_size, batch_size, mean, std):
 
     rows, ready = _record_variable(f"{split}_records", split, records)
     dataset = tf.data.Dataset.range(0, count, batch_size).map(batch).repeat()
-    images, labels = _iterator(dataset, ready, VALIDATION_INITIALIZER).get_next()
-    tf.add_to_collection(VALIDATION_LABELS, labels)
-    tf.add_to_collection(VALIDATION_SIZE, tf.constant(count))
+    iterator, restart = _iterator(dataset, ready)
+    images, labels = iterator.get_next()
+    # Read by nobody. The seeds of initial weights count the ops before them, and version 1.0.0 had one here.
+    tf.constant(count)
+    streams.register(streams.Stream(labels, restart, batch_size=batch_size, images=count, in_order=True))
     return images, labels
 
 
@@ -224,8 +242,11 @@ def _resized(images, image_size):
     return tf.image.resize_bilinear(images, [image_size, image_size], half_pixel_centers=True)
 
 
-def _iterator(dataset, ready, collection):
-    """An initializable iterator that one thread keeps two batches ahead; its initializer joins TABLE_INITIALIZERS."""
+def _iterator(dataset, ready):
+    """An initializable iterator that one thread keeps two batches ahead, and the op that starts it again.
+
+    The initializer that a session runs first joins TABLE_INITIALIZERS.
+    """
     options = tf.data.Options()
     options.autotune.enabled = False
     options.threading.private_threadpool_size = 1
@@ -237,5 +258,4 @@ def _iterator(dataset, ready, collection):
     # must not have them read again. (Nor must the iterator be made in here: it would read them at every batch.)
     with tf.control_dependencies([ready]):
         tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.make_initializer(dataset))
-    tf.add_to_collection(collection, iterator.make_initializer(dataset))
-    return iterator
+    return iterator, iterator.make_initializer(dataset)

@@ -10,6 +10,7 @@ import re
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import files, locks
@@ -20,15 +21,21 @@ KEEP = 5
 SHOWN = 6  # variables in an error
 STATE = "checkpoint"
 STEP = "(0|[1-9][0-9]{0,18})"  # in a name: an int64
+BEST = "best"  # model.ckpt-best-N: no other tool counts it among the newest
 
 
 def steps(train_dir):
     """Global steps of the checkpoints in a train dir, whole or not, newest first."""
+    return _steps_named(train_dir)
+
+
+def _steps_named(train_dir, kind=""):
+    """The steps N, highest first, of the checkpoints `model.ckpt-<kind>N`."""
     try:
         names = os.listdir(train_dir)
     except OSError:
         return []
-    matches = (re.fullmatch(rf"model\.ckpt-{STEP}\.index", name) for name in names)
+    matches = (re.fullmatch(rf"model\.ckpt-{kind}{STEP}\.index", name) for name in names)
     return sorted((int(match[1]) for match in matches if match), reverse=True)
 
 
@@ -40,6 +47,19 @@ def prefix(train_dir, step):
 def step_in(prefix):
     """The step in such a path."""
     return int(prefix.rpartition("-")[2])
+
+
+def step_of(path: str, name: str = "global_step") -> int | None:
+    """The global step that a checkpoint holds, None where it has none. Its file may have been renamed."""
+    with reading(path) as reader:
+        step = reader.get_tensor(name) if reader.has_tensor(name) else None
+    return int(step) if isinstance(step, np.integer) else None
+
+
+def saved_as(variable) -> tuple[str, list]:
+    """(name, shape) under which tf.train.Saver keeps a variable: those of the whole one, where it is a part of it."""
+    part = variable._get_save_slice_info()  # no public name; the Saver asks it too
+    return (part.full_name, list(part.full_shape)) if part else (variable.op.name, variable.shape.as_list())
 
 
 @contextlib.contextmanager
@@ -71,13 +91,17 @@ def restore(session, saver, path):
 
 
 def fault(path):
-    """None if the checkpoint `path` can be read to its last byte (a checksum guards each tensor), else a phrase."""
+    """None if the checkpoint `path` can be read to its last byte (a checksum guards each tensor) and all its numbers
+    are finite, else a phrase."""
     try:
         for part in _parts(path):
             files.open_regular(part).close()  # TensorFlow would wait for a pipe for ever
         with reading(path) as reader:
-            for name in reader.get_variable_to_shape_map():
-                reader.get_tensor(name)
+            for name in sorted(reader.get_variable_to_shape_map()):
+                value = reader.get_tensor(name)
+                # Not seen in the loss: a ReLU makes 0 of NaN.
+                if tf.as_dtype(value.dtype).is_floating and not np.isfinite(value).all():
+                    return f"{name} is not finite: the net diverged"
     except Exception as error:  # what is wrong with a file comes as any of OpError, IndexError, ValueError, ...
         return reason(error)
     return None
@@ -89,12 +113,15 @@ def _parts(path):
     return [f"{path}.index"] + [f"{directory}/{n}" for n in os.listdir(directory) if n.startswith(f"{name}.data-")]
 
 
-def newest_whole(train_dir, say=print):
+def newest_whole(train_dir, say=print, step_name="global_step"):
     """Path of the newest checkpoint in a train dir that can be read whole, None if there never was one.
+
+    The newest is that which holds the highest step, whatever its name says.
 
     Args:
       train_dir: str or path.
       say: called with a line for each newer one that cannot be read.
+      step_name: of the variable that holds the step.
 
     Raises:
       UserError: there were checkpoints and none can be read; or the state file is no file.
@@ -102,15 +129,40 @@ def newest_whole(train_dir, say=print):
     found, named = steps(train_dir), _named_newest(train_dir)
     if named is not None and named > max(found, default=-1):
         say(f"[checkpoint]: {prefix(train_dir, named)} is missing: trying the one before")
+    newest = None
     for step in found:
         path = prefix(train_dir, step)
         why = fault(path)
-        if why is None:
-            return path
-        say(f"[checkpoint]: {path} cannot be read ({why}): trying the one before")
+        if why is not None:
+            say(f"[checkpoint]: {path} cannot be used ({why}): trying the one before")
+            continue
+        held = step_of(path, step_name)
+        held = step if held is None else held
+        if newest is None or held > newest[0]:  # a file that was renamed may be older than those behind it
+            newest = held, path
+        if newest[0] >= step:
+            break
+    if newest is not None:
+        return newest[1]
     if found or (Path(train_dir) / STATE).exists():
         raise UserError(f"{train_dir}: none of its checkpoints can be read; restore one, or pass another directory")
     return None
+
+
+def best(train_dir, say=print):
+    """Path of the checkpoint that was best on the validation images, None if none was kept (see `keep_if_best`)."""
+    for step in _best_steps(train_dir):
+        path = prefix(train_dir, f"{BEST}-{step}")
+        why = fault(path)
+        if why is None:
+            return path
+        say(f"[checkpoint]: {path} cannot be used ({why})")
+    return None
+
+
+def _best_steps(train_dir):
+    """Steps of the checkpoints that were kept as best, the newest, which is the best, first."""
+    return _steps_named(train_dir, f"{BEST}-")
 
 
 def _named_newest(train_dir):
@@ -141,7 +193,7 @@ def check_fit(path, variables, mend):
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     misfits = {}
     for variable in variables:
-        name, shape, dtype = variable.op.name, variable.shape.as_list(), variable.dtype.base_dtype
+        (name, shape), dtype = saved_as(variable), variable.dtype.base_dtype
         if name not in shapes:
             misfits[name] = f"{name} is not in it"
         elif shapes[name] != shape:
@@ -158,16 +210,25 @@ class Checkpoints:
     """The checkpoints of a run. Made before the graph is finalized; a `train_dir` of None keeps none.
 
     One is written only if every weight is finite, so that a run that diverged leaves its last good one whole.
+
+    Args:
+      train_dir: str or path.
+      keep_best: whether `keep_if_best` keeps any.
+
+    Attributes:
+      last_step: of the newest checkpoint, None where there is none.
+      resumed: whether the run goes on from a checkpoint.
     """
 
-    def __init__(self, train_dir):
-        self.train_dir = train_dir
+    def __init__(self, train_dir, *, keep_best=False):
+        self.train_dir, self._keeps_best = train_dir, keep_best
         # The rotation is ours: the Saver's takes a '[' in a path for a pattern, and deletes nothing.
         self.saver = tf.train.Saver(max_to_keep=0)
-        floats = [v for v in tf.global_variables() if v.dtype.base_dtype.is_floating]
-        self._finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(v)) for v in floats])
         self._variables = tf.global_variables()
-        self.last_step = None
+        floats = [v for v in self._variables if v.dtype.base_dtype.is_floating]
+        self._finite = {v.op.name: tf.reduce_all(tf.math.is_finite(v)) for v in floats}
+        self._step_name = tf.train.get_or_create_global_step().op.name
+        self.last_step, self.resumed, self._last_path = None, False, None
 
     def newest_whole(self, say=print):
         """Path of the newest checkpoint that can be read whole, None if there never was one.
@@ -177,20 +238,21 @@ class Checkpoints:
         """
         if self.train_dir is None:
             return None
-        path = newest_whole(self.train_dir, say)
+        path = newest_whole(self.train_dir, say, self._step_name)
         if path is not None:
             check_fit(path, self._variables, lambda names: "It is of another net: pass another --train-dir")
         return path
 
-    def continue_from(self, path, step=None):
+    def continue_from(self, path, step):
         """Counts from the checkpoint at `path`, None for none, and tidies up after a kill.
 
         Args:
           path: of the checkpoint.
-          step: int, what it holds, whatever its name is.
+          step: int, what it holds. Where its name says otherwise, that step counts as not saved.
         """
-        if path is not None and step in (None, step_in(path)):
-            self.last_step = step_in(path)
+        self.resumed, self._last_path = path is not None, path
+        if path is not None and step == step_in(path):
+            self.last_step = step
         self._remove_drafts()
 
     def _remove_drafts(self):
@@ -209,24 +271,74 @@ class Checkpoints:
         """
         if self.train_dir is None or step == self.last_step:
             return
-        if not session.run(self._finite):
-            raise UserError(f"a weight is not finite after step {step}, not saved: {self.last_good()}")
+        self.check_finite(session, step)
         older = [other for other in steps(self.train_dir) if other < step]
-        locks.check(self.train_dir)
-        try:
+        with self._writing(prefix(self.train_dir, step)):
             if os.path.exists(Path(self.train_dir) / metrics_log.FILE):
                 files.sync(Path(self.train_dir) / metrics_log.FILE)  # what led to these weights
-            with files.draft_directory(self.train_dir) as draft:
-                # TensorFlow's own drafts have names that can be foreseen, and it waits for no disk.
-                self.saver.save(session, str(draft / "model.ckpt"), global_step=step, write_state=False)
-                files.publish(draft, self.train_dir, last=".index")
+            self._write(session, "model.ckpt", step)
             self._name([*reversed(older[: KEEP - 1]), step])
-            self.last_step = step
+            self.last_step, self._last_path = step, prefix(self.train_dir, step)
             for other in older[KEEP - 1 :]:
                 self._remove(other)
+
+    def keep_if_best(self, session, history):
+        """Writes `model.ckpt-best-<step>` after an evaluation, the last in `history`, that is better than all since the
+        best one so far; then removes that.
+
+        The better one has the higher accuracy, the lower loss where there is no accuracy.
+
+        Raises:
+          UserError: it cannot be written.
+        """
+        if self.train_dir is None or not self._keeps_best:
+            return
+        *earlier, newest = (record for record in history if record["split"] == "val")
+        kept = _best_steps(self.train_dir)
+        # A best one of a later step is from before a kill: this run has not come so far again.
+        since = kept[0] if kept and kept[0] <= newest["step"] else 0
+        rivals = [record for record in earlier if record["step"] >= since] if kept else []
+        if not all(_merit(newest) > _merit(record) for record in rivals):
+            return
+        with self._writing(prefix(self.train_dir, f"{BEST}-{newest['step']}")):
+            self._write(session, f"model.ckpt-{BEST}", newest["step"])
+            for step in kept:
+                if step != newest["step"]:
+                    self._remove(f"{BEST}-{step}")
+
+    def check_finite(self, session, step):
+        """Looks at every weight: a loss need not show what a ReLU hides.
+
+        Raises:
+          UserError: one is not finite.
+        """
+        bad = [name for name, finite in session.run(self._finite).items() if not finite]
+        if bad:
+            raise UserError(
+                f"a weight is not finite after step {step} ({bad[0]}), not saved: {self.last_good()}; try a lower "
+                "learning rate"
+            )
+
+    def _write(self, session, name, step):
+        """Writes the checkpoint `<name>-<step>`, its index last."""
+        with files.draft_directory(self.train_dir) as draft:
+            # TensorFlow's own drafts have names that can be foreseen, and it waits for no disk.
+            self.saver.save(session, str(draft / name), global_step=step, write_state=False)
+            files.publish(draft, self.train_dir, last=".index")
+
+    @contextlib.contextmanager
+    def _writing(self, path):
+        """Turns what comes while the checkpoint `path` is written into one line.
+
+        Raises:
+          UserError: the train dir is another run's by now, or the file cannot be written.
+        """
+        locks.check(self.train_dir)
+        try:
+            yield
         except (tf.errors.OpError, OSError, ValueError) as error:
             raise UserError(
-                f"cannot write checkpoint {prefix(self.train_dir, step)} ({reason(error)}): {self.last_good()}; "
+                f"cannot write checkpoint {path} ({reason(error)}): {self.last_good()}; "
                 "make room and run the same command"
             ) from error
 
@@ -245,6 +357,11 @@ class Checkpoints:
         """A phrase that names the newest checkpoint."""
         if self.train_dir is None:
             return "nothing was saved: there is no train dir"
-        if self.last_step is None:
+        if self._last_path is None:
             return "no checkpoint was written yet"
-        return f"the last good checkpoint is {prefix(self.train_dir, self.last_step)}"
+        return f"the last good checkpoint is {self._last_path}"
+
+
+def _merit(record):
+    """What makes one evaluation better than another: the higher, the better."""
+    return record["accuracy"] if "accuracy" in record else -record["loss"]

@@ -1,16 +1,20 @@
-"""What is looked up in a v1 graph."""
+"""What is looked up in a v1 graph: what an op needs, which variables it assigns, which placeholders it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 
 import tensorflow.compat.v1 as tf
 
+from graph_resnet.data.streams import Stream, registered
 
-def first(collection):
-    """The first item of a collection of the default graph, or None."""
-    return next(iter(tf.get_collection(collection)), None)
+# Ops whose output is the variable (or the iterator) that their first input is.
+ALIASES = {"Identity", "RefIdentity", "Switch", "RefSwitch", "Enter", "RefEnter"}
 
 
-def ancestors(fetch):
-    """All ops that have to run for an op or tensor."""
-    todo, seen = [fetch if isinstance(fetch, tf.Operation) else fetch.op], set()
+def ancestors(*fetches: tf.Tensor | tf.Operation) -> set[tf.Operation]:
+    """All ops that have to run for some ops or tensors, these included."""
+    todo, seen = [fetch if isinstance(fetch, tf.Operation) else fetch.op for fetch in fetches], set()
     while todo:
         op = todo.pop()
         if op not in seen:
@@ -18,3 +22,73 @@ def ancestors(fetch):
             todo += [tensor.op for tensor in op.inputs]
             todo += op.control_inputs
     return seen
+
+
+def streams(ops: set[tf.Operation]) -> list[Stream]:
+    """The registered streams that are read by some ops of the default graph."""
+    return [stream for stream in registered(tf.get_default_graph()) if stream.labels.op in ops]
+
+
+def source(tensor: tf.Tensor) -> tf.Operation:
+    """The op of the variable or iterator that a tensor is a handle of, behind any alias."""
+    op = tensor.op
+    while op.type in ALIASES:
+        op = op.inputs[0].op
+    return op
+
+
+def assignments(ops: Iterable[tf.Operation]) -> Iterator[tuple[tf.Operation, bool]]:
+    """Each assignment that some ops make, those inside functions included, which `tf.cond` and loops are made of.
+
+    Yields:
+      (op of the variable, whether the assignment takes place whenever the op runs).
+    """
+    functions = _Functions()
+    for op in ops:
+        if _assigns(op.type) and op.inputs:
+            yield source(op.inputs[0]), op.inputs[0].op is source(op.inputs[0])
+        elif functions.called_by(op.node_def):
+            for i, tensor in enumerate(op.inputs):
+                if tensor.dtype == tf.resource and functions.assigns_input(op.node_def, i):
+                    yield source(tensor), False
+
+
+def _assigns(op_type):
+    return op_type.startswith(("Assign", "ScatterUpdate", "ResourceScatterUpdate"))
+
+
+class _Functions:
+    """The functions of the default graph. Its library is only read where an op calls one."""
+
+    def __init__(self):
+        self._library = None
+
+    @staticmethod
+    def called_by(node):
+        """Names of the functions that a NodeDef calls."""
+        values = node.attr.values()
+        names = [value.func.name for value in values if value.HasField("func")]
+        return names + [function.name for value in values for function in value.list.func]
+
+    def assigns_input(self, node, index):
+        """Whether a function that a NodeDef calls assigns the variable that is the node's input number `index`."""
+        index -= node.op in ("If", "StatelessIf", "Case", "StatelessCase")  # their first input chooses the branch
+        return any(self._assigns(name, index) for name in self.called_by(node) if index >= 0)
+
+    def _assigns(self, name, index):
+        if self._library is None:
+            library = tf.get_default_graph().as_graph_def().library
+            self._library = {function.signature.name: function for function in library.function}
+        function = self._library.get(name)
+        if function is None or index >= len(function.signature.input_arg):
+            return False
+        handles = {function.signature.input_arg[index].name}
+        for node in function.node_def:
+            for i, tensor in enumerate(node.input):
+                if tensor.partition(":")[0] not in handles:
+                    continue
+                if (_assigns(node.op) and i == 0) or self.assigns_input(node, i):
+                    return True
+                if node.op in ALIASES and i == 0:
+                    handles.add(node.name)
+        return False

@@ -130,9 +130,11 @@ class MetricsLog:
         self._events = {split: Events(Path(train_dir) / split, step) for split in ("train", "val")}
         if graph_def is not None:
             self._events["train"].add(graph_def=graph_def.SerializeToString())
-        for events in self._events.values():
-            # Tells TensorBoard to forget what an earlier run wrote beyond this step (all, where this is the beginning).
-            events.add(session_log=tf.SessionLog(status=tf.SessionLog.START), step=step + 1 if step else 0)
+        for split, events in self._events.items():
+            # Tells TensorBoard to forget what an earlier run wrote from this step on, as the records are cut off: the
+            # evaluation of this step stays, its update comes again.
+            first = step + 1 if split == "val" and step else step
+            events.add(session_log=tf.SessionLog(status=tf.SessionLog.START), step=first)
 
     def has(self, split, step):
         """Whether that record is there already."""

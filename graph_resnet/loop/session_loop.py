@@ -1,90 +1,68 @@
-"""The session loop: trains, measures, logs, saves, and goes on where it was.
+"""The session loop for any v1 graph: trains, measures, logs, saves, and goes on where it was.
 
-`train_with_bn` is the tutorial's loop for graphs with batch norm, and the one that `python -m graph_resnet.train` runs:
+    graph = GraphToTrain(train_op, train_loss, train_acc, val_loss, val_acc, learning_rate=rate)
+    history = train_graph(graph, max_step=20000, train_dir="runs/mine", cadence=Cadence(eval_every=500))
 
-    update_ops = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)  # before the validation tower is built
-    with tf.control_dependencies(update_ops):
-        train_op = optimizer.minimize(train_loss)
-    train_with_bn(train_op, train_loss, train_acc, val_loss, val_acc, 20000, is_training)
-
-Built on TensorFlow's own SingularMonitoredSession (initialization, restore, hooks) and Saver. Evaluation and saving
-stand in the loop and not in hooks, because their order is what makes a resumed run equal to an undisturbed one: at
-step s the net is evaluated, that is written down, a checkpoint is saved, and then update s runs.
+`utils.learning.train_with_bn` is the tutorial's way to call it. Built on TensorFlow's own SingularMonitoredSession
+(initialization, restore, hooks) and Saver. Evaluation and saving stand in the loop and not in TensorFlow's hooks
+(CheckpointSaverHook, CheckpointInputPipelineHook), because their order is what makes a resumed run equal to an
+undisturbed one: at step s the net is evaluated, that is written down, a checkpoint is saved, and then update s runs.
 """
 
+from __future__ import annotations
+
 import contextlib
-import errno
 import math
-import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow.compat.v1 as tf
-from tqdm import tqdm
 
 from graph_resnet import locks
-from graph_resnet.data import batches
 from graph_resnet.errors import UserError
-from graph_resnet.loop import checkpoints, graphs, metrics_log
+from graph_resnet.loop import batch_norm_checks, checkpoints, metrics_log
 from graph_resnet.loop.checkpoints import Checkpoints
+from graph_resnet.loop.graph_to_train import Cadence, GraphToTrain, Shown, check_count
 from graph_resnet.loop.metrics_log import MetricsLog
+from graph_resnet.loop.progress import Progress, say
 from graph_resnet.loop.signals import Interrupted, StopRequest
-from graph_resnet.loop.validation import Validation
+from graph_resnet.loop.updates import Updates
+from graph_resnet.loop.validation import NoBatchError, Validation
 
-LEAK = (
-    "warning: the training op pulls a validation batch at every step and folds it into batch norm's moving averages: "
-    "collect UPDATE_OPS before the validation tower is built"
-)
+END_OF_DATA = (tf.errors.OutOfRangeError, StopIteration)
 
 
-def train_with_bn(
-    train_op,
-    train_loss,
-    train_acc,
-    val_loss,
-    val_acc,
-    max_step,
-    is_training=None,
+def train_graph(
+    graph: GraphToTrain,
+    max_step: int,
     *,
-    train_dir=None,
-    log_every=50,
-    eval_every=1000,
-    save_every=500,
-    eval_at_start=True,
-    learning_rate=None,
-    config=None,
-    hooks=(),
+    train_dir: str | Path | None = None,
+    keep_best: bool = False,
+    cadence: Cadence = Cadence(),  # noqa: B008 (frozen)
+    shown: Shown = Shown(),  # noqa: B008
+    config: tf.ConfigProto | None = None,
+    hooks: Iterable[tf.train.SessionRunHook] = (),
     init_fn=None,
-    summary_op=None,
-    first_summary=None,
-    val_confusion=None,
-    after_evaluation=None,
     cluster=None,
-):
+) -> list[dict]:
     """Runs updates until the global step is `max_step`: that many, less those of the checkpoint it goes on from.
 
+    The step is the graph's own, whatever moves it. Where the data ends, or a hook asks to stop, the run ends there as
+    it would at its last step: evaluated, saved, with a line that says so.
+
     Args:
-      train_op: op or tensor that makes one update. If it does not count the global step, the loop does.
-      train_loss, train_acc: float32 scalars of a training batch.
-      val_loss, val_acc: float32 scalars, means over a validation batch. Where they come from `cifar10_input`, every
-        evaluation is over the whole validation set, each image once, weighted by the images of each batch; else over
-        one batch.
-      max_step: int, the global step at which to stop.
-      is_training: bool placeholder, fed True for the training op and False for every measurement; None where the
-        towers are static (built with Python bools), and then a training line comes from the update's own batch.
+      graph: `GraphToTrain`.
+      max_step: the global step at which to stop.
       train_dir: directory of checkpoints, `metrics.jsonl` and event files; the newest checkpoint in it is continued
         from. None keeps nothing.
-      log_every, eval_every, save_every: int, in steps.
-      eval_at_start: whether to evaluate the net before its first update.
-      learning_rate: float or scalar tensor, written beside the training lines.
-      config: ConfigProto.
-      hooks: SessionRunHooks around the training op, such as tf.compat.v1.train.ProfilerHook.
+      keep_best: keeps the checkpoint with the best validation accuracy (loss, where there is no accuracy) beside the
+        newest ones: `checkpoints.best` finds it.
+      cadence: how often a line, an evaluation, a checkpoint.
+      shown: what is shown of the run beside its lines.
+      config: of the session.
+      hooks: around the training op, such as tf.compat.v1.train.ProfilerHook.
       init_fn: function(session) that sets variables after their initialization, unless a checkpoint is continued from.
-      summary_op: serialized summaries, such as histograms of the weights, written at each evaluation.
-      first_summary: tf.Summary, such as the first images, written when a run begins at step 0.
-      val_confusion: int [C, C], validation images of class `row` that were taken for class `column`, of a batch as
-        `val_loss`.
-      after_evaluation: function(history, confusion) that is called after each evaluation; confusion is `val_confusion`,
-        summed over the evaluation, int64 [C, C], or None. It returns a tf.Summary for TensorBoard, or None.
       cluster: `distributed.cluster.Cluster` where several workers train in step. Its chief evaluates, prints and has
         the `train_dir`; the others only make the updates.
 
@@ -93,34 +71,25 @@ def train_with_bn(
       a worker that is not the chief.
 
     Raises:
-      UserError: the graph is finalized, the newest checkpoint is beyond `max_step`, the loss is not finite, or a
-        checkpoint or a metric cannot be written.
+      UserError: the newest checkpoint is beyond `max_step`, a loss or a weight is not finite, a placeholder is not
+        fed, or a checkpoint or a metric cannot be written.
       Interrupted: SIGINT, SIGTERM or SIGHUP came; what was trained is saved.
     """
-    if train_op.graph.finalized:
-        raise UserError(
-            "this graph is finalized, as a session that could not start leaves it: build it anew, behind "
-            "tf.reset_default_graph()"
-        )
+    check_count("max_step", max_step, least=0)
     # For TensorBoard, without what the loop adds to it.
-    drawn = None if train_dir is None else train_op.graph.as_graph_def(add_shapes=True)
-    with train_op.graph.as_default(), tf.name_scope("session_loop"):
-        training = _Training(train_op, train_loss, train_acc, is_training, learning_rate)
-        validation = Validation(val_loss, val_acc, is_training, val_confusion)
-        if validation.feeds(training.op):
-            say(LEAK)
+    drawn = None if train_dir is None else graph.graph.as_graph_def(add_shapes=True)
+    with graph.graph.as_default(), tf.name_scope("session_loop"):
+        updates, validation = Updates(graph), Validation(graph)
+        _warn(graph, validation)
         broadcast = cluster.broadcast() if cluster else None
-        saves = Checkpoints(train_dir)
+        saves = Checkpoints(train_dir, keep_best=keep_best)
         restored = saves.newest_whole(say)
         if restored:
-            if checkpoints.step_in(restored) > max_step:
-                raise UserError(
-                    f"{restored}: is beyond the end at step {max_step}; train to a later one, or pass another train dir"
-                )
+            _check_end(restored, updates, max_step)
             instead = ", and not from the initial checkpoint" if init_fn else ""
             say(f"[checkpoint]: going on from {restored}{instead}")
         elif train_dir is not None:
-            _start_over(train_dir, save_every)
+            _start_over(train_dir, cadence.save_every)
 
         def initialize(scaffold, session):
             if restored:
@@ -134,7 +103,7 @@ def train_with_bn(
         scaffold = tf.train.Scaffold(saver=saves.saver, init_fn=initialize)
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
-        stack.enter_context(train_op.graph.as_default())
+        stack.enter_context(graph.graph.as_default())
         if train_dir is not None:
             stack.enter_context(locks.claim(train_dir))
         hooks, master = list(hooks), ""
@@ -145,24 +114,41 @@ def train_with_bn(
         session = stack.enter_context(
             tf.train.SingularMonitoredSession(hooks=hooks, scaffold=scaffold, config=config, master=master)
         )
-        loop = _Loop(session, training, validation, saves, stop, summary_op, after_evaluation, cluster)
-        saves.continue_from(restored, loop.step)
-        loop.log = stack.enter_context(contextlib.closing(MetricsLog(train_dir, loop.step, drawn, log_every, say)))
-        if first_summary is not None and loop.step == 0:
-            loop.log.add_summary("train", first_summary, 0)
-        loop.bar = stack.enter_context(
-            tqdm(total=max_step, initial=loop.step, unit="step", disable=None, dynamic_ncols=True)
+        step = updates.step_now(session.raw_session())
+        saves.continue_from(restored, step)
+        log = stack.enter_context(contextlib.closing(MetricsLog(train_dir, step, drawn, cadence.log_every, say)))
+        if shown.first_summary is not None and step == 0:
+            log.add_summary("train", shown.first_summary, 0)
+        leads = cluster is None or cluster.is_chief
+        sizes = {"images": updates.images, "steps_an_epoch": updates.steps_an_epoch}
+        progress = stack.enter_context(Progress(step, max_step, lines=leads, **sizes))
+        loop = _Loop(session, updates, validation, saves, log, progress, stop, cadence, shown, step, max_step, leads)
+        return loop.run(cluster.finished if cluster else lambda: None)
+
+
+def _warn(graph, validation):
+    """Says what is wrong with the graph's batch norm."""
+    if validation.leaks:
+        say(batch_norm_checks.LEAK)
+    missing = batch_norm_checks.forgotten(graph)
+    if missing:
+        say(batch_norm_checks.FORGOTTEN.format(missing))
+
+
+def _check_end(checkpoint, updates, max_step):
+    """Refuses a checkpoint that is beyond the end of the run.
+
+    Raises:
+      UserError: it is. (Where one update moves the step by more than one, the last one may have passed the end.)
+    """
+    step = updates.step_in(checkpoint)
+    if updates.plain and step > max_step:
+        raise UserError(
+            f"{checkpoint}: is beyond the end at step {max_step}; train to a later one than {step}, or pass another "
+            "train dir"
         )
-        return loop.run(max_step, log_every, eval_every, save_every, eval_at_start)
-
-
-def say(line):
-    """Prints a line above the progress bar. That a terminal was closed must not keep a run from saving its work."""
-    try:
-        tqdm.write(line)
-    except OSError as error:
-        if error.errno != errno.EIO:
-            raise
+    if step != checkpoints.step_in(checkpoint):
+        say(f"[checkpoint]: {checkpoint} holds step {step}, whatever its name: that counts")
 
 
 def _start_over(train_dir, save_every):
@@ -178,132 +164,132 @@ def _start_over(train_dir, save_every):
     last = records[-1]["step"]
     if last >= save_every:
         raise UserError(
-            f"{path}: goes to step {last}, but there is no checkpoint; put one back, remove this file to start "
-            "over, or pass another --train-dir"
+            f"{path}: goes to step {last}, but there is no checkpoint; restore one, remove this file to start over, or "
+            "pass another --train-dir"
         )
     say("[checkpoint]: none was written before the earlier start ended: starting at step 0")
 
 
+@dataclass
 class _Loop:
     """The loop itself. At step s, in this order: evaluation, checkpoint, update."""
 
-    def __init__(self, session, training, validation, saves, stop, summary_op, after_evaluation, cluster):
-        self.session, self.raw = session, session.raw_session()
-        self.training, self.validation, self.saves = training, validation, saves
-        self.stop, self.summary_op, self.after_evaluation = stop, summary_op, after_evaluation
-        self.finished = cluster.finished if cluster else lambda: None
-        self.measures = cluster is None or cluster.is_chief
-        self.step = int(self.raw.run(training.global_step))
+    session: tf.train.SingularMonitoredSession
+    updates: Updates
+    validation: Validation
+    saves: Checkpoints
+    log: MetricsLog
+    progress: Progress
+    stop: StopRequest
+    cadence: Cadence
+    shown: Shown
+    step: int
+    max_step: int
+    leads: bool  # whether this process evaluates and prints
 
-    def run(self, max_step, log_every, eval_every, save_every, eval_at_start):
-        self.training.start_clock()
-        while True:
+    def __post_init__(self):
+        self.raw, self.ended = self.session.raw_session(), False
+        begin = self.step if self.saves.resumed else -1 if self.cadence.eval_at_start else 0
+        self.last = {"train": self.step - 1, "val": begin}  # steps of the newest records
+        self.last |= {record["split"]: record["step"] for record in self.log.history}
+
+    def run(self, finished):
+        """The whole run; `finished` is called before the last evaluation. Returns the history."""
+        if self.log.has("val", self.step):
+            self.show_weights()  # TensorBoard drops those of this step, which an earlier start wrote
+        self.updates.start_clock()
+        while self.step < self.max_step and not self.ended:
             self.leave_if_asked()
-            if self.step >= max_step:
-                self.finished()
-            if self.step == max_step or (self.step % eval_every == 0 and (self.step or eval_at_start)):
+            if self.due("val", self.cadence.eval_every):
                 self.evaluate()
-            if self.step == max_step or (self.step % save_every == 0 and self.step):
-                self.saves.save(self.raw, self.step)
-                self.training.start_clock()
-            if self.step >= max_step:
-                return self.log.history
-            self.update(measure=self.measures and self.step % log_every == 0)
+            if self.step // self.cadence.save_every > (self.saves.last_step or 0) // self.cadence.save_every:
+                self.save()
+            if not self.ended:
+                self.update()
+        self.leave_if_asked()
+        finished()
+        try:
+            self.evaluate()
+        except NoBatchError as error:
+            if not self.ended:
+                raise
+            say(f"[val]: not measured at the end: {error}")
+        self.save()
+        return self.log.history
+
+    def due(self, split, every):
+        """Whether a record is due: where one update moves the step by more than one, it may step over a multiple."""
+        return self.step // every > self.last[split] // every
 
     def leave_if_asked(self):
         if self.stop.signum is not None:
             self.saves.save(self.raw, self.step)
-            raise Interrupted(self.stop.signum, f"stopped at step {self.step}: {self.last_good()}")
+            go_on = f"; to go on: {self.shown.resume_command}" if self.shown.resume_command else ""
+            raise Interrupted(self.stop.signum, f"stopped at step {self.step}: {self.last_good()}{go_on}")
+
+    def save(self):
+        self.saves.save(self.raw, self.step)
+        self.updates.start_clock()
 
     def evaluate(self):
-        if not self.measures or self.log.has("val", self.step):  # before the checkpoint that this run continues from
+        # The record may be there from before the checkpoint that this run continues from.
+        if not self.leads or not self.validation or self.log.has("val", self.step):
             return
-        result = self.validation.run(self.raw, between_batches=self.leave_if_asked)
+        self.saves.check_finite(self.raw, self.step)
+        result = self.validation.run(self.raw, between_batches=self.leave_if_asked, say=say)
         confusion = result.pop("confusion", None)
         self.check_finite("validation loss", result["loss"])
         self.log.add("val", self.step, **result)
-        say(f"[val]: step {self.step} loss = {result['loss']:.4f} acc = {result['accuracy']:.4f}")
-        if self.summary_op is not None:
-            self.log.add_summary("train", self.raw.run(self.summary_op), self.step)
-        if self.after_evaluation:
-            summary = self.after_evaluation(self.log.history, confusion)
+        self.last["val"] = self.step
+        say(f"[val]: step {self.step} {_measured(result)}")
+        self.show_weights()
+        self.saves.keep_if_best(self.raw, self.log.history)
+        if self.shown.after_evaluation:
+            try:
+                summary = self.shown.after_evaluation(self.log.history, confusion)
+            except END_OF_DATA:
+                self.end("[data]: the data ended")
+                summary = None
             if summary is not None:
                 self.log.add_summary("val", summary, self.step)
-        self.training.start_clock()
+        self.updates.start_clock()
 
-    def update(self, measure):
-        result, seconds = self.training.update(self.session, self.raw, measure)
-        self.check_finite("loss", result["loss"])
+    def show_weights(self):
+        if self.shown.summary_op is not None:
+            self.log.add_summary("train", self.raw.run(self.shown.summary_op), self.step)
+
+    def update(self):
+        measure = self.leads and self.due("train", self.cadence.log_every)
+        try:
+            update = self.updates.run(self.session, self.step, measure)
+        except END_OF_DATA:
+            self.step = self.updates.step_now(self.raw)
+            self.end("[data]: the data ended")
+            return
+        except tf.train.NanLossDuringTrainingError:
+            raise UserError(f"a hook found a loss that is NaN at step {self.step}: {self.last_good()}") from None
+        self.check_finite("loss", update.record["loss"])
         if measure:
-            self.log.add("train", self.step, **result)
-            say(
-                f"[train]: step {self.step} loss = {result['loss']:.4f} acc = {result['accuracy']:.4f} "
-                f"({seconds:.4f} / batch)"
-            )
-        self.step += 1
-        self.bar.update()
+            self.log.add("train", self.step, **update.record)
+            self.last["train"] = self.step
+            say(f"[train]: step {self.step} {_measured(update.record)} ({update.mean_seconds:.4f} / batch)")
+        self.step = update.step
+        self.progress.update(self.step, update.record["loss"], update.seconds, update.record.get("learning_rate"))
+        if self.session.should_stop() and self.step < self.max_step:
+            self.end("[stop]: a hook asked to stop")
+
+    def end(self, why):
+        self.ended = True
+        say(f"{why} at step {self.step} of {self.max_step}")
 
     def last_good(self):
-        return self.saves.last_good() if self.measures else "the checkpoints are the chief's"
+        return self.saves.last_good() if self.leads else "the checkpoints are the chief's"
 
     def check_finite(self, what, loss):
         if not math.isfinite(loss):
             raise UserError(f"the {what} is {loss} at step {self.step}: {self.last_good()}; try a lower learning rate")
 
 
-class _Training:
-    """The training op and what is measured of a training batch."""
-
-    def __init__(self, train_op, loss, accuracy, is_training, learning_rate):
-        self.global_step = tf.train.get_or_create_global_step()
-        self.op = _counted(train_op, self.global_step)
-        self._measured = {"loss": loss, "accuracy": accuracy}
-        self._rate = tf.convert_to_tensor(math.nan if learning_rate is None else learning_rate)
-        self._is_training = is_training
-        self._restart = graphs.first(batches.TRAIN_INITIALIZER)
-        self._images = graphs.first(batches.TRAIN_BATCH_SIZE)
-
-    def start_clock(self):
-        self._since, self._updates = time.perf_counter(), 0
-
-    def update(self, session, raw, measure):
-        """One update.
-
-        Returns:
-          ({"loss": of the batch before the update}, None); where `measure`, also accuracy, learning rate and images/s,
-          and the mean seconds of an update since the clock was started.
-        """
-        result = {}
-        fetches = {"op": self.op, "loss": self._measured["loss"]}
-        if measure:
-            fetches["learning_rate"] = self._rate
-            if self._is_training is None:
-                fetches.update(self._measured)
-            else:
-                result = raw.run(self._measured, {self._is_training: False})
-                if self._restart is not None:  # so that the update still gets batch number `step`
-                    raw.run(self._restart)
-        feed = None if self._is_training is None else {self._is_training: True}
-        result = {**session.run(fetches, feed), **result}
-        self._updates += 1
-        del result["op"]
-        result = {name: float(value) for name, value in result.items()}
-        if not measure:
-            return result, None
-        seconds = (time.perf_counter() - self._since) / self._updates
-        self.start_clock()
-        rate = result.pop("learning_rate")
-        if not math.isnan(rate):
-            result["learning_rate"] = float(f"{rate:.6g}")
-        if self._images:
-            result["images_per_second"] = round(self._images / seconds, 2)
-        return result, seconds
-
-
-def _counted(train_op, global_step):
-    """`train_op`, with the global step counted once: many a v1 graph calls `minimize` without it."""
-    variable = global_step.op
-    if any(op.type.startswith("Assign") and op.inputs[0].op is variable for op in graphs.ancestors(train_op)):
-        return train_op
-    with tf.control_dependencies([train_op]):
-        return tf.assign_add(global_step, 1, name="count_step").op
+def _measured(record):
+    accuracy = f" acc = {record['accuracy']:.4f}" if "accuracy" in record else ""
+    return f"loss = {record['loss']:.4f}{accuracy}"

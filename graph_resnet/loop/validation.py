@@ -1,55 +1,142 @@
-"""Evaluation of a graph: over the whole validation set, each image once."""
+"""Evaluation of a graph: over the whole validation set, each image once, where the data has an end."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
 
 import tensorflow.compat.v1 as tf
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
-from graph_resnet.data import batches
-from graph_resnet.loop import graphs
+from graph_resnet.errors import UserError
+from graph_resnet.loop import feeds, graphs
+from graph_resnet.loop.feeds import FeedFunction
+from graph_resnet.loop.graph_to_train import GraphToTrain
+from graph_resnet.loop.iterators import Pass
+from graph_resnet.loop.progress import bar_options
+
+
+class NoBatchError(UserError):
+    """The validation data is at its end before its first batch."""
 
 
 class Validation:
-    """Evaluation over the whole validation set of `cifar10_input`: from its first image, each image once.
+    """Evaluates `val_loss`, `val_acc` and `val_confusion` of a graph, without moving what it is trained on.
+
+    What one evaluation consists of:
+      - a registered stream (`load_data`, or any other: see `data.streams`): one pass, each image once;
+      - `val_feed_fn`: the feeds that it gives until it ends, see `FeedFunction.batches`;
+      - a Dataset with an end and an iterator of its own: one pass. It is started again for each evaluation;
+      - anything else: one batch.
+    `val_batches` bounds each of them. Means are weighted by the images of each batch where their number is known.
 
     Args:
-      loss, accuracy: scalars, means over a validation batch.
-      is_training: placeholder to feed False, or None.
-      confusion: int [C, C] of a validation batch, see `train_with_bn`, or None.
-
-    A loss that does not come from `cifar10_input` is measured over one batch.
+      graph: built in the default graph, which is not finalized yet.
     """
 
-    def __init__(self, loss, accuracy, is_training=None, confusion=None):
-        self._means = [loss, accuracy]
-        self._matrix = {} if confusion is None else {"confusion": tf.cast(confusion, tf.int64)}
-        self._feed = None if is_training is None else {is_training: False}
-        self._labels = graphs.first(batches.VALIDATION_LABELS)
-        if self._labels is not None and not self.feeds(loss):
-            self._labels = None
-        if self._labels is not None:
-            self._count = tf.size(self._labels)
-            self._restart = graphs.first(batches.VALIDATION_INITIALIZER)
-            self._size = int(tf.get_static_value(graphs.first(batches.VALIDATION_SIZE)))
+    def __init__(self, graph: GraphToTrain):
+        self._means = {"loss": graph.val_loss, "accuracy": graph.val_acc}
+        self._means = {name: tensor for name, tensor in self._means.items() if tensor is not None}
+        matrix = graph.val_confusion
+        self._matrix = {} if matrix is None else {"confusion": tf.cast(matrix, tf.int64)}
+        self._feed = {} if graph.is_training is None else {graph.is_training: False}
+        self._feeds = FeedFunction("val_feed_fn", graph.val_feed_fn)
+        self._most, self._passes, self._streams, self._said = graph.val_batches, [], [], False
+        ops = graphs.ancestors(*self._means.values(), *self._matrix.values())
+        trained, measured = graphs.ancestors(graph.train_op), graphs.ancestors(graph.train_loss)
+        read = graphs.streams(ops)
+        self._streams = [stream for stream in read if stream.in_order]
+        if len({(stream.images, stream.batch_size) for stream in self._streams}) > 1:
+            raise UserError(
+                "val_loss: depends on validation sets of "
+                + " and ".join(f"{stream.images} images" for stream in self._streams)
+                + "; evaluate one of them"
+            )
+        foreign = {op for op in ops if op.type.startswith("IteratorGetNext")} - {s.labels.op for s in read}
+        if not self._streams and not self._feeds:
+            self._passes = [Pass(op) for op in sorted(foreign - measured, key=lambda op: op.name)]
+        own = {stream.labels.op for stream in self._streams} | (foreign - measured)
+        self.leaks = bool(own & trained - measured)
+        # A training stream that an evaluation reads from, and that the training op reads too.
+        self._moved = [stream.restart for stream in read if not stream.in_order and stream.labels.op in trained]
+        self._restart = [stream.restart for stream in self._streams]
+        self._restart += [each.restart for each in self._passes if each.restart is not None]
+        sizes = [tf.size(stream.labels) for stream in self._streams[:1]]
+        sizes += [each.leading for each in self._passes if each.leading is not None]
+        self._sizes = tf.concat([tf.reshape(size, [-1]) for size in sizes], 0) if sizes else None
 
-    def feeds(self, consumer):
-        """Whether an op or tensor pulls validation batches."""
-        return self._labels is not None and self._labels.op in graphs.ancestors(consumer)
+    def __bool__(self) -> bool:
+        return bool(self._means)
 
-    def run(self, session, between_batches=lambda: None):
-        """Returns {"loss", "accuracy"}; of a whole set also "images", how many; "confusion" if asked for."""
-        if self._labels is None:
-            (loss, accuracy), matrix = session.run([self._means, self._matrix], self._feed)
-            return {"loss": float(loss), "accuracy": float(accuracy), **matrix}
+    def run(self, session: tf.Session, between_batches: Callable[[], None] = lambda: None, say=print) -> dict:
+        """One evaluation.
+
+        Args:
+          session: a tf.Session of the graph.
+          between_batches: called before each batch; what it raises ends the evaluation.
+          say: called with a line where only one batch of endless data is measured.
+
+        Returns:
+          {"loss": nats, "accuracy": 0..1}, as far as asked for; "images": how many, where that is known and they are
+          those of a set; "confusion": int64 [C, C].
+
+        Raises:
+          NoBatchError: the data is at its end before the first batch.
+          UserError: a feed is wrong.
+        """
+        ends = self._has_an_end(session, say)
+        most = self._most or (None if ends else 1)
         session.run(self._restart)
-        totals, seen, matrices = [0.0, 0.0], 0, {}
-        with tqdm(total=self._size, desc="evaluation", unit="image", leave=False, disable=None) as bar:
-            while seen < self._size:
+        expected = self._streams[0].images if self._streams and self._most is None else None
+        results, counts, matrices = [], [], {}
+        fetches = [self._means, self._matrix, [] if self._sizes is None else self._sizes]
+        with tqdm(total=expected, desc="evaluation", unit="image", leave=False, **bar_options()) as bar:
+            for feed in itertools.islice(self._batches(), most):
+                if expected is not None and sum(counts) >= expected:
+                    break
                 between_batches()
-                means, matrix, count = session.run([self._means, self._matrix, self._count], self._feed)
-                totals = [total + float(mean) * int(count) for total, mean in zip(totals, means)]
-                matrices = {name: each + matrices.get(name, 0) for name, each in matrix.items()}
-                seen += int(count)
-                bar.update(int(count))
-        if seen != self._size:
-            raise RuntimeError(f"evaluated {seen} images of {self._size}")
-        loss, accuracy = (total / seen for total in totals)
-        return {"loss": loss, "accuracy": accuracy, "images": seen, **matrices}
+                try:
+                    with feeds.named("val_feed_fn"):
+                        means, matrix, sizes = session.run(fetches, {**self._feed, **feed})
+                except tf.errors.OutOfRangeError:
+                    break
+                results.append(means)
+                counts.append(feeds.count(feed) if self._feeds else _only(sizes))
+                matrices = {name: cells + matrices.get(name, 0) for name, cells in matrix.items()}
+                bar.update(counts[-1] or 1)
+        session.run(self._moved)
+        if not results:
+            raise NoBatchError(
+                "val_loss: its data is at its end before the first batch; it must start again for each evaluation (an "
+                "initializable iterator, or a val_feed_fn that does)"
+            )
+        if expected is not None and sum(counts) != expected:
+            raise RuntimeError(f"evaluated {sum(counts)} images of {expected}")
+        images = {"images": sum(counts)} if ends and None not in counts else {}
+        weights = [1] * len(counts) if None in counts else counts
+        return {**{name: _mean([r[name] for r in results], weights) for name in self._means}, **images, **matrices}
+
+    def _has_an_end(self, session, say):
+        """Whether the data is run through, and not only one batch of it."""
+        if self._streams or self._feeds:
+            return True
+        ends = [each.ends(session) for each in self._passes]
+        if self._passes and not any(ends) and self._most is None and not self._said:
+            self._said = True
+            say("[val]: the validation data has no end: measuring one batch of it; pass val_batches=N for more")
+        return any(ends)
+
+    def _batches(self):
+        return self._feeds.batches() if self._feeds else itertools.repeat({})
+
+
+def _mean(values, weights):
+    total = 0.0
+    for value, weight in zip(values, weights):
+        total += float(value) * weight
+    return total / sum(weights)
+
+
+def _only(sizes):
+    """The number that all sizes are, None where there is none."""
+    return int(sizes[0]) if len(sizes) and (sizes == sizes[0]).all() else None

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import tower
 from graph_resnet.data import batches
 from graph_resnet.errors import UserError
+from graph_resnet.loop.graph_to_train import GraphToTrain
 from graph_resnet.training import filter_gradients, whitening
-
-
-@dataclass(frozen=True)
-class Graph:
-    """What the session loop needs of a graph. Losses are mean cross entropies of a batch, in nats."""
-
-    train_op: tf.Operation
-    train_loss: tf.Tensor
-    train_acc: tf.Tensor
-    val_loss: tf.Tensor
-    val_acc: tf.Tensor
-    val_confusion: tf.Tensor  # int32 [C, C], images of class `row` taken for class `column`
-    learning_rate: tf.Tensor
 
 
 def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cluster=None):
@@ -35,7 +21,7 @@ def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cl
       precision, trainable_scopes, cluster: see `on_batches`.
 
     Returns:
-      A `Graph`.
+      A `GraphToTrain`.
 
     Raises:
       UserError: a scope has no trainable variable, or the images are too small for the net.
@@ -75,7 +61,7 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
       cluster: `cluster.Cluster` where `train_imgs` are the rows of one of several workers.
 
     Returns:
-      A `Graph`.
+      A `GraphToTrain`.
 
     Raises:
       UserError: a scope has no trainable variable.
@@ -105,7 +91,7 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
         gradients, train_loss, train_acc, update_ops = cluster.in_step(gradients, train_loss, train_acc, update_ops)
     with tf.control_dependencies(update_ops):
         train_op = update.apply_gradients(gradients, step)
-    return Graph(train_op, train_loss, train_acc, val_loss, val_acc, val_confusion, rate)
+    return GraphToTrain(train_op, train_loss, train_acc, val_loss, val_acc, val_confusion, learning_rate=rate)
 
 
 def objective(recipe, loss, logits, labels):

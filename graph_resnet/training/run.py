@@ -14,7 +14,7 @@ from graph_resnet import plots
 from graph_resnet.data import batches, find
 from graph_resnet.errors import UserError, reason, writing
 from graph_resnet.inference import report
-from graph_resnet.loop import checkpoints, metrics_log, profiles, session_loop
+from graph_resnet.loop import Cadence, Shown, checkpoints, metrics_log, profiles, train_graph
 from graph_resnet.session import check_precision, session_config, use_precision
 from graph_resnet.training import graph, train_dir
 from graph_resnet.training.init_checkpoint import initializer
@@ -112,32 +112,25 @@ def train(
     if init_checkpoint:
         given = begun or directory is None
         init_fn = _given_otherwise if given else initializer(init_checkpoint, exclude_scopes)
-    hooks, shown = [], {}
+    hooks, shown = [], Shown()
     if directory is not None:
         hooks.append(_Accepted(directory, config))
-        shown = {
-            "summary_op": _histograms(),
-            "first_summary": _first_images(records),
-            "after_evaluation": _pictures(directory, recipe, records),
-        }
+        shown = Shown(_histograms(), _first_images(records), _pictures(directory, recipe, records))
         if profile:
             traces = Path(directory) / "profile"
             traces.mkdir(exist_ok=True)
             hooks.append(tf.train.ProfilerHook(save_steps=profile, output_dir=str(traces)))
 
     try:
-        history = session_loop.train_with_bn(
-            **vars(built),
-            max_step=recipe.total_steps(records.num_train),
+        history = train_graph(
+            built,
+            recipe.total_steps(records.num_train),
             train_dir=directory,
-            log_every=log_every,
-            eval_every=recipe.eval_steps(records.num_train),
-            save_every=save_every,
-            eval_at_start=False,
+            cadence=Cadence(log_every, recipe.eval_steps(records.num_train), save_every, eval_at_start=False),
+            shown=shown,
             config=settings,
             hooks=hooks,
             init_fn=init_fn,
-            **shown,
             cluster=workers,
         )
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
@@ -216,7 +209,7 @@ def _histograms():
 
 
 def _pictures(directory, recipe, records):
-    """What draws `curves.png` and `confusion.png` after an evaluation: see `session_loop.train_with_bn`."""
+    """What draws `curves.png` and `confusion.png` after an evaluation: see `loop.Shown`."""
     title, steps_an_epoch = f"{recipe.name} on {records.title}", records.num_train / recipe.batch_size
 
     def draw(history, confusion):

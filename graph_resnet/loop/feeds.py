@@ -1,0 +1,127 @@
+"""What is fed to a graph that is driven by placeholders: the caller's functions, called and checked."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from graph_resnet.errors import UserError
+
+ENDLESS = 10_000  # batches after which an evaluation without an end is taken for a mistake
+
+
+class FeedFunction:
+    """A caller's function() or function(number) -> {placeholder: value}, under the name of its argument.
+
+    Args:
+      name: 'feed_fn' or 'val_feed_fn'.
+      function: None feeds nothing.
+    """
+
+    def __init__(self, name: str, function: Callable | None):
+        self.name, self._function = name, function
+        self._numbered = function is not None and _takes_a_number(function)
+
+    def __bool__(self) -> bool:
+        return self._function is not None
+
+    def __call__(self, number: int) -> dict:
+        """The feed for update (or batch) `number`; StopIteration goes through."""
+        return self._checked(self._call(number)) if self else {}
+
+    def batches(self) -> Iterator[dict]:
+        """The feeds of one evaluation.
+
+        The function is called for batch 0, 1, ... until it raises StopIteration. One that returns an iterable (a
+        generator function) is called once. One that returns the very same arrays again holds them all: one batch.
+
+        Raises:
+          UserError: what it returns is no feed, or it never ends.
+        """
+        previous = None
+        for number in range(ENDLESS):
+            try:
+                result = self._call(number)
+            except StopIteration:
+                return
+            if not isinstance(result, Mapping):
+                if not hasattr(result, "__iter__"):
+                    self._checked(result)
+                yield from map(self._checked, result)
+                return
+            if previous is not None and _same(previous, result):
+                return
+            previous = dict(result)
+            yield self._checked(result)
+        raise UserError(f"{self.name}: has not ended after {ENDLESS:,} batches; pass val_batches=N, or end it by a "
+                        "StopIteration")  # fmt: skip
+
+    def _call(self, number):
+        return self._function(number) if self._numbered else self._function()
+
+    def _checked(self, feed):
+        if not isinstance(feed, Mapping):
+            raise UserError(f"{self.name}: returned a {type(feed).__name__}, not a dict {{placeholder: value}}")
+        graph = tf.get_default_graph()
+        for key, value in feed.items():
+            try:
+                tensor = graph.as_graph_element(key, allow_operation=False)
+            except (TypeError, ValueError, KeyError) as error:
+                reason = str(error.args[0]).splitlines()[0] if error.args else type(error).__name__
+                raise UserError(f"{self.name}: {key!r} is no tensor of this graph ({reason})") from None
+            shape = np.shape(value)
+            if not tensor.shape.is_compatible_with(shape):
+                raise UserError(f"{self.name}: a value of shape {shape} for {tensor.name}, which is {tensor.shape}")
+        return dict(feed)
+
+
+def _takes_a_number(function):
+    """Whether a function has a parameter without a default, to be given the number of the step or batch."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some builtins have none
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(p.kind in positional and p.default is p.empty for p in parameters)
+
+
+def _same(first, second):
+    """Whether two feeds hold the same objects."""
+    return first.keys() == second.keys() and all(first[key] is second[key] for key in first)
+
+
+def count(feed: dict) -> int | None:
+    """Images in a fed batch: the first dimension that all its arrays share, None where they share none."""
+    lengths = {shape[0] for value in feed.values() if (shape := np.shape(value))}
+    return lengths.pop() if len(lengths) == 1 else None
+
+
+@contextlib.contextmanager
+def named(function: str):
+    """Turns what a session raises about a missing or wrong feed into one line that names the argument.
+
+    Raises:
+      UserError: a placeholder was not fed, or an iterator was not initialized.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        placeholder = re.search(r"feed a value for placeholder tensor '([^']+)'", str(error))
+        if placeholder is None:
+            raise
+        raise UserError(
+            f"placeholder {placeholder[1]!r} got no value: pass {function}=, a function that returns "
+            "{placeholder: value} for each batch (or is_training=, if it is that)"
+        ) from None
+    except tf.errors.FailedPreconditionError as error:
+        if "iterator has not been initialized" not in str(error):
+            raise
+        raise UserError(
+            "an iterator of the graph was never initialized: add its initializer, "
+            "tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)"
+        ) from None

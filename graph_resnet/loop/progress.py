@@ -1,0 +1,103 @@
+"""How far a run is: a bar in a terminal and in a notebook, a line every so often where stderr is a file or a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import sys
+import time
+
+from tqdm.auto import tqdm
+
+FIRST_LINE, NEXT_LINES = 10, 60  # seconds after which a file or a pipe gets its first line, and each further one
+BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+
+
+def say(line: str) -> None:
+    """Prints a line above the progress bar. That a terminal was closed must not keep a run from saving its work."""
+    try:
+        tqdm.write(line)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+
+
+def bar_options() -> dict:
+    """tqdm's options for any bar: it goes to a terminal or a notebook, and nowhere else."""
+    in_notebook = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
+    return {"disable": False if in_notebook else None, "dynamic_ncols": True}
+
+
+class Progress:
+    """Context manager that shows step, loss, learning rate, epoch, images/s, elapsed and remaining time.
+
+    Args:
+      step: int, at which the run starts.
+      max_step: int.
+      images: int, in a training batch, None where that is not known.
+      steps_an_epoch: float, None where that is not known.
+      lines: whether a line is printed from time to time where no bar can be.
+    """
+
+    def __init__(
+        self,
+        step: int,
+        max_step: int,
+        *,
+        images: int | None = None,
+        steps_an_epoch: float | None = None,
+        lines: bool = True,
+    ):
+        self._first, self._max_step, self._images, self._steps_an_epoch = step, max_step, images, steps_an_epoch
+        self._step, self._seconds, self._rate = step, None, None
+        self._bar = tqdm(total=max_step, initial=step, unit="step", bar_format=BAR, **bar_options())
+        self._since = time.perf_counter()
+        self._due = self._since + FIRST_LINE if lines and self._bar.disable else None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._bar.close()
+
+    def update(self, step: int, loss: float, seconds: float, rate: float | None = None) -> None:
+        """To be called after each update.
+
+        Args:
+          step: int, the global step after it.
+          loss: float, of its batch.
+          seconds: float, that it took.
+          rate: the learning rate, None where it was not looked at.
+        """
+        self._seconds = seconds if self._seconds is None else 0.9 * self._seconds + 0.1 * seconds
+        self._rate = self._rate if rate is None else rate
+        moved, self._step = step - self._step, step
+        if not self._bar.disable:
+            self._bar.set_postfix_str(" ".join(self._measured(loss)), refresh=False)
+            self._bar.update(moved)
+        elif self._due is not None and time.perf_counter() >= self._due:
+            self._due = time.perf_counter() + NEXT_LINES
+            _to_stderr(self._line(loss))
+
+    def _measured(self, loss):
+        parts = [f"loss {loss:.3g}"]
+        if self._rate is not None:
+            parts.append(f"lr {self._rate:.3g}")
+        if self._steps_an_epoch:
+            parts.append(f"epoch {self._step / self._steps_an_epoch:.1f}")
+        if self._images:
+            parts.append(f"{self._images / self._seconds:.0f} images/s")
+        return parts
+
+    def _line(self, loss):
+        steps = self._step - self._first
+        elapsed = time.perf_counter() - self._since
+        left = (self._max_step - self._step) * elapsed / steps if steps > 0 else 0
+        clock = f"{tqdm.format_interval(elapsed)} elapsed, {tqdm.format_interval(left)} left"
+        return f"[progress]: step {self._step} of {self._max_step}, {', '.join(self._measured(loss))}, {clock}"
+
+
+def _to_stderr(line):
+    """A line of news: nobody has to be there to read it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,121 @@
+"""The training op of a graph, the step that it moves, and what is measured of a training batch."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from graph_resnet.errors import UserError
+from graph_resnet.loop import checkpoints, feeds, graphs
+from graph_resnet.loop.feeds import FeedFunction
+from graph_resnet.loop.graph_to_train import GraphToTrain
+
+
+@dataclass(frozen=True)
+class Update:
+    """What came out of one update."""
+
+    step: int  # the global step after it
+    record: dict  # "loss" of its batch, before it; where it was to be measured, also accuracy, learning rate, images/s
+    seconds: float  # that it took
+    mean_seconds: float  # of an update since the clock was started
+
+
+class Updates:
+    """Makes the updates of a graph.
+
+    Args:
+      graph: built in the default graph, which is not finalized yet.
+
+    Attributes:
+      plain: whether each update moves the global step by one. Any other op moves it as it likes: one that calls
+        `minimize` twice by two, one that accumulates gradients every few updates.
+      images: int, in a training batch; None where that is not known.
+      steps_an_epoch: float, None where that is not known.
+    """
+
+    def __init__(self, graph: GraphToTrain):
+        self._step = tf.train.get_or_create_global_step()
+        step_op = graphs.source(_handle(self._step))
+        moves = [always for variable, always in _assignments(graph.train_op) if variable is step_op]
+        self.plain = moves in ([], [True])
+        with tf.control_dependencies([graph.train_op]):
+            op = graph.train_op if moves else tf.assign_add(self._step, 1, name="count_step").op
+        with tf.control_dependencies([op]):
+            self._fetches = {"op": op, "step": self._step.read_value(), "loss": graph.train_loss}
+        measured = {"loss": graph.train_loss, "accuracy": graph.train_acc}
+        self._measured = {name: tensor for name, tensor in measured.items() if tensor is not None}
+        rate = math.nan if graph.learning_rate is None else graph.learning_rate
+        self._rate = {"learning_rate": tf.convert_to_tensor(rate)}
+        self._is_training, self._feeds = graph.is_training, FeedFunction("feed_fn", graph.feed_fn)
+        read = graphs.streams(graphs.ancestors(graph.train_op, *self._measured.values()))
+        shuffled = [stream for stream in read if not stream.in_order]
+        self._restart = [stream.restart for stream in shuffled]
+        stream = next(iter(shuffled or read), None)
+        self.images = stream and stream.batch_size
+        self.steps_an_epoch = stream and stream.images / stream.batch_size
+
+    def step_now(self, session: tf.Session) -> int:
+        """The global step."""
+        return int(session.run(self._step))
+
+    def step_in(self, checkpoint: str) -> int:
+        """The global step that a checkpoint of this graph holds."""
+        return checkpoints.step_of(checkpoint, self._step.op.name)
+
+    def start_clock(self) -> None:
+        self._since, self._updates = time.perf_counter(), 0
+
+    def run(self, session: tf.train.SingularMonitoredSession, step: int, measure: bool) -> Update:
+        """One update, that of global step `step`.
+
+        Raises:
+          tf.errors.OutOfRangeError, StopIteration: the data is at its end.
+          UserError: a placeholder is not fed, or a loss is not one number.
+        """
+        begun, feed, result = time.perf_counter(), self._feeds(step), {}
+        fetches = {**self._fetches}
+        if measure:
+            fetches |= self._rate
+            if self._is_training is None:
+                fetches |= self._measured
+        with feeds.named("feed_fn"):
+            if measure and self._is_training is not None:
+                raw = session.raw_session()
+                result = raw.run(self._measured, {self._is_training: False, **feed})
+                raw.run(self._restart)  # so that the update still gets batch number `step`
+            training = {} if self._is_training is None else {self._is_training: True}
+            result = {**session.run(fetches, {**training, **feed}), **result}
+        now = time.perf_counter()
+        self._updates += 1
+        del result["op"]
+        step = int(result.pop("step"))
+        record = {name: _number(name, value) for name, value in result.items()}
+        mean = (now - self._since) / self._updates
+        if measure:
+            self.start_clock()
+            rate = record.pop("learning_rate")
+            if not math.isnan(rate):
+                record["learning_rate"] = float(f"{rate:.6g}")
+            if self.images:
+                record["images_per_second"] = round(self.images / mean, 2)
+        return Update(step, record, now - begun, mean)
+
+
+def _assignments(train_op):
+    return graphs.assignments(graphs.ancestors(train_op))
+
+
+def _handle(variable):
+    """The tensor of a variable itself."""
+    return variable.handle if hasattr(variable, "handle") else variable.op.outputs[0]
+
+
+def _number(name, value):
+    if np.size(value) != 1:
+        raise UserError(f"train_{name}: has shape {np.shape(value)}, must be a scalar; pass tf.reduce_mean of it")
+    return float(np.reshape(value, []))

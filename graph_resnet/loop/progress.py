@@ -75,7 +75,7 @@ class Progress:
         if not self._bar.disable:
             self._bar.set_postfix_str(" ".join(self._measured(loss)), refresh=False)
             self._bar.update(moved)
-        elif self._due is not None and time.perf_counter() >= self._due:
+        elif self._due is not None and step < self._max_step and time.perf_counter() >= self._due:
             self._due = time.perf_counter() + NEXT_LINES
             _to_stderr(self._line(loss))
 

@@ -272,7 +272,8 @@ def check_data(trained: TrainedNet, records: find.Records, *, allow_other: bool 
             f"train dir {trained.directory}: its classes are {', '.join(trained.class_names)}, the folders' are "
             f"{', '.join(records.class_names)}; pass another --dataset-dir"
         )
-    difference = None if allow_other else find.same_data(trained.data, find.describe(records))
+    is_test_set = not records.num_train
+    difference = None if allow_other or is_test_set else find.same_data(trained.data, find.describe(records))
     if difference:
         raise UserError(
             f"train dir {trained.directory}: was trained on other data ({difference}); pass its --data-dir, or "

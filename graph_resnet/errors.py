@@ -3,12 +3,19 @@
 import contextlib
 import re
 
+LONGEST = 2_000  # characters of an error
+
 
 class UserError(Exception):
     """Something that the user can fix: names the value or file at fault, and the fix, in one line."""
 
     def __init__(self, message: object):
-        super().__init__(printable(str(message)))
+        super().__init__(printable(_shortened(str(message))))
+
+
+def _shortened(text):
+    """`text` without its middle if it is long: a value out of a foreign file may have megabytes."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 def printable(text: str) -> str:

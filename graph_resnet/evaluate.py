@@ -5,7 +5,7 @@ import os
 import sys
 
 from graph_resnet import cli, files
-from graph_resnet.errors import UserError
+from graph_resnet.errors import UserError, printable
 
 EPILOG = """examples:
   python -m graph_resnet.evaluate --train-dir runs/notebook                        the test images, newest checkpoint
@@ -64,8 +64,9 @@ def main(argv=None):
     output = flags.output_dir or flags.train_dir
     if not (os.path.isdir(output) and os.access(output, os.W_OK)):
         raise UserError(f"{output}: no directory that can be written; pass another --output-dir")
-    directory = flags.dataset_dir or net.data.get("directory")
-    records = find.for_recipe(net.recipe, flags.data_dir, directory, net.held_out)
+    records = find.for_trained(net, flags.data_dir, flags.dataset_dir)
+    for note in records.notes:
+        print(f"[data]: {printable(note)}", file=sys.stderr)
     config.check_data(net, records, allow_other=flags.allow_other_data)
     precision = precision_as_trained(net.precision) if flags.precision == "auto" else flags.precision
     check_precision(precision)

@@ -4,7 +4,7 @@ import json
 import sys
 
 from graph_resnet import cli
-from graph_resnet.errors import UserError
+from graph_resnet.errors import UserError, printable
 
 EPILOG = """examples:
   python -m graph_resnet.predict --train-dir runs/notebook cat.jpg
@@ -15,7 +15,8 @@ what is done to a picture: the largest centred square of it, upright as its EXIF
 the first frame of a GIF, is shrunk (by averaging) or enlarged (bilinearly) to the size of the training's records
 (32x32 for CIFAR), and from there normalized and resized as in training.
 
-A file that cannot be used gets a line on stderr; the others are classified all the same, and the exit status is 1.
+A file or folder that cannot be used gets a line on stderr; the others are classified all the same, and the exit status
+is 1. Links to folders are not followed. Files that do not end as images do are only counted.
 
 --json, or an output that is no terminal: a JSON object a line,
   {"image": path, "predictions": [{"class": name, "label": class number, "probability": 0..1}, ...]}, likeliest first
@@ -26,8 +27,8 @@ def parse(argv=None):
     """The flags."""
     parser = cli.parser("predict", __doc__, EPILOG)
     add = parser.add_argument
-    add("images", nargs="+", metavar="IMAGE", help="a PNG, JPEG, BMP or GIF file, a directory of them (and all below "
-        "it), or a pattern such as 'photos/**/*.jpg'")  # fmt: skip
+    add("images", nargs="+", metavar="IMAGE", help="a PNG, JPEG, BMP, GIF or WebP file, a directory of them (and all "
+        "below it), or a pattern such as 'photos/**/*.jpg'")  # fmt: skip
     cli.add_checkpoint(add)
     add("--top", type=cli.positive, default=5, metavar="N", help="classes to show (default: 5)")
     add("--json", action="store_true", help="JSON lines on a terminal, too")
@@ -52,9 +53,15 @@ def main(argv=None):
 
     for argument in flags.images:
         try:
-            paths += image_files.expand(argument)
+            expansion = image_files.expand(argument)
         except UserError as error:
             complain(error)
+            continue
+        paths += expansion.files
+        for error in expansion.errors:
+            complain(error)
+        for note in expansion.notes:
+            tqdm.write(printable(note), file=sys.stderr)
     if not paths:
         return 1
     cli.import_tensorflow()

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from graph_resnet import cli, own_code, recipes
-from graph_resnet.errors import UserError
+from graph_resnet.errors import UserError, printable
 from graph_resnet.fields import Choice, Whole, add_flags, flag
 from graph_resnet.recipes import Recipe
 from graph_resnet.training import options
@@ -142,6 +142,8 @@ def main(argv=None):
     records = find.for_recipe(recipe, flags.data_dir, flags.dataset_dir, flags.hold_out or 0)
     kind = "validation" if records.held_out else "test"
     print(f"[data]: {records.title}, {records.num_train:,} training and {records.num_val:,} {kind} images")
+    for note in records.notes:
+        print(f"[data]: {printable(note)}")
     tf = cli.import_tensorflow()
     if place and place.is_evaluator:
         from graph_resnet.distributed import evaluator

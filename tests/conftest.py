@@ -2,6 +2,8 @@
 
 import os
 import signal
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +35,14 @@ def cache(tmp_path_factory):
 def _own_cache(cache, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.delenv("CIFAR_DATA_DIR", raising=False)
+
+
+@pytest.fixture
+def public_dir():
+    """A directory that every user may look into (pytest's own ones are shut) and write in."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o777)
+        yield Path(name)
 
 
 @pytest.fixture

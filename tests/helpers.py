@@ -46,6 +46,26 @@ def run(*arguments, **options):
     return process.returncode, out.splitlines(), err
 
 
+def as_nobody(imports, code, *arguments):
+    """The output of Python code that runs as the user nobody, who may not read everything.
+
+    Args:
+      imports: str, what root imports before.
+      code: str, in which `arguments` are sys.argv[1:].
+      arguments: converted to str.
+    """
+    code = f"import os, sys\n{imports}\nos.setgroups([])\nos.setgid(65534)\nos.setuid(65534)\n{code}"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+needs_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else"
+)
+
+
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 

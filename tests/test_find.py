@@ -7,6 +7,7 @@ import http.server
 import io
 import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -16,14 +17,17 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graph_resnet import config, recipes
 from graph_resnet.data import archives, find, synthetic
 from graph_resnet.data.archives import new_directory
-from graph_resnet.data.find import DataError, cifar, describe, same_data
-from tests.helpers import CASES
+from graph_resnet.data.find import cifar, describe, same_data
+from graph_resnet.errors import UserError
+from tests.helpers import CASES, as_nobody, needs_root
 
 FILES = ("data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin")
 FILES += ("test_batch.bin",)
@@ -61,8 +65,8 @@ def write_cifar100(directory):
 
 
 def error(*arguments, **options):
-    """The message of the DataError that cifar() must raise: one line."""
-    with pytest.raises(DataError) as caught:
+    """The message of the UserError that cifar() must raise: one line."""
+    with pytest.raises(UserError) as caught:
         cifar(*arguments, **options)
     message = str(caught.value)
     assert message and "\n" not in message
@@ -215,7 +219,7 @@ def test_damaged_file(tmp_path, damage, expected, name):
         pytest.skip("this user reads everything")
     message = error("cifar10", directory)
     assert message.startswith(f"{directory / name}: ") and expected in message
-    assert "--data-dir DIR" in message  # the mend
+    assert "--data-dir DIR" in message  # the fix
 
 
 def test_damaged_cifar100_file(tmp_path):
@@ -236,28 +240,73 @@ def test_damaged_file_in_the_cache_is_to_be_deleted(fresh_cache):
 
 def test_wrong_directory(tmp_path):
     assert error("cifar10", tmp_path / "gone").startswith(f"data_dir {tmp_path / 'gone'}: no such directory")
-    assert "gone?away" in error("cifar10", tmp_path / "gone\naway\x1b")  # no terminal codes either
+    assert "gone away\\x1b" in error("cifar10", tmp_path / "gone\naway\x1b")  # no terminal codes either
     file = tmp_path / "cifar-10-binary.tar.gz"
-    file.write_bytes(b"")
-    assert error("cifar10", file).startswith(f"data_dir {file}: this is a file; pass the directory")
+    for content in (b"", b"PK\x03\x04", bytes(100)):
+        file.write_bytes(content)
+        assert error("cifar10", file).startswith(f"data_dir {file}: this is a file and no .tar.gz archive; pass one")
+    assert error("cifar10", file / "below").startswith(f"data_dir {file / 'below'}: cannot be read (Not a directory)")
+    long = tmp_path / ("x" * 300)
+    assert error("cifar10", long).startswith(f"data_dir {long}: cannot be read (File name too long)")
+    (tmp_path / "loop").symlink_to("loop")
+    assert "cannot be read (Too many levels of symbolic links)" in error("cifar10", tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
+    assert "pipe: neither a directory nor an archive" in error("cifar10", tmp_path / "pipe")
     write_cifar100(tmp_path / "hundred")
     assert "it holds CIFAR-100: pass --dataset cifar100" in error("cifar10", tmp_path / "hundred")
     write_cifar10(tmp_path / "ten")
     assert "it holds CIFAR-10: pass --dataset cifar10" in error("cifar100", tmp_path / "ten")
 
 
-def test_directory_that_cannot_be_read(tmp_path):
-    for folder in (".", "cifar-10-batches-bin", "cifar-10-batches-py"):
-        place = tmp_path / "data" / folder
-        write_cifar10(place)
+FIND = """
+try:
+    print(find.cifar("cifar10", sys.argv[1]).num_train)
+except UserError as error:
+    print(error)
+"""
+
+
+@needs_root
+def test_directory_that_cannot_be_read(public_dir):
+    data = write_cifar10(public_dir / "above" / "data")
+    write_cifar10(data / "cifar-10-batches-bin")
+    (data / "cifar-10-batches-py").mkdir()
+
+    def find_as_nobody(path):
+        imports = "import fcntl, mmap\nfrom graph_resnet.data import find\nfrom graph_resnet.errors import UserError"
+        return as_nobody(imports, FIND, path).strip()
+
+    assert find_as_nobody(data) == "15"
+    for place in (data / "cifar-10-batches-bin", data / "cifar-10-batches-py", data):
         place.chmod(0)
-        try:
-            if os.access(place, os.R_OK):
-                pytest.skip("this user reads everything")
-            assert error("cifar10", tmp_path / "data").startswith(f"data_dir {place}: cannot be read")
-            assert error("cifar10", place / "below").startswith(f"data_dir {place / 'below'}: ")
-        finally:
-            place.chmod(0o755)
+        assert find_as_nobody(data) == f"data_dir {place}: cannot be read; change its permissions"
+        place.chmod(0o755)
+    (data / "test_batch.bin").chmod(0)
+    assert find_as_nobody(data).startswith(f"{data / 'test_batch.bin'}: cannot be read (Permission denied)")
+    data.parent.chmod(0)
+    expected = f"data_dir {data}: cannot be read; change the permissions of {data.parent}"
+    assert find_as_nobody(data) == expected
+
+
+def test_a_record_file_has_a_bound(tmp_path):
+    directory = write_cifar10(tmp_path / "data")
+    path = directory / "data_batch_2.bin"
+    with path.open("r+b") as file:
+        file.truncate(20_000_000 * 3073)  # 61 GB, all holes
+    start = time.monotonic()
+    assert error("cifar10", directory).startswith(f"{path}: 20,000,000 records, a file of CIFAR-10 has at most 10,000;")
+    assert time.monotonic() - start < 5
+
+
+def test_the_file_of_class_names_has_a_bound(tmp_path):
+    directory = write_cifar10(tmp_path / "data")
+    path = directory / "batches.meta.txt"
+    os.mkfifo(path)
+    assert error("cifar10", directory) == f"{path}: cannot be read (a pipe, not a regular file); fix that, or delete it"
+    path.unlink()
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    assert "bytes, more than 65,536" in error("cifar10", directory)
 
 
 def test_home(tmp_path, monkeypatch):
@@ -296,7 +345,7 @@ def test_synthetic(tmp_path, fresh_cache):
     assert (found.title, found.class_names[1]) == ("synthetic (10 classes)", "ring")
     written = found.train[0].stat().st_mtime_ns
     assert cifar("synthetic") == found and found.train[0].stat().st_mtime_ns == written
-    assert "drawn pictures, not CIFAR-10; pass --dataset synthetic" in error("cifar10", found.train[0].parent)
+    assert "synthetic images, not CIFAR-10; pass --dataset synthetic" in error("cifar10", found.train[0].parent)
     (fresh_cache / "synthetic-v1" / "batches.meta.txt").unlink()
     assert cifar("synthetic").class_names == found.class_names
     (fresh_cache / "synthetic-v1" / "data_batch_4.bin").write_bytes(b"")
@@ -310,6 +359,49 @@ def test_synthetic100(tmp_path, fresh_cache):
     assert (found.title, found.class_names[1]) == ("synthetic (20 superclasses)", "ring")
     assert cifar("synthetic100", tmp_path / "data").title == "synthetic (100 classes)"
     assert not fresh_cache.exists()
+
+
+def trained(records, **changes):
+    """What config.json would say of a net that was trained on some records."""
+    data = {**describe(records), **changes}
+    recipe = dataclasses.replace(recipes.RECIPES["notebook"], dataset=records.dataset, label=records.label)
+    return config.TrainedNet(Path("run"), recipe, records.class_names, "float32", data, records.held_out)
+
+
+def test_a_trained_nets_data_is_found_again(tmp_path, monkeypatch, fresh_cache):
+    write_cifar10(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    net = trained(cifar("cifar10", "data"))
+    assert net.data["directory"] == str(tmp_path / "data")
+    monkeypatch.chdir("/")
+    found = find.for_trained(net)
+    assert found.train[0].parent == tmp_path / "data"
+    config.check_data(net, found)
+    moved = (tmp_path / "data").rename(tmp_path / "moved")
+    with pytest.raises(UserError) as caught:
+        find.for_trained(net)
+    gone = f"train dir run: its data is no longer in {tmp_path / 'data'}; pass --data-dir DIR"
+    assert str(caught.value) == gone
+    assert find.for_trained(net, moved).train[0].parent == moved
+    monkeypatch.setenv("CIFAR_DATA_DIR", str(moved))
+    found = find.for_trained(net)
+    assert found.train[0].parent == moved
+    assert find.for_trained(trained(found, directory="relative")).train[0].parent == moved  # a stranger's config.json
+    assert find.for_trained(trained(found, directory=7)).train[0].parent == moved
+    write_cifar10(tmp_path / "data", pixel=8)  # others, in the same place
+    with pytest.raises(
+        UserError, match="was trained on other data .sha256 of data_batch_1.bin was .*; pass its --data-dir"
+    ):
+        config.check_data(net, find.for_trained(net))
+
+
+def test_a_trained_nets_synthetic_data_is_drawn_again(tmp_path, fresh_cache):
+    net = trained(cifar("synthetic", tmp_path / "drawn"))
+    assert find.for_trained(net).train[0].parent == tmp_path / "drawn" / "synthetic-v1"
+    (tmp_path / "drawn").rename(tmp_path / "gone")
+    found = find.for_trained(net)
+    assert found.train[0].parent == fresh_cache / "synthetic-v1"
+    config.check_data(net, found)
 
 
 def test_describe_tells_the_same_data(tmp_path):
@@ -355,27 +447,25 @@ def test_new_directory(tmp_path):
             inode = second.stat().st_ino
     assert leftovers(tmp_path) == ["new", "new/a"]
     assert (tmp_path / "new").stat().st_ino == inode  # renamed, not copied
-    with pytest.raises(DataError, match=f"{tmp_path / 'new'}: cannot be written"):
+    with pytest.raises(match=f"{tmp_path / 'new'}: cannot be written"):
         with new_directory(tmp_path / "new") as draft:
             (draft / "a").write_bytes(b"22")
     assert (tmp_path / "new" / "a").read_bytes() == b"1"
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(DataError, match=f"{tmp_path / 'file' / 'new'}: cannot be written"):
+    with pytest.raises(match=f"{tmp_path / 'file' / 'new'}: cannot be written"):
         with new_directory(tmp_path / "file" / "new"):
             pass
 
 
-def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path):
-    names = ".new.71.0a0b0c0d", ".new.72.0a0b0c0d", ".news.7.0a0b0c0d"
-    killed, running, another = (tmp_path / name for name in names)
-    for draft in (killed, running, another):
-        draft.mkdir()
-        (draft / "half").write_bytes(b"1")
-    for draft in (killed, another):
-        os.utime(draft, (time.time() - 90_000,) * 2)
-    with new_directory(tmp_path / "new"):
-        pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == [running.name, another.name, "new"]
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    code = "import os, sys; from graph_resnet.data.archives import new_directory\n"
+    code += "with new_directory(sys.argv[1]) as draft: (draft / 'half').write_bytes(b'1'); os.kill(os.getpid(), 9)"
+    root = Path(find.__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "new")], cwd=root).returncode == -9
+    assert len(leftovers(tmp_path)) == 2 and not (tmp_path / "new").exists()
+    with new_directory(tmp_path / "other") as running, new_directory(tmp_path / "new"):
+        assert running.exists()  # by another process
+    assert leftovers(tmp_path) == ["new", "other"]
 
 
 def archive_of(*members):
@@ -420,8 +510,58 @@ def test_archive(tmp_path, fresh_cache):
     assert leftovers(directory) == ["cifar-10-binary.tar.gz"]
     written = found.train[0].stat().st_mtime_ns
     assert cifar("cifar10", directory) == found and found.train[0].stat().st_mtime_ns == written
-    write_archive(directory, archive_of(*good_members("other/")))  # a changed archive is unpacked anew
+    write_archive(directory, archive_of(*good_members("other/")))  # a changed archive is unpacked again
     assert cifar("cifar10", directory).train[0].parent != found.train[0].parent
+
+
+def test_the_archive_itself_is_a_data_dir(tmp_path, fresh_cache):
+    path = tmp_path / "downloaded (1).tgz"
+    path.write_bytes(archive_of(*good_members()))
+    found = cifar("cifar10", path)
+    assert (found.num_train, found.directory) == (15, path)
+    assert found.train[0].parent.parent == fresh_cache
+    write_archive(tmp_path / "data", archive_of(*good_members()))
+    assert cifar("cifar10", tmp_path / "data").directory == tmp_path / "data"
+    within = archive_of(("cifar-10-binary.tar.gz", path.read_bytes()))
+    path.write_bytes(within)
+    assert error("cifar10", path).startswith(f"{path}: data_batch_1.bin: missing; replace the archive")
+
+
+def test_the_archive_of_another_dataset(tmp_path, fresh_cache):
+    path = tmp_path / "x.tar.gz"
+    path.write_bytes(archive_of(*good_members()))
+    assert error("cifar100", path) == f"{path}: holds no CIFAR-100; it holds CIFAR-10: pass --dataset cifar10"
+    path.write_bytes(archive_of(("cifar-100-binary/train.bin", records((0, 1)))))
+    assert error("cifar10", path) == f"{path}: holds no CIFAR-10; it holds CIFAR-100: pass --dataset cifar100"
+    assert leftovers(fresh_cache) == []
+
+
+def test_an_archive_of_the_pickled_version(tmp_path, fresh_cache):
+    names = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
+    content = pickle.dumps({"data": np.full((2, 3072), 7, np.uint8), "labels": [4, 9]})
+    meta = pickle.dumps({"label_names": list("abcdefghij")})
+    members = [(f"cifar-10-batches-py/{name}", content) for name in names]
+    path = tmp_path / "cifar-10-python.tar.gz"
+    path.write_bytes(archive_of(*members, ("cifar-10-batches-py/batches.meta", meta)))
+    found = cifar("cifar10", path)
+    assert (found.num_train, found.num_test, found.class_names) == (10, 2, tuple("abcdefghij"))
+    assert found.test[0].read_bytes() == records(4, 9)
+    assert len(leftovers(fresh_cache)) == 8  # the directory, six record files and the names: no pickles
+    path.write_bytes(archive_of(*members[:3], ("cifar-10-batches-py/data_batch_4", b"cos\nsystem\n."), *members[4:]))
+    assert "data_batch_4: not one of CIFAR's pickles (it asks for 'os.system')" in error("cifar10", path)
+
+
+def test_a_long_name_is_not_quoted_whole(tmp_path):
+    prefix = "x/" * (2 << 20)
+    members = (prefix + "data_batch_1.bin", records(1) + b"1"), ("batches.meta.txt" * (1 << 18), b"")
+    for member in members:
+        message = error("cifar10", write_archive(tmp_path / "data", archive_of(member)))
+        assert len(message) < 3_000
+
+
+def test_a_member_that_comes_twice(tmp_path):
+    twice = archive_of(*good_members(), *good_members("other/"))
+    assert "it holds data_batch_1.bin twice" in error("cifar10", write_archive(tmp_path / "data", twice))
 
 
 def test_hostile_members_are_passed_over(tmp_path):
@@ -464,7 +604,7 @@ def padded(content):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "cannot be unpacked"),
+        (b"", "cannot be unpacked"),  # found by its name
         (b"not an archive", "cannot be unpacked"),
         (flipped(padded(archive_of(*good_members())), -6), "cannot be unpacked (CRC check failed"),
         (gzip.compress(b"not a tar file" * 1000), "cannot be unpacked"),
@@ -604,7 +744,7 @@ def test_download_without_a_server(serve, fresh_cache):
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     layout = dataclasses.replace(serve("good"), url=f"http://127.0.0.1:{port}/cifar-10-binary.tar.gz")
-    with pytest.raises(DataError, match=f"^http://127.0.0.1:{port}/.*refused.*--data-dir DIR"):
+    with pytest.raises(match=f"^http://127.0.0.1:{port}/.*refused.*--data-dir DIR"):
         archives.download(layout, fresh_cache / "new")
     assert leftovers(fresh_cache) == []
 
@@ -613,7 +753,7 @@ def test_stalling_download(serve, fresh_cache):
     socket.setdefaulttimeout(17)
     try:
         layout, start = serve("stall"), time.monotonic()
-        with pytest.raises(DataError, match=f"^{layout.url}: cannot be .*timed out.*--data-dir DIR"):
+        with pytest.raises(match=f"^{layout.url}: cannot be .*timed out.*--data-dir DIR"):
             archives.download(layout, fresh_cache / "new", timeout=0.3)
         assert time.monotonic() - start < 10
         assert socket.getdefaulttimeout() == 17

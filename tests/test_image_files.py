@@ -1,4 +1,4 @@
-"""Picture files of every kind, made here: what becomes of them, and the line about those that cannot be used."""
+"""Image files of every kind, made here: what becomes of them, and the line about those that cannot be used."""
 
 import io
 import os
@@ -10,7 +10,7 @@ from PIL import Image
 
 from graph_resnet.data import image_files
 from graph_resnet.errors import UserError
-from tests.helpers import png
+from tests.helpers import as_nobody, needs_root, png
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -29,7 +29,7 @@ def why(path):
     return message.removeprefix(f"{path}: ")
 
 
-def test_a_picture_of_the_right_size_is_left_as_it_is(tmp_path):
+def test_an_image_of_the_right_size_is_left_as_it_is(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     for name in ("a.png", "a.bmp"):
         Image.fromarray(pixels).save(tmp_path / name)
@@ -72,12 +72,15 @@ def test_odd_sizes(tmp_path, size):
         ("RGBA", (255, 0, 0, 0), WHITE, "png"),
         ("RGBA", (255, 0, 0, 51), (255, 204, 204), "png"),
         ("I;16", 0x4D80, (0x4D, 0x4D, 0x4D), "png"),
+        ("RGB", RED, RED, "webp"),
+        ("RGBA", (255, 0, 0, 0), WHITE, "webp"),
+        ("L", 77, (77, 77, 77), "jfif"),
     ],
 )
 def test_modes(tmp_path, mode, color, expected, ending):
     path = tmp_path / f"a.{ending}"
     Image.new(mode, (40, 32), color).save(path)
-    assert np.abs(image_files.load(path, 32).astype(int) - expected).max() <= (3 if ending == "jpg" else 0)
+    assert np.abs(image_files.load(path, 32).astype(int) - expected).max() <= (0 if ending in ("png", "gif") else 3)
 
 
 def test_palette_with_a_transparent_colour(tmp_path):
@@ -105,7 +108,7 @@ def test_first_frame_of_an_animation(tmp_path):
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("ending", ["png", "jpg"])
 def test_orientation(tmp_path, orientation, ending):
-    """As seen, the picture has a red quarter at its upper left and a green one at its upper right."""
+    """As seen, the image has a red quarter at its upper left and a green one at its upper right."""
     seen = np.zeros((32, 32, 3), np.uint8)
     seen[:16, :16], seen[:16, 16:] = RED, GREEN
     stored = {  # the EXIF standard: which side of the picture row 0 and column 0 of the file show
@@ -130,7 +133,7 @@ def test_damaged_exif_data_does_no_harm(tmp_path):
     np.testing.assert_array_equal(image_files.load(tmp_path / "a.jpg", 32), np.full((32, 32, 3), 255))
 
 
-@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "gif"])
+@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "gif", "webp"])
 def test_truncated(tmp_path, ending):
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / f"whole.{ending}")
@@ -140,13 +143,13 @@ def test_truncated(tmp_path, ending):
     assert "truncated" in why(path) or "damaged" in why(path)
 
 
-def test_what_is_no_picture(tmp_path):
+def test_what_is_no_image(tmp_path):
     (tmp_path / "a.png").write_text("hello")
-    assert why(tmp_path / "a.png") == "not a picture in PNG, JPEG, BMP or GIF"
+    assert why(tmp_path / "a.png") == "not an image in PNG, JPEG, BMP, GIF or WebP"
     (tmp_path / "empty.png").touch()
     assert why(tmp_path / "empty.png") == "empty"
     Image.new("RGB", (8, 8)).save(tmp_path / "a.tiff")
-    assert why(tmp_path / "a.tiff") == "not a picture in PNG, JPEG, BMP or GIF"
+    assert why(tmp_path / "a.tiff") == "not an image in PNG, JPEG, BMP, GIF or WebP"
     assert why(tmp_path / "none.png") == "No such file or directory"
     os.mkfifo(tmp_path / "fifo.png")
     assert why(tmp_path / "fifo.png") == "not a regular file"
@@ -162,9 +165,9 @@ def test_decompression_bomb(tmp_path, width):
 
 
 def test_damaged_files_are_one_line_each(tmp_path):
-    """Bytes of real files overwritten at random: a picture or a UserError, and nothing else."""
+    """Bytes of real files overwritten at random: an image or a UserError, and nothing else."""
     rng, outcomes = np.random.default_rng(1), set()
-    for name in ("a.png", "a.jpg", "a.bmp", "a.gif"):
+    for name in ("a.png", "a.jpg", "a.bmp", "a.gif", "a.webp"):
         buffer = io.BytesIO()
         buffer.name = name
         halves(RED, BLUE, 40, 32).save(buffer)
@@ -180,24 +183,90 @@ def test_damaged_files_are_one_line_each(tmp_path):
     assert outcomes == {(32, 32, 3), "error"}
 
 
-def test_find(tmp_path, monkeypatch):
+def test_a_file_has_a_bound(tmp_path):
+    """A GIF whose image never comes: Pillow would read a byte at a time."""
+    with open(tmp_path / "a.gif", "wb") as file:
+        file.write(b"GIF89a\1\0\1\0\0\0\0")
+        file.truncate(61 << 30)
+    assert why(tmp_path / "a.gif") == "65,498,251,264 bytes, more than 357,913,940"
+
+
+def expand(argument):
+    """The files of `image_files.expand`, where there is nothing to complain about."""
+    files, errors, _ = image_files.expand(argument)
+    assert not errors
+    return files
+
+
+def refused(argument):
+    with pytest.raises(UserError) as caught:
+        image_files.expand(argument)
+    return str(caught.value)
+
+
+def test_expand(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("b.png", "A.JPG", "c.txt", "sub/d.gif", "[1].bmp", "sub/._d.gif"):
+    for name in ("b.png", "A.JPG", "c.txt", "sub/d.gif", "[1].bmp", "sub/._d.gif", ".thumbs/1.png", "__MACOSX/b.png"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert image_files.expand(".") == ["A.JPG", "[1].bmp", "b.png", "sub/d.gif"]
-    assert image_files.expand("c.txt") == ["c.txt"]  # named by the user: tried, whatever its name
-    assert image_files.expand("[1].bmp") == ["[1].bmp"]  # a file first, a pattern if there is no such file
-    assert image_files.expand("*.[pg]*") == ["b.png"]
-    assert image_files.expand("**/*.gif") == ["sub/d.gif"]
-    for argument, message in {
-        "none.png": "none.png: no such file",
-        "none*": "none*: no such file, nor any that matches",
-    }.items():
-        with pytest.raises(UserError) as caught:
-            image_files.expand(argument)
-        assert str(caught.value) == message
+    assert expand(".") == ["A.JPG", "[1].bmp", "b.png", "sub/d.gif"]
+    assert expand("c.txt") == ["c.txt"]  # named by the user: tried, whatever its name
+    assert expand("[1].bmp") == ["[1].bmp"]  # a file first, a pattern if there is no such file
+    assert expand("*.[pg]*") == ["b.png"]
+    assert expand("**/*.gif") == ["sub/d.gif"]
+    assert expand(".thumbs") == [".thumbs/1.png"]  # named by the user
+    assert refused("none.png") == "none.png: no such file"
+    assert refused("none*") == "none*: no such file, nor any that matches"
+    assert refused("b.png/c.png") == "b.png/c.png: no such file"
+    assert refused("").startswith("an empty file name: is a variable unset?")
+    assert refused("x" * 300 + ".png").endswith(".png: File name too long")
+    assert refused("a\0.png") == "a\\x00.png: embedded null byte"
     (tmp_path / "bare").mkdir()
-    with pytest.raises(UserError, match="^bare: no"):
-        image_files.expand("bare")
+    assert refused("bare").startswith("bare: no .png, .jpg, ") and refused("bare").endswith("file in this directory")
+    (tmp_path / "bare" / "1.HEIC").touch()
+    assert refused("bare").endswith("file in this directory; it has 1 .heic file")
+
+
+def test_what_a_directory_hides(tmp_path, monkeypatch):
+    """Folders that are not read are errors, files that do not end as images do are counted."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos/a.png", "photos/b.tiff", "photos/c.TIFF", "photos/d", "elsewhere/e.png", "photos/sub/f.webp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "photos" / "linked").symlink_to("../elsewhere")
+    (tmp_path / "photos" / "sub" / "loop").symlink_to("..")
+    (tmp_path / "photos" / "lost.png").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "photos" / "pipe.png")
+    files, errors, notes = image_files.expand("photos")
+    assert files == ["photos/a.png", "photos/lost.png", "photos/pipe.png", "photos/sub/f.webp"]
+    link = "a link to a folder, not followed; name it to have it read"
+    assert list(map(str, errors)) == [f"photos/linked: {link}", f"photos/sub/loop: {link}"]
+    assert notes == ["photos: skipped 2 .tiff files, 1 other file"]
+    assert expand("photos/linked") == ["photos/linked/e.png"]
+
+
+EXPAND = """
+for argument in sys.argv[1:]:
+    try:
+        files, errors, _ = image_files.expand(argument)
+        print(*files, *errors, sep="|")
+    except UserError as error:
+        print(error)
+"""
+
+
+@needs_root
+def test_directories_that_may_not_be_read(public_dir):
+    for name in ("a.png", "shut/b.png"):
+        (public_dir / name).parent.mkdir(exist_ok=True)
+        (public_dir / name).touch()
+    (public_dir / "shut").chmod(0)
+    imports = "from graph_resnet.data import image_files\nfrom graph_resnet.errors import UserError"
+    of_all, of_shut, of_file = as_nobody(
+        imports, EXPAND, public_dir, public_dir / "shut", public_dir / "shut" / "b.png"
+    ).splitlines()
+    unread = f"{public_dir}/shut: cannot be read (Permission denied); its images are left out"
+    assert of_all == f"{public_dir}/a.png|{unread}"
+    assert of_shut == unread
+    assert of_file == f"{public_dir}/shut/b.png: Permission denied"

@@ -1,8 +1,9 @@
-"""The prediction command, as a user and as a script run it. What is done to a single picture: test_pictures.py."""
+"""The prediction command, as a user and as a script run it. What is done to a single image: test_image_files.py."""
 
 import json
 import os
 import pty
+import shutil
 import struct
 
 import numpy as np
@@ -19,7 +20,7 @@ def command(*arguments, **options):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory, trained_dir, cache):
+def images(tmp_path_factory, trained_dir, cache):
     """(a directory with the first 150 test records as PNG files, and what the net makes of them: float64 [150, 10])."""
     from graph_resnet import config
     from graph_resnet.data import batches, find
@@ -27,19 +28,19 @@ def pictures(tmp_path_factory, trained_dir, cache):
 
     net = config.read(trained_dir[0])
     records = find.cifar("synthetic", cache / "graph_resnet")
-    directory = tmp_path_factory.mktemp("pictures")
+    directory = tmp_path_factory.mktemp("images")
     for i, image in enumerate(batches.images(records, range(150))):
         Image.fromarray(image).save(directory / f"{i:03d}.png")
     logits, _ = evaluation.run(net, restore.find_checkpoint(net.directory), records)
     return directory, metrics.softmax(logits[:150])
 
 
-def test_json_lines_and_bad_files(trained_dir, pictures, tmp_path):
-    """More than a batch of good pictures, and among them every kind of bad one: a line each, and exit status 1."""
-    directory, expected = pictures
+def test_json_lines_and_bad_files(trained_dir, images, tmp_path):
+    """More than a batch of good images, and among them every kind of bad one: a line each, and exit status 1."""
+    directory, expected = images
     bad = tmp_path / "bad"
     bad.mkdir()
-    (bad / "text.png").write_text("no picture")
+    (bad / "text.png").write_text("no image")
     (bad / "half.png").write_bytes((directory / "000.png").read_bytes()[:200])
     (bad / "bomb.png").write_bytes(png(10_000, 10_000))
     (bad / "color\x1b[31m.jpg").write_bytes(b"\xff\xd8\xff" + struct.pack(">H", 9))
@@ -52,7 +53,7 @@ def test_json_lines_and_bad_files(trained_dir, pictures, tmp_path):
         f"{tmp_path / 'none.gif'}: no such file",
         f"{bad / 'bomb.png'}: more than 89,478,485 pixels",
         *(line.partition(": ")[2] for line in err.splitlines()[2:4]),
-        f"{bad / 'text.png'}: not a picture in PNG, JPEG, BMP or GIF",
+        f"{bad / 'text.png'}: not an image in PNG, JPEG, BMP, GIF or WebP",
     ]
     assert f"{bad / 'half.png'}: " in err and f"{bad}/color\\x1b[31m.jpg: " in err
     found = [json.loads(line) for line in lines]
@@ -69,8 +70,8 @@ def test_json_lines_and_bad_files(trained_dir, pictures, tmp_path):
     assert {p["label"]: p["class"] for p in found[0]["predictions"]}[1] == "ring"
 
 
-def test_a_table_on_a_terminal(trained_dir, pictures):
-    directory, expected = pictures
+def test_a_table_on_a_terminal(trained_dir, images):
+    directory, expected = images
     terminal, slave = pty.openpty()
     flags = ["--train-dir", trained_dir[0], "--top", "2", directory / "003.png"]
     _, err = start(*flags, module="graph_resnet.predict", stdout=slave).communicate(timeout=300)
@@ -103,3 +104,33 @@ def test_nothing_to_classify_ends_before_tensorflow(trained_dir, capsys, monkeyp
     assert capsys.readouterr().err == (
         "error: none.png: no such file\nerror: none*.jpg: no such file, nor any that matches\n"
     )
+
+
+def test_folders_that_are_left_out_and_names_that_cannot_be(trained_dir, images, tmp_path):
+    """Each a line on stderr, whatever comes before and after it, and exit status 1."""
+    photos = tmp_path / "photos"
+    (photos / "sub").mkdir(parents=True)
+    shutil.copy(images[0] / "001.png", photos / "sub" / "1.png")
+    (photos / "linked").symlink_to(images[0])
+    (photos / "1.heic").touch()
+    long = "x" * 300 + ".png"
+    status, lines, err = command("--train-dir", trained_dir[0], long, "", photos, images[0] / "002.png")
+    assert status == 1
+    assert [json.loads(line)["image"] for line in lines] == [str(photos / "sub" / "1.png"), str(images[0] / "002.png")]
+    assert err.splitlines() == [
+        f"error: {long}: File name too long",
+        "error: an empty file name: is a variable unset? pass an image, a directory or a pattern",
+        f"error: {photos / 'linked'}: a link to a folder, not followed; name it to have it read",
+        f"{photos}: skipped 1 .heic file",
+    ]
+
+
+def test_a_directory_without_images_is_an_error(trained_dir, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", None)
+    (tmp_path / "notes.txt").touch()
+    assert predict.main(["--train-dir", str(trained_dir[0]), str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {tmp_path}: no .png, ") and err.endswith("it has 1 .txt file\n")
+    (tmp_path / "linked").symlink_to("/")
+    assert predict.main(["--train-dir", str(trained_dir[0]), str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path}/linked: a link to a folder")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from graph_resnet.data import find, synthetic
+from graph_resnet.errors import UserError
 
 
 def read(directory, names, label_bytes):
@@ -136,7 +137,7 @@ def test_two_writers_at_once_both_end_fine(tmp_path):
 
 def test_other_files_are_not_overwritten(tmp_path):
     (tmp_path / "data_batch_1.bin").write_bytes(b"mine")
-    with pytest.raises(find.DataError, match=str(tmp_path)):
+    with pytest.raises(UserError, match=str(tmp_path)):
         synthetic.write(tmp_path, num_train=5, num_test=1)
     assert [path.name for path in tmp_path.iterdir()] == ["data_batch_1.bin"]
 

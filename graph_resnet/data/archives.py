@@ -1,68 +1,75 @@
 """CIFAR archives: downloaded, checked and unpacked, with nothing trusted that comes in one.
 
-directory = download(records.CIFAR10, cache / 'cifar-10-batches-bin')
+directory = download(layouts.CIFAR10, cache / 'cifar-10-batches-bin')
 """
 
 import contextlib
-import glob
 import gzip
 import os
-import secrets
 import shutil
 import socket
 import sys
 import tarfile
-import time
 import urllib.error
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from graph_resnet.data.records import NAMES_FILE_BYTES, OTHERWISE, DataError, check_file
+from graph_resnet import files
+from graph_resnet.data.layouts import NAMES_FILE_BYTES, OTHERWISE, PICKLE_BYTES, Layout
+from graph_resnet.data.records import check_file
+from graph_resnet.errors import UserError, reason
 
-DAY = 86_400  # seconds
+MOST_MEMBERS = 100
 
 
-def download(layout, target, *, timeout=60):
+def download(layout: Layout, target: Path | str, *, timeout: float = 60) -> Path:
     """Downloads a dataset's archive, checks its sha256 and unpacks it into the directory `target`, returned.
 
     Args:
-        layout: a `Layout`.
+        layout: what to download.
         target: the directory to make (in one rename, when all is there).
         timeout: seconds without a byte before it gives up.
 
     Raises:
-        DataError: whatever went wrong; nothing of the attempt is left.
+        UserError: whatever went wrong; nothing of the attempt is left.
     """
-    before = socket.getdefaulttimeout()  # urllib, beneath get_file, is given no timeout of its own
     with new_directory(target) as draft:
-        import tensorflow as tf  # here, because nothing else in this module needs it
-
         archive = draft / layout.archive
-        try:
-            socket.setdefaulttimeout(timeout)
-            # A redirect is followed to any host: bytes with the right sha256 are right, come whence they may.
-            with contextlib.redirect_stdout(sys.stderr):  # the progress bar: stdout is for results
-                tf.keras.utils.get_file(
-                    archive.name,
-                    layout.url,
-                    cache_dir=str(draft),
-                    cache_subdir=".",
-                    file_hash=layout.sha256,
-                    hash_algorithm="sha256",
-                )
-        except Exception as error:  # urllib, http, ssl, socket and get_file have dozens between them
-            if isinstance(error.__context__, urllib.error.HTTPError):
-                error.__context__.close()  # a 404's connection, which get_file leaves open
-            reason = str(error).removeprefix(f"URL fetch failure on {layout.url}: ").removeprefix("None -- ")
-            if archive.exists():  # get_file leaves it only if its hash is wrong
-                reason = f"{archive.stat().st_size:,} bytes with a wrong sha256, not {layout.size:,}"
-            raise DataError(f"{layout.url}: cannot be downloaded ({reason}); {OTHERWISE}") from error
-        finally:
-            socket.setdefaulttimeout(before)
+        _fetch(layout, archive, timeout)
         unpack(archive, layout, draft)
         archive.unlink()
+        check_unpacked(draft, layout, layout.url)
     return Path(target)
+
+
+def _fetch(layout, archive, timeout):
+    """Downloads a dataset's archive as the file `archive`."""
+    import tensorflow as tf  # here, because nothing else in this module needs it
+
+    before = socket.getdefaulttimeout()  # urllib, beneath get_file, is given no timeout of its own
+    try:
+        socket.setdefaulttimeout(timeout)
+        # A redirect may lead to any host: the sha256 says whether the bytes are right.
+        with contextlib.redirect_stdout(sys.stderr):  # the progress bar: stdout is for results
+            tf.keras.utils.get_file(
+                archive.name,
+                layout.url,
+                cache_dir=str(archive.parent),
+                cache_subdir=".",
+                file_hash=layout.sha256,
+                hash_algorithm="sha256",
+            )
+    except Exception as error:  # urllib, http, ssl, socket and get_file have dozens between them
+        if isinstance(error.__context__, urllib.error.HTTPError):
+            error.__context__.close()  # a 404's connection, which get_file leaves open
+        why = str(error).removeprefix(f"URL fetch failure on {layout.url}: ").removeprefix("None -- ")
+        if archive.exists():  # get_file leaves it only if its hash is wrong
+            why = f"{archive.stat().st_size:,} bytes with a wrong sha256, not {layout.size:,}"
+        raise UserError(f"{layout.url}: cannot be downloaded ({why}); {OTHERWISE}") from error
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 class _Bounded:
@@ -79,81 +86,102 @@ class _Bounded:
         return data
 
 
-def unpack(archive, layout, directory):
+def unpack(archive: Path, layout: Layout, directory: Path) -> set[str]:
     """Copies the members of a .tar.gz that are a dataset's files, by base name, into `directory`.
 
-    Nothing is extracted by path. A member counts only if it is a regular file with a path below the archive's
-    own root; all others are passed over.
+    These are its record files, its pickles and the files of class names. Nothing is extracted by path. A member counts
+    only if it is a regular file with a path below the archive's own root; all others are passed over.
+
+    Returns:
+        The base names of all members that are regular files.
+
+    Raises:
+        UserError: it cannot be read to its end, or holds a file of a wrong size.
     """
-    limits = dict.fromkeys(layout.files, layout.max_records * layout.record_bytes)
-    limits.update((label.names_file, NAMES_FILE_BYTES) for label in layout.labels)
+    limits = _limits(layout)
+    names = set()
     try:
-        progress = {"total": os.path.getsize(archive), "desc": f"unpacking {Path(archive).name}", "unit": "B"}
+        progress = {"total": os.path.getsize(archive), "desc": f"unpacking {archive.name}", "unit": "B"}
         with (
             open(archive, "rb") as file,
             tqdm.wrapattr(file, "read", **progress, leave=False, disable=None) as counted,
             gzip.open(counted) as stream,
         ):
-            bounded = _Bounded(stream, sum(limits.values()) + (1 << 20))
+            # A record has a file name in the pickled version, and a few bytes beside it.
+            bounded = _Bounded(stream, len(layout.files) * layout.max_records * (layout.record_bytes + 200) + (1 << 20))
             with tarfile.open(fileobj=bounded, mode="r|", bufsize=1 << 20) as tar:  # r|: forward only
                 for number, member in enumerate(tar):
-                    if number == 100:
-                        raise ValueError("it has more than 100 members")
-                    path = PurePosixPath(member.name)
-                    plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
-                    if not plain or path.is_absolute() or ".." in path.parts or path.name not in limits:
-                        continue
-                    part = member.size % layout.record_bytes if path.name in layout.files else 0
-                    if part or not 0 < member.size <= limits[path.name]:
-                        raise ValueError(f"{member.name} of {member.size:,} bytes is not {layout.title}'s")
-                    with (directory / path.name).open("xb") as file:
-                        shutil.copyfileobj(tar.extractfile(member), file, 1 << 20)
+                    if number == MOST_MEMBERS:
+                        raise ValueError(f"it has more than {MOST_MEMBERS} members")
+                    if member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse():
+                        names.add(_copy(tar, member, layout, limits, directory))
             while bounded.read(1 << 20):  # to the end, where gzip's checksum is
                 pass
     except Exception as error:  # on bad input tarfile raises much beyond TarError
-        raise DataError(f"{archive}: cannot be unpacked ({error}); replace it, or {OTHERWISE}") from error
+        raise UserError(f"{archive}: cannot be unpacked ({reason(error)}); replace it, or {OTHERWISE}") from error
+    return names
+
+
+def _limits(layout):
+    """The most bytes of each file of a dataset, by name."""
+    limits = dict.fromkeys(layout.files, layout.max_records * layout.record_bytes)
+    limits |= dict.fromkeys(layout.pickles, PICKLE_BYTES)
+    limits |= {label.names_file: NAMES_FILE_BYTES for label in layout.labels}
+    return limits
+
+
+def _copy(tar, member, layout, limits, directory):
+    """Writes one member into `directory` if it is one of the dataset's files, and returns its base name."""
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts or path.name not in limits:
+        return path.name
+    part = member.size % layout.record_bytes if path.name in layout.files else 0
+    if part or not 0 < member.size <= limits[path.name]:
+        raise ValueError(f"{path.name} of {member.size:,} bytes is not {layout.title}'s")
+    if (directory / path.name).exists():
+        raise ValueError(f"it holds {path.name} twice")
+    with (directory / path.name).open("xb") as file:
+        shutil.copyfileobj(tar.extractfile(member), file, 1 << 20)
+    return path.name
+
+
+def check_unpacked(directory: Path, layout: Layout, whose: object) -> None:
+    """Checks the record files that an archive was unpacked to.
+
+    Raises:
+        UserError: names the archive, `whose`, and what is wrong with which file of it.
+    """
     for name in layout.files:
-        check_file(directory / name, layout, f"{archive}: {name}", f"replace the archive, or {OTHERWISE}")
+        check_file(Path(directory) / name, layout.format, f"{whose}: {name}", f"replace the archive, or {OTHERWISE}")
 
 
 @contextlib.contextmanager
-def new_directory(target):
+def new_directory(target: Path | str) -> Iterator[Path]:
     """Yields a directory to write in, which becomes `target` in one rename when the block ends without error.
 
-    Two processes may do this at once: the later finds the same files there already and drops its own.
-    Whatever goes wrong, nothing half-written is left under the name `target`. What a killed process left under a hidden
-    name is removed by the next one, a day later: until then somebody may still be writing it.
+    Two processes may do this at once: the later one finds the same files there already and drops its own. Whatever goes
+    wrong, nothing half-written is left under the name `target`.
 
     Raises:
-        DataError: the directory cannot be written, or `target` is there and holds something else.
+        UserError: the directory cannot be written, or `target` is there and holds something else.
     """
-    target = Path(target)
-    # Not tempfile.mkdtemp, whose mode 0700 would shut other users out of a shared directory.
-    draft = target.parent / f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}"
+    sizes = None
     try:
-        for old in target.parent.glob(f".{glob.escape(target.name)}.*.*"):
-            with contextlib.suppress(FileNotFoundError):  # another process may be at it too
-                if time.time() - old.stat().st_mtime > DAY:
-                    shutil.rmtree(old, ignore_errors=True)
-        draft.mkdir(parents=True)
-        yield draft
-        try:
-            draft.rename(target)
-        except OSError:
-            if not target.is_dir() or _sizes(target) != _sizes(draft):
-                raise
+        with files.new_directory(target) as draft:
+            yield draft
+            sizes = _sizes(draft)
     except OSError as error:
-        mend = "mend that, or choose another directory (the cache follows $XDG_CACHE_HOME)"
-        raise DataError(f"{target}: cannot be written ({error.strerror or error}); {mend}") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        if sizes is not None and os.path.isdir(target) and _sizes(target) == sizes:
+            return
+        fix = "make it writable, or choose another directory (the cache follows $XDG_CACHE_HOME)"
+        raise UserError(f"{target}: cannot be written ({reason(error)}); {fix}") from error
 
 
 def _sizes(directory):
-    return {path.name: path.stat().st_size for path in directory.iterdir()}
+    return {path.name: path.stat().st_size for path in Path(directory).iterdir()}
 
 
-def cache_directory():
+def cache_directory() -> Path:
     """$XDG_CACHE_HOME/graph_resnet, by default ~/.cache/graph_resnet; it need not exist yet."""
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if not base.is_absolute():  # the XDG specification: a relative path is to be ignored

@@ -1,78 +1,69 @@
-"""CIFAR record files: found wherever they are, in whatever form, and checked.
+"""Finds the records of a dataset wherever they are, in whatever form, and checks them.
 
-The drawn images of `graph_resnet.data.synthetic` have the same layout, so everything after this module is one path.
+The synthetic images of `graph_resnet.data.synthetic` have CIFAR's layout, so everything after this module is one path.
 Typical use:
 
-    records = find.cifar("cifar10", data_dir)  # a DataError is one line that the user can act on
+    records = find.cifar("cifar10", data_dir)  # a UserError is one line that the user can act on
     print(records.title, records.num_train, records.train)
 """
 
 import os
+import stat
+from dataclasses import replace
 from pathlib import Path
 
+from graph_resnet import files
 from graph_resnet.data import image_folders, pickles, synthetic
-from graph_resnet.data.archives import cache_directory, download, new_directory, unpack
-from graph_resnet.data.records import (
-    CIFAR10,
-    CIFAR100,
-    LAYOUTS,
-    NAMES_FILE_BYTES,
-    OTHERWISE,
-    SIDE,
-    DataError,
-    Records,
-    check_file,
-    describe,
-    hold_out,
-    is_synthetic,
-    same_data,
-    sha256,
-)
-from graph_resnet.errors import UserError
+from graph_resnet.data.archives import cache_directory, check_unpacked, download, new_directory, unpack
+from graph_resnet.data.layouts import CIFAR10, CIFAR100, LAYOUTS, NAMES_FILE_BYTES, OTHERWISE, SIDE, is_synthetic
+from graph_resnet.data.records import Records, check_file, describe, hold_out, same_data, sha256
+from graph_resnet.errors import UserError, reason
 
 __all__ = [
     "CIFAR10",
     "CIFAR100",
     "LAYOUTS",
     "SIDE",
-    "DataError",
     "Records",
     "cache_directory",
     "cifar",
     "describe",
     "for_recipe",
+    "for_trained",
     "record_side",
     "same_data",
 ]
 
+GZIP = b"\x1f\x8b"  # the first bytes of every .gz file
 
-def cifar(dataset="cifar10", data_dir=None, *, label="fine"):
+
+def cifar(dataset: str = "cifar10", data_dir: str | Path | None = None, *, label: str = "fine") -> Records:
     """Finds the record files of a dataset, checks them whole (sizes, every label) and returns `Records`.
 
     Looks in `data_dir` and nowhere else if it is given; otherwise in $CIFAR_DATA_DIR, then in the cache
     directory, and then downloads into the cache. A directory may hold the record files, the archive's folder,
     the archive, or CIFAR's pickled Python version; the last two are copied into the cache as record files.
-    The synthetic pictures are drawn once, into `data_dir` or the cache.
+    `data_dir` may be the archive itself. The synthetic images are drawn once, into `data_dir` or the cache.
 
     Args:
         dataset: a key of `LAYOUTS`.
-        data_dir: str or path, or None.
+        data_dir: where to look.
         label: "fine", or "coarse" for the 20 superclasses of a dataset with 100 classes.
 
     Raises:
-        DataError: no usable files, or a damaged one; the message is one line.
+        UserError: no usable files, or a damaged one; the message is one line.
     """
     if dataset not in LAYOUTS:
-        raise DataError(f"dataset {dataset!r}: choose one of {', '.join(LAYOUTS)}")
+        raise UserError(f"dataset {dataset!r}: choose one of {', '.join(LAYOUTS)}")
     layout = LAYOUTS[dataset]
-    kinds = [each.kind for each in layout.labels]
+    kinds = [row.kind for row in layout.labels]
     if label not in kinds:
-        raise DataError(f"label {label!r}: {dataset} has only {' and '.join(kinds)} labels")
-    directory = _locate_synthetic(dataset, data_dir) if is_synthetic(dataset) else _locate(dataset, data_dir)
-    # What this project wrote is made anew when it is gone; the user's own files are the user's.
+        raise UserError(f"label {label!r}: {dataset} has only {' and '.join(kinds)} labels")
+    place, directory = (_locate_synthetic if is_synthetic(dataset) else _locate)(dataset, data_dir)
+    # What this project wrote is written again when it is deleted; the user's own files are the user's.
     ours = is_synthetic(dataset) or cache_directory() in directory.parents
-    mend = f"delete {directory} and run again" if ours else f"put the right file there, or {OTHERWISE}"
-    counts = {name: check_file(directory / name, layout, directory / name, mend) for name in layout.files}
+    fix = f"delete {directory} and run again" if ours else f"put the right file there, or {OTHERWISE}"
+    counts = {name: check_file(directory / name, layout.format, directory / name, fix) for name in layout.files}
     return Records(
         dataset=dataset,
         train=tuple(directory / name for name in layout.train),
@@ -83,67 +74,84 @@ def cifar(dataset="cifar10", data_dir=None, *, label="fine"):
         class_names=_class_names(directory, layout.labels[kinds.index(label)], dataset),
         num_train=sum(counts[name] for name in layout.train),
         num_test=sum(counts[name] for name in layout.test),
+        directory=Path(os.path.abspath(place)),
     )
 
 
 def _locate_synthetic(dataset, data_dir):
+    """(the directory that was looked in, that of the record files), drawn if they are not there."""
     base = cache_directory() if data_dir is None else _path(data_dir)
     directory = base / f"{dataset}-{synthetic.VERSION}"
     if not os.path.exists(directory):
         synthetic.write(directory, num_classes=len(LAYOUTS[dataset].labels[-1].names))
-    return directory
+    return base, directory
 
 
 def _locate(dataset, data_dir):
-    """The directory of a dataset's record files: found, unpacked, converted or downloaded."""
+    """(the directory or archive that was looked in, the directory of the record files), downloaded if need be."""
     layout = LAYOUTS[dataset]
     if data_dir is not None:
-        directory = _path(data_dir)
-        found = _search(directory, "data_dir", layout)
-        if found is None:
-            other = "cifar100" if dataset == "cifar10" else "cifar10"
-            is_other = _record_folder(directory, LAYOUTS[other])
-            mend = f"it holds {LAYOUTS[other].title}: pass --dataset {other}" if is_other else OTHERWISE
+        place = _path(data_dir)
+        directory = _search(place, "data_dir", layout)
+        if directory is None:
             forms = f"{layout.folder}, {layout.archive} or {layout.pickle_folder}"
-            raise DataError(f"data_dir {directory}: holds no {layout.title} ({forms}); {mend}")
-        return found
+            fix = _other_dataset(_held(place), layout) or OTHERWISE
+            raise UserError(f"data_dir {place}: holds no {layout.title} ({forms}); {fix}")
+        return place, directory
+    place, directory = _in_usual_places(layout)
+    return place, directory or download(layout, place / layout.folder)
+
+
+def _in_usual_places(layout):
+    """(the directory that was looked in, the directory of the record files or None): $CIFAR_DATA_DIR, the cache."""
     if os.environ.get("CIFAR_DATA_DIR"):
-        found = _search(_path(os.environ["CIFAR_DATA_DIR"]), "$CIFAR_DATA_DIR", layout)
-        if found is not None:
-            return found
+        place = _path(os.environ["CIFAR_DATA_DIR"])
+        directory = _search(place, "$CIFAR_DATA_DIR", layout)
+        if directory is not None:
+            return place, directory
     cache = cache_directory()
-    found = _search(cache, "cache directory", layout) if os.path.exists(cache) else None
-    return found or download(layout, cache / layout.folder)
+    return cache, _search(cache, "cache directory", layout) if os.path.lexists(cache) else None
 
 
 def _path(directory):
     return Path(os.path.expanduser(directory))  # Path.expanduser raises for an unknown user
 
 
-def _search(directory, what, layout):
-    """The directory of the record files held in any form by `directory` (`what`, in an error), or None."""
-    # os.path throughout: Path.exists, is_dir and is_file raise where they may not look.
-    if not os.path.exists(directory):
-        raise DataError(f"{what} {directory}: no such directory; {OTHERWISE}")
-    if not os.path.isdir(directory):
-        raise DataError(f"{what} {directory}: this is a file; pass the directory that holds it")
-    for place in (directory, directory / layout.folder, directory / layout.pickle_folder):
-        if os.path.isdir(place) and not os.access(place, os.R_OK | os.X_OK):
-            raise DataError(f"{what} {place}: cannot be read; change its permissions")
-    folder = _record_folder(directory, layout)
+def _search(place, what, layout):
+    """The directory of the record files held in any form by `place` (`what`, in an error), or None."""
+    mode = _mode(place, what)
+    if stat.S_ISREG(mode):
+        _check_gzip(place, what)
+        return _from_archive(place, layout)
+    if not stat.S_ISDIR(mode):
+        raise UserError(f"{what} {place}: neither a directory nor an archive; {OTHERWISE}")
+    for directory in (place, place / layout.folder, place / layout.pickle_folder):
+        if os.path.isdir(directory) and not os.access(directory, os.R_OK | os.X_OK):
+            raise UserError(f"{what} {directory}: cannot be read; change its permissions")
+    folder = _record_folder(place, layout)
     if folder and all(os.path.isfile(folder / name) for name in layout.files):
         return folder
-    archive = directory / layout.archive
+    archive = place / layout.archive
     if os.path.isfile(archive):
-        target = cache_directory() / f"{layout.folder}-{sha256(archive)[:16]}"
-        if not os.path.exists(target):
-            with new_directory(target) as draft:
-                unpack(archive, layout, draft)
-        return target
-    for folder_of_pickles in (directory / layout.pickle_folder, directory):
-        if all(os.path.isfile(folder_of_pickles / Path(name).stem) for name in layout.files):
-            return pickles.convert(folder_of_pickles, layout, cache_directory())
+        return _from_archive(archive, layout)
+    for directory in (place / layout.pickle_folder, place):
+        if all(os.path.isfile(directory / name) for name in layout.pickles[:-1]):
+            return pickles.convert(directory, layout, cache_directory())
     return folder  # some of the files: the check will name the first that is missing
+
+
+def _mode(place, what):
+    """The file mode of a path, or the error that says why there is none."""
+    try:
+        return os.stat(place).st_mode
+    except FileNotFoundError:
+        raise UserError(f"{what} {place}: no such directory; {OTHERWISE}") from None
+    except PermissionError:
+        # os.access, because a parent that can be listed but not searched hides its files as well.
+        locked = next((d for d in reversed(place.parents) if not os.access(d, os.X_OK)), place)
+        raise UserError(f"{what} {place}: cannot be read; change the permissions of {locked}") from None
+    except (OSError, ValueError) as error:  # a name that is too long, a loop of links, a null byte
+        raise UserError(f"{what} {place}: cannot be read ({reason(error)}); {OTHERWISE}") from None
 
 
 def _record_folder(directory, layout):
@@ -153,56 +161,147 @@ def _record_folder(directory, layout):
     return folders[held.index(max(held))] if any(held) else None
 
 
+def _held(directory):
+    """The names of all record files of any dataset in a directory or in an archive's folder there."""
+    layouts = (CIFAR10, CIFAR100)
+    return {name for layout in layouts if (folder := _record_folder(directory, layout)) for name in os.listdir(folder)}
+
+
+def _other_dataset(names, layout):
+    """The hint that files of these names are another dataset's, or None."""
+    for dataset in ("cifar10", "cifar100"):
+        other = LAYOUTS[dataset]
+        if other.title != layout.title and names & {*other.files, *other.pickles}:
+            return f"it holds {other.title}: pass --dataset {dataset}"
+    return None
+
+
+def _check_gzip(path, what):
+    """Refuses a file that is no compressed archive."""
+    try:
+        with files.open_regular(path) as file:
+            begins = file.read(len(GZIP))
+    except OSError as error:
+        raise UserError(f"{what} {path}: cannot be read ({reason(error)}); change its permissions") from error
+    if begins != GZIP:
+        raise UserError(f"{what} {path}: this is a file and no .tar.gz archive; pass one, or the files' directory")
+
+
+def _from_archive(archive, layout):
+    """The directory of the record files of an archive, unpacked into the cache if they are not there yet."""
+    target = cache_directory() / f"{layout.folder}-{sha256(archive)[:16]}"
+    if not os.path.exists(target):
+        with new_directory(target) as draft:
+            names = unpack(archive, layout, draft)
+            if not names & set(layout.files):
+                hint = _other_dataset(names, layout)
+                if hint:
+                    raise UserError(f"{archive}: holds no {layout.title}; {hint}")
+                if set(layout.pickles[:-1]) <= names:
+                    pickles.write_records(draft, layout, draft)
+            for name in layout.pickles:
+                (draft / name).unlink(missing_ok=True)
+            check_unpacked(draft, layout, archive)
+    return target
+
+
 def _class_names(directory, label, dataset):
     """The class names of the file beside the records, or the usual ones if there is none."""
     drawn = synthetic.CLASS_NAMES[len(label.names)]
     path = directory / label.names_file
     try:
-        with path.open("rb") as file:
-            text = file.read(NAMES_FILE_BYTES).decode(errors="replace")
+        text = files.read(path, NAMES_FILE_BYTES).decode(errors="replace")
     except FileNotFoundError:
         return drawn if is_synthetic(dataset) else label.names
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); mend that, or delete it") from error
+        raise UserError(f"{path}: cannot be read ({reason(error)}); fix that, or delete it") from error
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
     if len(names) != len(label.names):
-        raise DataError(f"{path}: {len(names)} class names, not {len(label.names)}; mend it, or delete it")
+        raise UserError(f"{path}: {len(names)} class names, not {len(label.names)}; fix that, or delete it")
     if names == drawn and not is_synthetic(dataset):
-        raise DataError(f"{path}: drawn pictures, not {LAYOUTS[dataset].title}; pass --dataset synthetic")
+        raise UserError(f"{path}: synthetic images, not {LAYOUTS[dataset].title}; pass --dataset synthetic")
     return names
 
 
-def record_side(recipe):
-    """Height and width, in pixels, of the pictures in a recipe's records."""
+def record_side(recipe) -> int:
+    """Height and width, in pixels, of the images in a recipe's records."""
     return recipe.image_size if recipe.dataset == "pictures" else SIDE
 
 
-def for_recipe(recipe, data_dir=None, dataset_dir=None, held_out=0):
-    """The records of a recipe.
+def for_recipe(
+    recipe, data_dir: str | Path | None = None, dataset_dir: str | Path | None = None, held_out: int = 0
+) -> Records:
+    """The records that a recipe is trained on.
 
     Args:
-      recipe: `recipes.Recipe`; its dataset says which of the two directories is looked at.
-      data_dir: str or path, see `cifar`, or None.
-      dataset_dir: str or path, see `image_folders.records`, for the dataset 'pictures'.
-      held_out: int, how many training records to validate on: see `records.hold_out`.
-
-    Returns:
-      `Records`.
+        recipe: `recipes.Recipe`; its dataset says which of the two directories is looked at.
+        data_dir: see `cifar`.
+        dataset_dir: see `image_folders.records`, for the dataset 'pictures'.
+        held_out: how many training records to validate on: see `records.hold_out`.
 
     Raises:
-      UserError: one line that names what is missing or wrong, and the mend.
+        UserError: one line that names what is missing or wrong, and the fix.
     """
-    return hold_out(_all_records(recipe, data_dir, dataset_dir), held_out)
-
-
-def _all_records(recipe, data_dir, dataset_dir):
     if recipe.dataset != "pictures":
         if dataset_dir is not None:
             raise UserError(f"dataset_dir {dataset_dir}: the net's dataset is {recipe.dataset}; pass --data-dir")
-        return cifar(recipe.dataset, data_dir, label=recipe.label)
+        return hold_out(cifar(recipe.dataset, data_dir, label=recipe.label), held_out)
     if data_dir is not None or dataset_dir is None:
-        what = "dataset 'pictures'" if data_dir is None else f"data_dir {data_dir}: the net's dataset is pictures"
-        raise UserError(f"{what}; pass --dataset-dir DIR, with one folder of pictures a class")
+        what = "dataset 'pictures'" if data_dir is None else f"data_dir {data_dir}: the net's dataset is 'pictures'"
+        raise UserError(f"{what}; pass --dataset-dir DIR, with one folder of images a class")
     if recipe.label != "fine":
-        raise UserError(f"label {recipe.label!r}: pictures in folders have only fine labels")
-    return image_folders.records(dataset_dir, record_side(recipe))
+        raise UserError(f"label {recipe.label!r}: images in folders have only fine labels")
+    return hold_out(image_folders.records(dataset_dir, record_side(recipe)), held_out)
+
+
+def for_trained(trained, data_dir: str | Path | None = None, dataset_dir: str | Path | None = None) -> Records:
+    """The records to measure a trained net on.
+
+    Without a directory they are those that it was trained with, where config.json says that they were. A `dataset_dir`
+    with class folders that is not what the net was trained with is a test set: all of its images are measured.
+
+    Args:
+        trained: `config.TrainedNet`.
+        data_dir, dataset_dir: as in `for_recipe`.
+
+    Raises:
+        UserError: one line that names what is missing or wrong, and what to pass.
+    """
+    recipe, recorded = trained.recipe, trained.data.get("directory")
+    if not (isinstance(recorded, str) and os.path.isabs(recorded)):  # an earlier version's, or a stranger's
+        recorded = None
+    if recipe.dataset == "pictures" and data_dir is None:
+        if dataset_dir is not None and _is_test_set(trained, recorded, dataset_dir):
+            records = image_folders.test_set(dataset_dir, record_side(recipe), trained.class_names)
+            note = f"not what the net was trained with: all images of {dataset_dir} are measured"
+            return replace(records, notes=(note, *records.notes))
+        dataset_dir = dataset_dir or recorded
+    elif data_dir is None and dataset_dir is None and recorded:
+        data_dir = _still_there(trained, recorded)
+    return for_recipe(recipe, data_dir, dataset_dir, trained.held_out)
+
+
+def _still_there(trained, recorded):
+    """The directory of a training's data, or None if it is gone but there is data in the usual places."""
+    dataset = trained.recipe.dataset
+    if os.path.lexists(recorded):
+        return recorded
+    if is_synthetic(dataset) or _in_usual_places(LAYOUTS[dataset])[1]:
+        return None
+    raise UserError(f"train dir {trained.directory}: its data is no longer in {recorded}; pass --data-dir DIR")
+
+
+def _is_test_set(trained, recorded, dataset_dir):
+    """Whether a directory is another than that of the training, which may have been moved, and has no val/ itself."""
+    if image_folders.has_split(dataset_dir):
+        return False
+    if recorded and os.path.realpath(recorded) == os.path.realpath(os.path.expanduser(dataset_dir)):
+        return False
+    known = [file.get("records") for file in trained.data.get("files", ())]
+    if all(isinstance(count, int) for count in known) and image_folders.count(dataset_dir) < sum(known):
+        return True
+    try:
+        records = for_recipe(trained.recipe, None, dataset_dir, trained.held_out)
+    except UserError:  # a class without images, ...
+        return True
+    return same_data(trained.data, describe(records)) is not None

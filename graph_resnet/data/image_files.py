@@ -1,21 +1,30 @@
-"""Picture files of any kind -> square uint8 arrays of one size. Pillow, and nothing of TensorFlow.
+"""Image files of any kind -> square uint8 arrays of one size. Pillow, and nothing of TensorFlow.
 
-The files may come from anywhere: only the four formats are tried, a decompression bomb is an error, and whatever is
+The files may come from anywhere: only the five formats are tried, a decompression bomb is an error, and whatever is
 wrong with one file is one line about it.
 """
 
 import glob
 import os
+import stat
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from graph_resnet.errors import UserError
+from graph_resnet.errors import UserError, reason
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF")
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")  # of the files that are taken from a directory
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp")  # of the files taken from a directory
+NO_IMAGE = "not an image in PNG, JPEG, BMP, GIF or WebP"
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS
+MAX_BYTES = 4 * MAX_PIXELS  # an image of so many pixels, uncompressed: 358 MB
+# What systems leave in folders, beside names that begin with a dot: nobody's images.
+SYSTEM_NAMES = frozenset(
+    ("__macosx", "@eadir", "lost+found", "$recycle.bin", "system volume information", "thumbs.db", "desktop.ini")
+)
 SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes
 TURNS = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -28,48 +37,122 @@ TURNS = {  # by EXIF orientation
 }
 
 
-def expand(argument):
-    """The files that a word of the command line means, in order: a file, a directory with all below it, or a glob.
+class Expansion(NamedTuple):
+    """What a word of the command line means.
+
+    Attributes:
+        files: paths, in order.
+        errors: one for each folder that could not be looked into.
+        notes: a line that counts what was skipped, or none.
+    """
+
+    files: list[str]
+    errors: list[UserError]
+    notes: list[str]
+
+
+def expand(argument: str) -> Expansion:
+    """The files that a word of the command line means: a file, a directory with all below it, or a glob.
 
     Raises:
-      UserError: there are none.
+        UserError: there are none.
     """
-    path = Path(argument)
-    if path.is_dir():
-        found = (each for each in path.rglob("*") if each.suffix.lower() in ENDINGS and each.is_file())
-        files = sorted(str(each) for each in found if not each.name.startswith("."))
-        if not files:
-            raise UserError(f"{argument}: no {', '.join(ENDINGS)} file in this directory")
-        return files
-    if os.path.lexists(argument):
-        return [argument]
-    files = [name for name in sorted(glob.glob(argument, recursive=True)) if os.path.isfile(name)]
+    if not argument:
+        raise UserError("an empty file name: is a variable unset? pass an image, a directory or a pattern")
+    try:
+        mode = os.lstat(argument).st_mode  # a link without a target is a file, which `load` complains about
+    except (FileNotFoundError, NotADirectoryError):
+        return Expansion(_matching(argument), [], [])
+    except (OSError, ValueError) as error:  # a name that is too long, a directory that may not be searched, a null byte
+        raise UserError(f"{argument}: {reason(error)}") from error
+    if stat.S_ISDIR(mode) or os.path.isdir(argument):
+        return _below(argument)
+    return Expansion([argument], [], [])
+
+
+def _matching(pattern):
+    """The files that a glob means."""
+    files = [name for name in sorted(glob.glob(pattern, recursive=True)) if not os.path.isdir(name)]
     if not files:
-        raise UserError(f"{argument}: no such file" + (", nor any that matches" if glob.has_magic(argument) else ""))
+        raise UserError(f"{pattern}: no such file" + (", nor any that matches" if glob.has_magic(pattern) else ""))
     return files
 
 
-def load(path, side):
-    """The middle of a picture, as a record of the training data would show it.
+def _below(directory):
+    """All image files in a directory and below, as an `Expansion`."""
+    files, errors, skipped = [], [], Counter()
+
+    def complain(error):
+        errors.append(UserError(f"{error.filename}: cannot be read ({reason(error)}); its images are left out"))
+
+    for folder, subfolders, names in os.walk(directory, onerror=complain):
+        subfolders[:] = sorted(filter(is_shown, subfolders))
+        for name in subfolders:
+            path = os.path.join(folder, name)
+            if os.path.islink(path):  # os.walk does not follow it: it may lead to a folder above
+                errors.append(UserError(f"{path}: a link to a folder, not followed; name it to have it read"))
+        for name in filter(is_shown, names):
+            if has_image_ending(name):
+                files.append(str(Path(folder, name)))
+            else:
+                skipped[ending(name)] += 1
+    notes = [f"{directory}: skipped {counted(skipped)}"] if skipped else []
+    if not files and not errors:
+        raise UserError(
+            f"{directory}: no {', '.join(ENDINGS)} file in this directory"
+            + "".join(f"; it has {counted(skipped)}" for _ in notes)
+        )
+    return Expansion(sorted(files), errors, notes)
+
+
+def is_shown(name: str) -> bool:
+    """Whether a file or folder is the user's: neither hidden nor one that a system leaves everywhere."""
+    return not name.startswith(".") and name.casefold() not in SYSTEM_NAMES
+
+
+def has_image_ending(name: str) -> bool:
+    """Whether a file's name ends as an image's does, in small or capital letters."""
+    return os.path.splitext(name)[1].lower() in ENDINGS
+
+
+def ending(name: str) -> str:
+    """What a file's name ends with, in small letters, "other" without an ending."""
+    return os.path.splitext(name)[1].lower()[:20] or "other"
+
+
+def counted(kinds: Counter) -> str:
+    """'12 .heic files, 1 .txt file', the most frequent first, at most six kinds."""
+    listed = [f"{count:,} {kind} file{'s' if count > 1 else ''}" for kind, count in kinds.most_common(6)]
+    rest = sum(kinds.values()) - sum(count for _, count in kinds.most_common(6))
+    return ", ".join(listed) + (f" and {rest:,} more" if rest else "")
+
+
+def load(path: str | Path, side: int, *, shown: str | None = None) -> np.ndarray:
+    """The middle of an image, as a record of the training data would show it.
 
     The largest centred square, upright (EXIF orientation), the first frame, transparency on white, 16 bits cut to 8,
-    as RGB. A larger square is shrunk by averaging ("box"), which no other filter was better than in P. Chrabaszcz,
-    I. Loshchilov, F. Hutter: A downsampled variant of ImageNet, arXiv:1707.08819, 2017; a smaller one is enlarged
-    bilinearly, and one of just that size is left as it is.
+    as RGB. A larger square is shrunk by averaging ("box"): no other filter was better in P. Chrabaszcz, I. Loshchilov,
+    F. Hutter: A downsampled variant of ImageNet, arXiv:1707.08819, 2017. A smaller one is enlarged bilinearly, and one
+    of just that size is left as it is.
 
     Args:
-      path: of a PNG, JPEG, BMP or GIF file.
-      side: int, pixels.
+        path: of a PNG, JPEG, BMP, GIF or WebP file.
+        side: pixels.
+        shown: what an error calls the file, `path` where None.
 
     Returns:
-      uint8 [side, side, 3].
+        uint8 [side, side, 3].
 
     Raises:
-      UserError: one line that names the file and says why it cannot be used.
+        UserError: one line that names the file and says why it cannot be used.
     """
+    shown = path if shown is None else shown
     try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            raise UserError(f"{path}: not a regular file")
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise UserError(f"{shown}: not a regular file")
+        if status.st_size > MAX_BYTES:
+            raise UserError(f"{shown}: {status.st_size:,} bytes, more than {MAX_BYTES:,}")
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:  # Pillow itself only warns, up to twice as many
                 raise Image.DecompressionBombError
@@ -77,14 +160,14 @@ def load(path, side):
     except UserError:
         raise
     except UnidentifiedImageError:
-        why = "empty" if os.path.getsize(path) == 0 else f"not a picture in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        why = "empty" if status.st_size == 0 else NO_IMAGE
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         why = f"more than {MAX_PIXELS:,} pixels"
     except OSError as error:
-        why = error.strerror or error
-    except Exception as error:  # a damaged file raises whatever its decoder stumbles over
+        why = error.strerror or f"damaged ({error})"
+    except Exception as error:  # a damaged file raises whatever its decoder meets
         why = f"damaged ({error})" if str(error) else f"damaged ({type(error).__name__})"
-    raise UserError(f"{path}: {why}")
+    raise UserError(f"{shown}: {why}")
 
 
 def _square(image, side):
@@ -110,7 +193,7 @@ def _rgb(image):
 
 
 def _turn(image):
-    """What makes a picture upright: a `Image.Transpose`, or None."""
+    """The `Image.Transpose` that makes an image upright, or None."""
     try:
         return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     except Exception:  # damaged EXIF data: the pixels are fine

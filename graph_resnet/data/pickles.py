@@ -1,17 +1,18 @@
 """CIFAR's pickled Python version -> record files.
 
-`cifar-10-batches-py/{data_batch_1..5,test_batch,batches.meta}` and `cifar-100-python/{train,test,meta}` are
-Python 2 pickles of a dict: b"data" uint8 [N, 3072], lists of labels, and more. A pickle is a program, so none
-is trusted:
+`cifar-10-batches-py/{data_batch_1..5,test_batch,batches.meta}` and `cifar-100-python/{train,test,meta}` are pickles of
+a dict: b"data" uint8 [N, 3072], lists of labels, and more. Python 2 wrote them; copies that later versions wrote, in
+any protocol, are read as well. A pickle is a program, so none is trusted:
 
-1. every opcode is looked at before anything is loaded: only those that build plain data, and not too many;
+1. every opcode is looked at before anything is loaded: only those that build plain data, not too many of them, and
+   no more dict keys than a batch has;
 2. the names that it imports must be those of a numpy array, and they are met with stand-ins that keep their
    arguments: no function that a file names is ever called, numpy's own included;
 3. what comes out must be a dict of the right types and shapes.
 
 Typical use (`find.cifar` does this):
 
-    directory = convert(Path("data/cifar-10-batches-py"), records.CIFAR10, cache)
+    directory = convert(Path("data/cifar-10-batches-py"), layouts.CIFAR10, cache)
 """
 
 import io
@@ -22,24 +23,23 @@ from pathlib import Path
 
 import numpy as np
 
+from graph_resnet import files
 from graph_resnet.data.archives import new_directory
-from graph_resnet.data.records import OTHERWISE, PIXEL_BYTES, DataError, sha256
+from graph_resnet.data.layouts import OTHERWISE, PICKLE_BYTES, PIXEL_BYTES, Layout
+from graph_resnet.data.records import sha256
+from graph_resnet.errors import UserError, reason
 
-PICKLE_BYTES = 200_000_000  # CIFAR-100's train is 155,249,918
-
-# The opcodes of plain data in protocols 2 to 4: no sets, classes or extensions, and nothing of protocol 0.
-DATA = frozenset(
+# The opcodes of plain data in protocols 0 to 5: no sets, classes, persistent objects or extensions.
+ALLOWED = frozenset(
     str.split("""
-    PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 SHORT_BINSTRING BINSTRING
-    SHORT_BINUNICODE BINUNICODE SHORT_BINBYTES BINBYTES BINBYTES8 EMPTY_LIST EMPTY_DICT APPEND APPENDS SETITEM
-    SETITEMS BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET
+    PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 STRING SHORT_BINSTRING BINSTRING
+    UNICODE SHORT_BINUNICODE BINUNICODE SHORT_BINBYTES BINBYTES BINBYTES8 BYTEARRAY8 LIST EMPTY_LIST DICT EMPTY_DICT
+    APPEND APPENDS SETITEM SETITEMS TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_TUPLE GLOBAL STACK_GLOBAL REDUCE BUILD
+    PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET
     """)
 )
-# The opcodes of an array. A few will do: thousands of nested tuples overflow the C stack when one is hashed.
-STRUCTURE = frozenset(
-    str.split("GLOBAL STACK_GLOBAL REDUCE BUILD TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_TUPLE"),
-)
-MOST_DATA, MOST_STRUCTURE = 500_000, 100  # CIFAR-100's train takes 200,383 and 13
+MOST_OPCODES = 1_000_000  # CIFAR-100's train takes 200,396, in protocol 0 601,000
+MOST_KEYS = 20  # in all its dicts; a batch has 5
 
 
 class _Array:
@@ -50,6 +50,14 @@ class _Array:
 
     def __setstate__(self, state):
         self.state = state  # (version, shape, dtype, is in Fortran order, bytes)
+
+
+class _ArrayOfBuffer(_Array):
+    """Stands in for numpy's `_frombuffer`, with which protocol 5 makes an array."""
+
+    def __init__(self, content, dtype, shape, order):
+        content = bytes(content) if isinstance(content, bytearray) else content
+        self.state = (1, shape, dtype, order in ("F", b"F"), content)
 
 
 class _DType:
@@ -63,7 +71,7 @@ class _DType:
 
 
 class _Latin1:
-    """Stands in for `_codecs.encode`, with which Python 3 writes bytes as text in protocol 2."""
+    """Stands in for `_codecs.encode`, with which Python 3 writes bytes as text in protocols 0 to 2."""
 
     def __new__(cls, text, encoding):
         if encoding not in ("latin1", b"latin1"):
@@ -77,6 +85,8 @@ class _Latin1:
 STAND_INS = {
     "numpy.core.multiarray._reconstruct": _Array,
     "numpy._core.multiarray._reconstruct": _Array,
+    "numpy.core.numeric._frombuffer": _ArrayOfBuffer,
+    "numpy._core.numeric._frombuffer": _ArrayOfBuffer,
     "numpy.ndarray": _Array,
     "numpy.dtype": _DType,
     "_codecs.encode": _Latin1,
@@ -94,63 +104,132 @@ def _stand_in(name):
     return STAND_INS[name]
 
 
-def convert(source, layout, cache):
-    """Writes the record files of the pickles in `source` below `cache` and returns their directory, a path.
+def convert(source: Path, layout: Layout, cache: Path) -> Path:
+    """Writes the record files of the pickles in `source` below `cache` and returns their directory.
 
-    Its name holds a hash of the pickles: unchanged ones are converted once, changed ones anew.
-
-    Args:
-        source, cache: pathlib.Path.
-        layout: a `records.Layout`.
+    Its name holds a hash of the pickles: unchanged ones are converted once, changed ones again.
 
     Raises:
-        DataError: a pickle that is missing, damaged, asks for more than data, or is not of this dataset.
+        UserError: a pickle that is missing, damaged, asks for more than data, or is not of this dataset.
     """
-    paths = [source / Path(name).stem for name in layout.files]
-    meta = [source / layout.pickle_meta] if os.path.exists(source / layout.pickle_meta) else []
-    for path in paths + meta:
+    paths = [source / name for name in layout.pickles if name != layout.pickle_meta or os.path.exists(source / name)]
+    for path in paths:
         _check_size(path)
-    target = cache / f"{layout.folder}-{sha256(*paths, *meta)[:16]}"
-    if not target.exists():
+    target = cache / f"{layout.folder}-{sha256(*paths)[:16]}"
+    if not os.path.exists(target):
         with new_directory(target) as draft:
-            for path, name in zip(paths, layout.files):
-                _records(path, layout).tofile(draft / name)
-            for path in meta:
-                for label, names in zip(layout.labels, _class_names(path, layout)):
-                    (draft / label.names_file).write_bytes(names)
+            write_records(source, layout, draft)
     return target
 
 
-def load(path):
+def write_records(source: Path, layout: Layout, directory: Path) -> None:
+    """Writes the record files of the pickles in `source`, and the files of class names, into `directory`.
+
+    Raises:
+        UserError: as `convert`.
+    """
+    *batches, meta = layout.pickles
+    for pickled, name in zip(batches, layout.files):
+        _records(source / pickled, layout).tofile(directory / name)
+    if os.path.exists(source / meta):
+        for label, names in zip(layout.labels, _class_names(source / meta, layout)):
+            (directory / label.names_file).write_bytes(names)
+
+
+def load(path: Path) -> dict:
     """The dict of one pickle: keys as str if they are text, an array as `_Array`, all else as it is.
 
     Raises:
-        DataError: the file is anything else than a dict of plain data.
+        UserError: the file is anything else than a dict of plain data.
     """
     try:
-        content = path.read_bytes()
+        content = files.read(path, PICKLE_BYTES)
         _check_opcodes(content)
         loaded = _Unpickler(io.BytesIO(content), encoding="bytes").load()
         if not isinstance(loaded, dict):
             raise ValueError(f"{_show(loaded)}, not a dict")
         return {key.decode() if isinstance(key, bytes) else key: value for key, value in loaded.items()}
     except Exception as error:  # a damaged pickle can raise anything
-        raise _refusal(path, str(error) or type(error).__name__) from error
+        raise _refusal(path, reason(error)) from error
 
 
 def _check_opcodes(content):
-    data = structure = 0
-    for opcode, argument, _ in pickletools.genops(content):
+    """Refuses opcodes that no batch needs, too many of them, and dict keys that take for ever to hash."""
+    stack = _Stack()
+    for number, (opcode, argument) in enumerate(_opcodes(content)):
         if opcode.name in ("GLOBAL", "INST"):
             _stand_in(argument.replace(" ", "."))
-        if opcode.name not in DATA and opcode.name not in STRUCTURE:
+        if opcode.name not in ALLOWED:
             raise ValueError(f"it asks for the pickle operation {opcode.name}")
-        data += opcode.name in DATA
-        structure += opcode.name in STRUCTURE
-        if data > MOST_DATA or structure > MOST_STRUCTURE:
+        if number == MOST_OPCODES:
             raise ValueError("it is more complex than any batch")
-        if opcode.name == "LONG_BINPUT" and argument > MOST_DATA:  # the unpickler would allocate as many
+        if opcode.name in ("PUT", "LONG_BINPUT") and argument > MOST_OPCODES:  # the unpickler would allocate as many
             raise ValueError(f"it numbers an object {argument:,}")
+        stack.take(opcode, argument)
+
+
+def _opcodes(content):
+    """Yields (pickletools.OpcodeInfo, argument) of a pickle: pickletools.genops without the text of STRING.
+
+    Python 2 writes all bytes with it in protocol 0, pixels included, and genops takes only ASCII.
+    """
+    by_code = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+    stream, opcode = io.BytesIO(content), None
+    while opcode is None or opcode.name != "STOP":
+        opcode = by_code.get(stream.read(1))
+        if opcode is None:
+            ends = stream.tell() == len(content)
+            raise ValueError("it ends without a STOP" if ends else "it holds an unknown pickle operation")
+        if opcode.name == "STRING":
+            stream.readline()
+            yield opcode, None
+        else:
+            yield opcode, opcode.arg.reader(stream) if opcode.arg else None
+
+
+class _Stack:
+    """What an unpickler's stack would hold, of each object only whether it is a tuple.
+
+    So it knows before it is done which keys a pickle gives its dicts. Integers can be chosen to have one hash, with
+    which a dict takes quadratic time; the hash of tuples in tuples takes exponential time, or overflows the C stack.
+    """
+
+    def __init__(self):
+        self.objects, self.memo, self.keys = [], {}, 0  # True for a tuple, None for a mark
+
+    def take(self, opcode, argument):
+        """Does what an opcode does."""
+        name = opcode.name
+        if name in ("GET", "BINGET", "LONG_BINGET"):
+            self.objects.append(self.memo.get(argument, False))
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            self.memo[len(self.memo) if argument is None else argument] = bool(self.objects and self.objects[-1])
+        else:
+            taken = self._taken(opcode.stack_before)
+            if name in ("SETITEM", "SETITEMS", "DICT"):
+                self._check_keys(taken[1::2])  # [last value, last key, ..., first value, first key]
+            for pushed in opcode.stack_after:
+                self.objects.append(None if pushed is pickletools.markobject else pushed is pickletools.pytuple)
+
+    def _taken(self, before):
+        """What an opcode takes off the stack, the uppermost first; of a slice what is above its mark."""
+        taken = []
+        if pickletools.markobject not in before:
+            while self.objects and len(taken) < len(before):
+                taken.append(self.objects.pop())
+            return taken
+        while self.objects and (top := self.objects.pop()) is not None:
+            taken.append(top)
+        if before[0] is not pickletools.markobject and self.objects:
+            self.objects.pop()  # the list or dict below the mark
+        return taken
+
+    def _check_keys(self, keys):
+        self.keys += len(keys)
+        if self.keys > MOST_KEYS:
+            raise ValueError(f"its dicts have more than {MOST_KEYS} keys; a batch has 5")
+        if any(keys):
+            raise ValueError("a tuple is a key of its dict")
 
 
 def _records(path, layout):
@@ -164,7 +243,7 @@ def _records(path, layout):
         most = len(label.names) - 1
         if not isinstance(labels, list) or len(labels) != len(pixels):
             raise _refusal(path, f"no list of {len(pixels):,} labels under {label.pickle_key!r}")
-        wrong = [each for each in labels if not isinstance(each, int) or not 0 <= each <= most]
+        wrong = [number for number in labels if not isinstance(number, int) or not 0 <= number <= most]
         if wrong:
             raise _refusal(path, f"{label.pickle_key!r} holds {_show(wrong[0])}, not 0 to {most}")
         records[:, offset] = labels
@@ -178,12 +257,12 @@ def _pixels(path, array, layout):
     _, shape, dtype, fortran, content = array.state
     if not isinstance(dtype, _DType) or dtype.name not in ("u1", b"u1"):
         raise _refusal(path, f"'data' is of type {_show(getattr(dtype, 'name', dtype))}, not uint8")
-    if not isinstance(shape, tuple) or len(shape) != 2 or not all(isinstance(each, int) for each in shape):
+    if not isinstance(shape, tuple) or len(shape) != 2 or not all(isinstance(length, int) for length in shape):
         raise _refusal(path, "'data' has no shape of two numbers")
     if not 0 < shape[0] <= layout.max_records or shape[1] != PIXEL_BYTES:
         raise _refusal(path, f"'data' is {shape}, not (up to {layout.max_records}, {PIXEL_BYTES})")
     if not isinstance(content, bytes) or len(content) != shape[0] * PIXEL_BYTES:
-        raise _refusal(path, f"'data' does not hold its {shape[0]:,} pictures")
+        raise _refusal(path, f"'data' does not hold its {shape[0]:,} images")
     return np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C")
 
 
@@ -205,7 +284,7 @@ def _check_size(path):
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise _refusal(path, error.strerror) from error
+        raise _refusal(path, reason(error)) from error
     if not 0 < size <= PICKLE_BYTES:
         raise _refusal(path, f"{size:,} bytes, not 1 to {PICKLE_BYTES:,}")
 
@@ -214,8 +293,8 @@ def _show(value):
     """A few characters for `value`; never the repr of a structure, which may be deep without end."""
     if isinstance(value, (str, bytes)):
         return repr(value[:80])
-    return str(value) if isinstance(value, int) else f"a {type(value).__name__}"
+    return f"{value}"[:80] if isinstance(value, int) else f"a {type(value).__name__}"
 
 
-def _refusal(path, reason):
-    return DataError(f"{path}: not one of CIFAR's pickles ({reason}); replace the file, or {OTHERWISE}")
+def _refusal(path, why):
+    return UserError(f"{path}: not one of CIFAR's pickles ({why}); replace the file, or {OTHERWISE}")

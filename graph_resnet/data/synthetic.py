@@ -16,7 +16,7 @@ logarithms).
 import numpy as np
 
 from graph_resnet.data.archives import new_directory
-from graph_resnet.data.records import LAYOUTS, SIDE
+from graph_resnet.data.layouts import LAYOUTS, SIDE
 
 VERSION = "v1"  # part of the name under which find() keeps the files: to be raised when the pictures change
 SEED = 20170  # any number; with it the files are what they are
@@ -51,7 +51,7 @@ def write(directory, num_classes=10, num_train=5000, num_test=1000):
 
     Raises:
         ValueError: other numbers than these.
-        records.DataError: the directory cannot be written, or holds other files under these names.
+        UserError: the directory cannot be written, or holds other files under these names.
     """
     if num_classes not in (10, 100):
         raise ValueError(f"num_classes {num_classes}: 10 or 100")

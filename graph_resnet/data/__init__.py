@@ -16,7 +16,6 @@ _HOMES = {
     "train_and_validation": "batches",
     "in_order": "batches",
     "Records": "records",
-    "DataError": "records",
     "Stream": "streams",
 }
 

@@ -21,8 +21,8 @@ torture: .venv/installed
 	$(BIN)/python -m benchmarks.reliability.torture
 
 # A fresh environment for each TensorFlow with each Python: hours, and 2 GB for one at a time.
-matrix:
-	$(PYTHON) -m benchmarks.reliability.matrix --tests
+matrix: .venv/installed
+	$(BIN)/python -m benchmarks.reliability.matrix --tests
 
 bench: .venv/installed-benchmarks
 	$(BIN)/python -m benchmarks.speed.compare

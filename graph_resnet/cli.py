@@ -66,9 +66,14 @@ def add_checkpoint(add: Callable) -> None:
         metavar="DIR",
         help="of a run of graph_resnet.train",
     )
-    add("--checkpoint", type=files.path_flag, metavar="PATH",
-        help="a prefix such as DIR/model.ckpt-5000, one of its "
-        "files, or a directory (default: the newest whole one of the train dir)")  # fmt: skip
+    add("--checkpoint", type=files.path_flag, metavar="PATH", help="a prefix such as DIR/model.ckpt-5000, one of its "
+        "files, a directory, or 'best', that of --keep-best (default: the train dir's newest whole one)")  # fmt: skip
+    add("--checkpoint-path", type=_flag_of_training, help=argparse.SUPPRESS)
+
+
+def _flag_of_training(path):
+    """Refuses `--checkpoint-path`, which means one thing: the weights that a training starts from."""
+    raise argparse.ArgumentTypeError(f"it names what graph_resnet.train starts from; here: --checkpoint {path}")
 
 
 def arguments(argv: Sequence[str] | None = None) -> list[str]:

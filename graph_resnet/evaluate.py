@@ -13,7 +13,8 @@ EPILOG = """examples:
   python -m graph_resnet.evaluate --train-dir runs/notebook --tta --json           for a script
   python -m graph_resnet.evaluate --train-dir runs/notebook --checkpoint runs/notebook/model.ckpt-5000
 
-written: confusion.png and mistakes.png, the errors of which the net was most certain, into the train dir
+written into the train dir: confusion-val.png, mistakes-val.png, the errors of which the net was most certain, and
+calibration-val.png; another --split has names of its own. Those of the run and of its report stay as they are.
 
 --json prints one object:
   train_dir, checkpoint, step, data, split, tta, precision
@@ -24,27 +25,21 @@ written: confusion.png and mistakes.png, the errors of which the net was most ce
   calibration_error  expected calibration error in 15 bins (Guo et al. 2017, arXiv:1706.04599)
   classes            a list of {name, images, accuracy}; the accuracy of a class without images is null
   confusion          a list of rows: images of class `row` that were taken for class `column`
-  files              {confusion, mistakes}, paths
+  files              {confusion, mistakes, calibration}, paths
+
+from Python: graph_resnet.inference.evaluate(train_dir)
 """
 
 
 def parse(argv=None):
-    """The flags."""
     parser = cli.parser("evaluate", __doc__, EPILOG)
     add = parser.add_argument
     cli.add_checkpoint(add)
     add("--split", default="val", choices=("val", "test", "train"), help="val: what training validated on, the test "
         "images or those of --hold-out (default)")  # fmt: skip
     add("--tta", action="store_true", help="average the logits of each image and of its mirror image")
-    add(
-        "--data-dir", type=files.path_flag, metavar="DIR", help="as in train: the record files, their folder or archive"
-    )
-    add(
-        "--dataset-dir",
-        type=files.path_flag,
-        metavar="DIR",
-        help="as in train: folders of pictures (default: where they were in training)",
-    )
+    add("--data-dir", "--dataset-dir", dest="data", type=files.path_flag, metavar="DIR", help="as in train: "
+        "record files, their folder or archive, or image folders (default: where they were in training)")  # fmt: skip
     add("--allow-other-data", action="store_true", help="measure it on data that it was not trained with")
     add("--precision", default="auto", choices=("auto", "bfloat16", "float32"), help="auto: as in training, where this "
         "CPU can")  # fmt: skip
@@ -54,55 +49,38 @@ def parse(argv=None):
 
 
 def main(argv=None):
-    """The command."""
     flags = parse(argv)
-    from graph_resnet import config
-    from graph_resnet.data import find
-    from graph_resnet.session import check_precision, precision_as_trained
-
-    net = config.read(flags.train_dir)
     output = flags.output_dir or flags.train_dir
-    if not (os.path.isdir(output) and os.access(output, os.W_OK)):
+    if flags.output_dir and not (os.path.isdir(output) and os.access(output, os.W_OK)):
         raise UserError(f"{output}: no directory that can be written; pass another --output-dir")
-    records = find.for_trained(net, flags.data_dir, flags.dataset_dir)
-    for note in records.notes:
-        print(f"[data]: {printable(note)}", file=sys.stderr)
-    config.check_data(net, records, allow_other=flags.allow_other_data)
-    precision = precision_as_trained(net.precision) if flags.precision == "auto" else flags.precision
-    check_precision(precision)
+    from graph_resnet import inference
+    from graph_resnet.inference.evaluation import table
 
-    cli.import_tensorflow()
-    from graph_resnet.inference import evaluation, restore
-
-    checkpoint = restore.find_checkpoint(net.directory, flags.checkpoint, say=lambda line: print(line, file=sys.stderr))
-    step = restore.step_of(checkpoint)
-    logits, labels = evaluation.run(net, checkpoint, records, split=flags.split, tta=flags.tta, precision=precision)
-    result = {
-        "train_dir": str(net.directory),
-        "checkpoint": checkpoint,
-        "step": step,
-        "data": records.title,
-        "split": flags.split,
-        "tta": flags.tta,
-        "precision": precision,
-        **evaluation.measures(logits, labels, net.class_names),
-    }
-    kind = {"train": "training", "test": "test", "val": "held-out" if records.held_out else "test"}[flags.split]
-    mirrored = ", with their mirror images" if flags.tta else ""
-    title = f"{net.recipe.name} at step {step}, {result['images']:,} {kind} images of {records.title}{mirrored}"
-    if not flags.json:
-        print(f"{title}\n{checkpoint}, {precision}\n\n{evaluation.table(result)}\n")
-    result["files"] = evaluation.save_pictures(
-        output,
-        logits,
-        labels,
-        result["confusion"],
-        records,
+    result = inference.evaluate(
+        flags.train_dir,
+        checkpoint=flags.checkpoint,
         split=flags.split,
-        class_names=net.class_names,
-        title=title,
+        tta=flags.tta,
+        data=flags.data,
+        allow_other_data=flags.allow_other_data,
+        precision=flags.precision,
+        progress=True,
+        before_tensorflow=cli.import_tensorflow,
     )
-    print(json.dumps(result) if flags.json else f"[files]: {', '.join(result['files'].values())}")
+    for note in result.notes:
+        print(note, file=sys.stderr)
+    if not flags.json:
+        checkpoint = printable(f"{result.checkpoint}, {result.precision}")
+        print(f"{result.title}\n{checkpoint}\n\n{table(result.as_json())}\n")
+    from graph_resnet.inference import pictures
+
+    paths, problems = pictures.save(result, output, f"-{flags.split}")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if flags.json:
+        print(json.dumps({**result.as_json(), "files": paths}))
+    elif paths:
+        print(printable(f"[files]: {', '.join(paths.values())}"))
     return 0
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graph_resnet import files
 from graph_resnet.plot_text import class_labels, finish, readable, shortened
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def _label(axes: Axes, name: str) -> None:
     labels = {"loss": "cross entropy (nats)", "accuracy": "accuracy", "learning_rate": "learning rate"}
     axes.set(xlabel="step", ylabel=labels[name])
     axes.grid(alpha=0.3)
+    if name == "learning_rate":
+        axes.set_ylim(bottom=min(0, axes.dataLim.y0))
 
 
 def _both_splits(axes: Axes, name: str, history: Sequence[Record]) -> None:
@@ -102,7 +105,6 @@ def _both_splits(axes: Axes, name: str, history: Sequence[Record]) -> None:
 def _rate(axes: Axes, history: Sequence[Record], color: str = RATE, label: str | None = None) -> None:
     steps, values = _points(history, "train", "learning_rate")
     axes.plot(steps, values, color=color, linewidth=1.6, label=label)
-    axes.set_ylim(bottom=min(0, *values) if values else None)
 
 
 def _points(history: Sequence[Record], split: str, name: str) -> tuple[list[int], list[float]]:
@@ -126,7 +128,7 @@ def comparison(runs: Mapping[str, Sequence[Record]], title: str = "") -> Figure:
 
 
 def compared(name: str, runs: Mapping[str, Sequence[Record]]) -> Figure:
-    """One panel, the curves of several runs in `run_color`: 'loss', 'accuracy' or 'learning_rate', see `panels`."""
+    """One panel of `panels` with the curves of several runs, each in its `run_color`."""
     figure = _figure(5.2, 3.4)
     _compared(figure.subplots(), name, runs)
     return finish(figure)
@@ -324,6 +326,4 @@ def svg(figure: Figure) -> str:
 
 def save(figure: Figure, path: str | Path) -> None:
     """Writes a figure as a PNG; a reader meanwhile sees the old file or the new one."""
-    draft = Path(f"{path}.new")
-    draft.write_bytes(png(figure))
-    draft.replace(path)
+    files.write(path, png(figure))

@@ -1,4 +1,4 @@
-"""Classifies picture files with a trained net: `python -m graph_resnet.predict --train-dir DIR IMAGE...`."""
+"""Classifies image files with a trained net: `python -m graph_resnet.predict --train-dir DIR IMAGE...`."""
 
 import json
 import sys
@@ -10,8 +10,9 @@ EPILOG = """examples:
   python -m graph_resnet.predict --train-dir runs/notebook cat.jpg
   python -m graph_resnet.predict --train-dir runs/notebook photos/ 'more/*.png' --top 3
   python -m graph_resnet.predict --train-dir runs/notebook photos/ --json > predictions.jsonl
+  python -m graph_resnet.predict --train-dir runs/notebook -- --odd-name.png        what follows -- is files
 
-what is done to a picture: the largest centred square of it, upright as its EXIF data says, transparent parts on white,
+what is done to an image: the largest centred square of it, upright as its EXIF data says, transparent parts on white,
 the first frame of a GIF, is shrunk (by averaging) or enlarged (bilinearly) to the size of the training's records
 (32x32 for CIFAR), and from there normalized and resized as in training.
 
@@ -20,11 +21,12 @@ is 1. Links to folders are not followed. Files that do not end as images do are 
 
 --json, or an output that is no terminal: a JSON object a line,
   {"image": path, "predictions": [{"class": name, "label": class number, "probability": 0..1}, ...]}, likeliest first
+
+from Python: graph_resnet.inference.predict(train_dir, images)
 """
 
 
 def parse(argv=None):
-    """The flags."""
     parser = cli.parser("predict", __doc__, EPILOG)
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="a PNG, JPEG, BMP, GIF or WebP file, a directory of them (and all "
@@ -36,56 +38,58 @@ def parse(argv=None):
 
 
 def main(argv=None):
-    """The command."""
     flags = parse(argv)
     from tqdm import tqdm
 
-    from graph_resnet import config
-    from graph_resnet.data import image_files
+    from graph_resnet import config, inference
 
-    net = config.read(flags.train_dir)
-    paths, failures = [], 0
-
-    def complain(error):
-        nonlocal failures
-        failures += 1
-        tqdm.write(f"error: {error}", file=sys.stderr)
-
-    for argument in flags.images:
-        try:
-            expansion = image_files.expand(argument)
-        except UserError as error:
-            complain(error)
-            continue
-        paths += expansion.files
-        for error in expansion.errors:
-            complain(error)
-        for note in expansion.notes:
-            tqdm.write(printable(note), file=sys.stderr)
+    config.read(flags.train_dir)
+    paths, failures, notes = _files(flags.images)
+    for line in [f"error: {error}" for error in failures] + notes:
+        print(line, file=sys.stderr)
     if not paths:
         return 1
-    cli.import_tensorflow()
-    from graph_resnet.inference import prediction, restore
-
-    checkpoint = restore.find_checkpoint(net.directory, flags.checkpoint, say=lambda line: print(line, file=sys.stderr))
     as_json = flags.json or not sys.stdout.isatty()
     width = min(max(map(len, paths)), 40)
-    bar = tqdm(prediction.predict(net, checkpoint, paths), total=len(paths), unit="image", leave=False, disable=None)
-    for path, found in bar:
-        if isinstance(found, UserError):
-            complain(found)
-            continue
-        best = prediction.best(found, net.class_names, flags.top)
-        line = json.dumps({"image": path, "predictions": best}) if as_json else _row(path, best, width)
-        tqdm.write(line, file=sys.stdout)
+    with inference.Predictor(
+        flags.train_dir, checkpoint=flags.checkpoint, before_tensorflow=cli.import_tensorflow
+    ) as predictor:
+        for note in predictor.notes:
+            print(note, file=sys.stderr)
+        results = predictor.stream(paths)
+        for path, result in zip(paths, tqdm(results, total=len(paths), unit="image", leave=False, disable=None)):
+            if isinstance(result, UserError):
+                failures.append(result)
+                tqdm.write(f"error: {result}", file=sys.stderr)
+                continue
+            best = result.top(flags.top)
+            line = json.dumps({"image": path, "predictions": best}) if as_json else _row(path, best, width)
+            tqdm.write(line, file=sys.stdout)
     return 1 if failures else 0
+
+
+def _files(words):
+    """What the words of the command line mean: (image files, errors, lines about what was skipped)."""
+    from graph_resnet.data import image_files
+
+    paths, errors, notes = [], [], []
+    for word in words:
+        try:
+            expansion = image_files.expand(word)
+        except UserError as error:
+            errors.append(error)
+            continue
+        paths += expansion.files
+        errors += expansion.errors
+        notes += map(printable, expansion.notes)
+    return paths, errors, notes
 
 
 def _row(path, best, width):
     """A line of the table: 'photos/cat.png   cat 93.1%   dog 4.0% ...'."""
-    name = "".join(each if each.isprintable() else "?" for each in path)
+    name = printable(path)
     name = name if len(name) <= width else "…" + name[1 - width :]
-    return f"{name:<{width}}  " + "  ".join(f"{each['class']:>10} {each['probability']:6.1%}" for each in best)
+    return f"{name:<{width}}  " + "  ".join(f"{printable(p['class']):>10} {p['probability']:6.1%}" for p in best)
 
 
 def command():

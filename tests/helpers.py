@@ -72,18 +72,19 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome here to open the page in")
 
 
-def browse(url, profile):
+def browse(url, profile, width=1200):
     """What a real browser makes of a page: its DOM as text, after 20 seconds of the page's own time.
 
     Args:
       url: str.
       profile: directory for the browser's own files.
+      width: of the window, pixels.
     """
     flags = (
         "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync --window-size=1200,900 --virtual-time-budget=20000 --dump-dom"
+        "--disable-component-update --disable-sync --window-size=WIDTH,900 --virtual-time-budget=20000 --dump-dom"
     )
-    command = [BROWSER, *flags.split(), f"--user-data-dir={profile / 'browser'}", url]
+    command = [BROWSER, *flags.replace("WIDTH", str(width)).split(), f"--user-data-dir={profile / 'browser'}", url]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
 
 

@@ -1,18 +1,20 @@
 """The evaluation command and the functions under it: against the training command, and computed a second time."""
 
+import dataclasses
 import json
 import os
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import config, evaluate, tower
+from graph_resnet import config, evaluate, inference, tower
 from graph_resnet.data import batches, find
 from graph_resnet.errors import UserError
-from graph_resnet.inference import evaluation, restore
+from graph_resnet.inference import evaluation, forward, pictures, restore
 from graph_resnet.loop.validation import Validation
 from graph_resnet.session import has_bfloat16, session_config
 from tests.helpers import run
@@ -37,7 +39,7 @@ def val_run(trained_dir, cache):
     """(records, logits, labels) of the test images."""
     net = config.read(trained_dir[0])
     records = find.cifar("synthetic", cache / "graph_resnet")
-    return records, *evaluation.run(net, restore.find_checkpoint(net.directory), records)
+    return records, *forward.over_split(net, restore.find_checkpoint(net.directory), records)
 
 
 def command(*arguments, **options):
@@ -53,7 +55,7 @@ def raw(records, split="val"):
 
 def logits_of(net, images):
     with tf.Graph().as_default(), tf.Session() as session:
-        found = restore.logits_of_pictures(net, tf.constant(np.ascontiguousarray(images)))
+        found = restore.net_of_images(net, tf.constant(np.ascontiguousarray(images)))
         restore.load(session, restore.find_checkpoint(net.directory))
         return session.run(found)
 
@@ -94,11 +96,11 @@ def test_the_parts_of_the_result_agree(json_run):
 
 def test_the_pictures_are_written(trained_dir, json_run):
     result, _ = json_run
-    assert result["files"] == {name: str(trained_dir[0] / f"{name}.png") for name in ("confusion", "mistakes")}
+    assert result["files"] == {name: str(trained_dir[0] / f"{name}-val.png") for name in pictures.NAMES}
     for path in result["files"].values():
         with open(path, "rb") as file:
             assert file.read(8) == b"\x89PNG\r\n\x1a\n"
-    assert not list(trained_dir[0].glob("*.new"))
+    assert not list(trained_dir[0].glob(".*"))  # no draft is left
 
 
 def test_each_image_once_in_order(net, val_run):
@@ -111,7 +113,7 @@ def test_each_image_once_in_order(net, val_run):
 def test_training_images_in_order_without_augmentation_and_tta(net, val_run):
     """Both in one run: the average over an image and its mirror image."""
     records, *_ = val_run
-    found = evaluation.run(net, restore.find_checkpoint(net.directory), records, split="train", tta=True)
+    found = forward.over_split(net, restore.find_checkpoint(net.directory), records, split="train", tta=True)
     images, expected = raw(records, "train")
     np.testing.assert_array_equal(found[1], expected)
     some = images[-60:]
@@ -123,11 +125,11 @@ def test_the_numbers_are_those_of_the_training_command_in_bfloat16_too(net, val_
     """Measured as the training loop does it: there the rewrite to bfloat16 meets another graph."""
     records, in_float32, _ = val_run
     checkpoint = restore.find_checkpoint(net.directory)
-    found = evaluation.measures(*evaluation.run(net, checkpoint, records, precision="bfloat16"), net.class_names)
+    found = evaluation.measures(*forward.over_split(net, checkpoint, records, precision="bfloat16"), net.class_names)
     with tf.Graph().as_default(), tf.Session(config=session_config("bfloat16")) as session:
         recipe = net.recipe
         images, labels = batches.in_order(records, 32, recipe.batch_size, mean=recipe.mean, std=recipe.std)
-        validation = Validation(*tower.loss_and_accuracy(restore.logits(net, images), labels))
+        validation = Validation(*tower.loss_and_accuracy(restore.net_of_batches(net, images), labels))
         restore.load(session, checkpoint)
         session.run([tf.local_variables_initializer()])
         session.run([tf.tables_initializer()])
@@ -158,12 +160,13 @@ def test_the_table_and_another_checkpoint(trained_dir, tmp_path, cache):
     assert lines[1] == f"{tmp_path / 'model.ckpt-7'}, float32"
     assert [line.split()[0] for line in lines if line.endswith("%") or line.endswith("-")][:2] == ["accuracy", "top-5"]
     assert sum(line.split()[:2][-1:] == ["100"] for line in lines) == 10  # a row for each class
-    assert lines[-1] == f"[files]: {output / 'confusion.png'}, {output / 'mistakes.png'}"
-    assert sorted(path.name for path in output.iterdir()) == ["confusion.png", "mistakes.png"]
+    paths = [output / f"{name}-val.png" for name in pictures.NAMES]
+    assert lines[-1] == f"[files]: {', '.join(map(str, paths))}"
+    assert set(output.iterdir()) == set(paths)
 
 
 def test_help_and_wrong_flags_without_tensorflow(capsys, monkeypatch):
-    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", None)
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", pytest.fail)
     for arguments, status in ((["--help"], 0), ([], 2), (["--train-dir", "x", "--split", "all"], 2)):
         with pytest.raises(SystemExit) as caught:
             evaluate.main(arguments)
@@ -174,7 +177,7 @@ def test_help_and_wrong_flags_without_tensorflow(capsys, monkeypatch):
 
 
 def test_errors_are_one_line_and_quick(trained_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", None)  # none of these needs it
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", pytest.fail)  # none of these needs it
     with pytest.raises(UserError, match="none: no such directory"):
         evaluate.main(["--train-dir", str(tmp_path / "none")])
     directory = str(trained_dir[0])
@@ -226,15 +229,40 @@ def test_a_checkpoint_of_another_net_is_refused_in_one_line(tmp_path):
     )
 
 
-def test_a_net_that_diverged_is_named(net, records, tmp_path):
+def damaged(trained_dir, directory, name, value):
+    """A checkpoint of the trained net, but for one variable all of whose weights are `value`."""
+    net = config.read(trained_dir[0])
     with tf.Graph().as_default(), tf.Session() as session:
-        restore.logits_of_pictures(net, tf.zeros([1, 32, 32, 3], tf.uint8))
+        restore.net_of_images(net, tf.zeros([1, 32, 32, 3], tf.uint8))
         restore.load(session, restore.find_checkpoint(net.directory))
-        weights = next(v for v in tf.global_variables() if v.op.name == "resnet/classification/logit/biases")
-        session.run(weights.assign([float("nan")] * 10))
-        checkpoint = tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+        weights = next(v for v in tf.global_variables() if v.op.name == name)
+        session.run(weights.assign(tf.fill(weights.shape, value)))
+        return tf.train.Saver().save(session, str(directory / "model.ckpt"))
+
+
+@pytest.mark.parametrize("variable", ["block1/conv5_5/weights", "classification/logit/biases"])
+@pytest.mark.parametrize("command", ["evaluate", "predict", "export"])
+def test_weights_that_are_not_finite_are_one_line_in_every_command(trained_dir, tmp_path, command, variable):
+    """A ReLU hides those of the first convolution: the net answers all the same."""
+    name = f"resnet/{variable}"
+    checkpoint = damaged(trained_dir, tmp_path, name, float("nan"))
+    call = {
+        "evaluate": lambda: inference.evaluate(trained_dir[0], checkpoint=checkpoint),
+        "predict": lambda: inference.predict(trained_dir[0], np.zeros([32, 32, 3], np.uint8), checkpoint=checkpoint),
+        "export": lambda: inference.export(trained_dir[0], tmp_path / "exported", checkpoint=checkpoint),
+    }[command]
+    with pytest.raises(UserError) as caught:
+        call()
+    assert str(caught.value) == (
+        f"checkpoint {checkpoint}: cannot be read ({name} is not finite: the net diverged); pass another --checkpoint"
+    )
+    assert not (tmp_path / "exported").exists()
+
+
+def test_finite_weights_with_an_output_that_is_not(net, trained_dir, records, tmp_path):
+    checkpoint = damaged(trained_dir, tmp_path, "resnet/classification/logit/weights", 3e38)
     with pytest.raises(UserError, match="the net's output is not finite for 7 images: it diverged"):
-        evaluation.run(net, checkpoint, records)
+        forward.over_split(net, checkpoint, records)
 
 
 def test_measures_of_a_class_without_images():
@@ -256,17 +284,68 @@ def test_pictures_by_number(tmp_path, records):
     np.testing.assert_array_equal(batches.images(synthetic, numbers, "train"), images[numbers])
 
 
+def of_records(records, logits, **names):
+    """An `Evaluation` of three classes without a train dir."""
+    net = SimpleNamespace(
+        directory="runs/a", class_names=names.get("class_names", ("a", "b", "c")), precision="float32",
+        recipe=SimpleNamespace(name=names.get("recipe", "notebook")),
+    )  # fmt: skip
+    labels = batches.labels(records, range(len(logits)), "val").astype(np.int32)
+    return evaluation.of_logits(net, records, np.array(logits, np.float32), labels, checkpoint="model.ckpt-9", step=9)
+
+
 def test_no_mistakes_is_a_picture_too(tmp_path, records):
-    logits = np.eye(3)[[i % 3 for i in range(100, 107)]] * 9
-    labels = logits.argmax(1)
-    paths = evaluation.save_pictures(
-        tmp_path,
-        logits,
-        labels,
-        np.diag([2, 3, 2]),
-        records,
-        split="val",
-        class_names=("a", "b", "c"),
-        title="$\\5 and $6, as folders may be named",
-    )
-    assert set(paths) == {"confusion", "mistakes"}
+    result = of_records(records, np.eye(3)[[i % 3 for i in range(100, 107)]] * 9, recipe="$\\5 and $6")
+    paths, problems = pictures.save(result, tmp_path, "-x")
+    assert (set(paths), problems) == (set(pictures.NAMES), [])
+    assert {path.name for path in tmp_path.iterdir()} >= {f"{name}-x.png" for name in pictures.NAMES}
+    assert result.accuracy == 1 and pictures.worst_mistakes(result) == ([], 0)
+
+
+def test_a_picture_that_cannot_be_written_is_a_line(tmp_path, records, monkeypatch):
+    result = of_records(records, np.eye(3)[[0] * 7])
+    (tmp_path / "file").touch()
+    paths, problems = pictures.save(result, tmp_path / "file")
+    assert paths == {} and len(problems) == 3
+    assert all("not written (Not a directory)" in line for line in problems)
+    for path in (*records.train, *records.test):  # of the data, which only the mistakes need
+        path.unlink()
+    paths, problems = pictures.save(result, tmp_path)
+    assert set(paths) == {"confusion", "calibration"} and "mistakes.png not written" in problems[0]
+
+
+def test_the_most_confident_mistakes_come_first(records):
+    logits = np.zeros([7, 3])  # the labels are 1 2 0 1 2 0 1
+    logits[[0, 1, 2, 4], [1, 0, 1, 2]] = 1, 5, 7, 1
+    worst, total = pictures.worst_mistakes(of_records(records, logits), most=2)
+    assert total == 4  # those of equal logits are taken for class 0, and 5 is of it
+    assert [(index, true, guess) for index, (true, _), (guess, _) in worst] == [(2, 0, 1), (1, 2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "held_out", "split", "expected"),
+    [
+        ("synthetic", 0, "val", "test"), ("synthetic", 5, "val", "held-out"), ("synthetic", 5, "test", "test"),
+        ("pictures", 0, "val", "validation"), ("pictures", 0, "test", "validation"),
+        ("cifar10", 0, "train", "training"),
+    ],
+)  # fmt: skip
+def test_test_images_are_called_so_only_when_they_are(records, dataset, held_out, split, expected):
+    records = dataclasses.replace(records, dataset=dataset, held_out=held_out)
+    assert evaluation.kind(records, split) == expected
+
+
+def test_terminal_codes_in_names_are_shown_and_not_sent(records):
+    names = ("red\x1b[31m", "two\nlines", "\u202ereversed")
+    result = of_records(records, np.eye(3)[[0, 0, 1, 1, 2, 2, 0]], class_names=names, recipe="\x1b]0;title\x07")
+    shown = f"{result.title}\n{evaluation.table(result.as_json())}"
+    assert all(character.isprintable() for character in shown.replace("\n", ""))
+    assert "red\\x1b[31m" in shown and "two lines" in shown and "\\u202ereversed" in shown
+    assert len(shown.splitlines()) == 1 + 6 + 3
+
+
+def test_classes_of_the_same_name_have_a_row_each(records):
+    result = of_records(records, np.eye(3)[[0, 0, 0, 0, 1, 2, 2]], class_names=("a", "a", "b"))
+    rows = [line.split() for line in evaluation.table(result.as_json()).splitlines()[6:]]
+    assert [row[:2] for row in rows] == [["a", "2"], ["a", "3"], ["b", "2"]]
+    assert [row[3] for row in rows] == ["b", "a", "a"]

@@ -12,7 +12,7 @@ import tensorflow as tf1or2
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from graph_resnet import config, export, net
+from graph_resnet import config, export, inference, net
 from graph_resnet.errors import UserError
 from graph_resnet.inference import folding, restore, saved_model
 
@@ -69,7 +69,7 @@ def test_it_equals_the_tower_of_the_train_dir(trained_dir, images, expected):
     trained_net = config.read(trained_dir[0])
     for each, outputs in zip(images, expected):
         with tf.Graph().as_default(), tf.Session() as session:
-            logits = restore.logits_of_pictures(trained_net, tf.constant(each))
+            logits = restore.net_of_images(trained_net, tf.constant(each))
             restore.load(session, restore.find_checkpoint(trained_dir[0]))
             logits = session.run(logits)
         assert outputs["logits"].shape == (len(each), 10)
@@ -159,29 +159,42 @@ def test_onnx(exported, images, expected, tmp_path):
 
 
 def test_a_directory_in_use_is_refused(trained_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", None)  # it is not needed for that
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", pytest.fail)  # it is not needed for that
     (tmp_path / "file").touch()
     for target, message in ((tmp_path, "not empty"), (tmp_path / "file", "not a directory")):
         with pytest.raises(UserError, match=f"^export dir {target}: {message}; pass a new one$"):
             export.main(["--train-dir", str(trained_dir[0]), "--export-dir", str(target)])
-    with pytest.raises(UserError, match=r"^export dir .*cannot be written \(Not a directory\)"):
-        with saved_model._new_directory(tmp_path / "file" / "x"):
-            pass
+    with pytest.raises(UserError, match=r"^export dir .*file/x: cannot be written \(Not a directory\); pass another$"):
+        inference.export(trained_dir[0], tmp_path / "file" / "x")
 
 
-def test_a_failure_leaves_nothing(tmp_path):
-    with pytest.raises(ZeroDivisionError), saved_model._new_directory(tmp_path / "new") as draft:
-        (draft / "a").touch()
-        raise ZeroDivisionError
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("name", ["empty", "link", ".", "n" * 250, "deep/er/still"])
+def test_where_it_can_go(trained_dir, tmp_path, monkeypatch, name):
+    """Into a directory that is there and empty, which a rename would replace; and under the longest of names."""
+    monkeypatch.chdir(tmp_path)
+    if name == "empty":
+        (tmp_path / name / "lost+found").mkdir(parents=True)  # the root of a disk
+    if name == "link":
+        (tmp_path / "target").mkdir()
+        (tmp_path / name).symlink_to("target")
+    inference.export(trained_dir[0], name)
+    assert (tmp_path / name / "saved_model.pb").stat().st_size > 1000
+    assert (tmp_path / name / "assets/class_names.txt").read_text().startswith("disc\n")
+    assert (tmp_path / "link").is_symlink() == (name == "link")
+    assert not list(tmp_path.rglob(".*"))  # no draft is left
+
+
+def test_a_failure_leaves_nothing(trained_dir, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
-    with saved_model._new_directory(tmp_path / "empty") as draft:
-        (draft / "a").touch()
-    assert [path.name for path in (tmp_path / "empty").iterdir()] == ["a"]
+    monkeypatch.setattr(saved_model, "printable", lambda name: 1 / 0)
+    for name in ("new", "empty"):
+        with pytest.raises(ZeroDivisionError):
+            inference.export(trained_dir[0], tmp_path / name)
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
 
 
 def test_help_and_wrong_flags_without_tensorflow(capsys, monkeypatch):
-    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", None)
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", pytest.fail)
     for arguments, status in ((["--help"], 0), (["--train-dir", "x"], 2)):
         with pytest.raises(SystemExit) as caught:
             export.main(arguments)

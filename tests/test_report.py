@@ -1,59 +1,152 @@
-"""report.html: one file that needs nothing else, in a real browser where there is one."""
+"""report.html and the page about several runs: each in one file that needs nothing else, in a real browser too."""
 
 import base64
 import html.parser
 import json
 import re
+import shutil
 
 import pytest
 
+from graph_resnet import config, inference, report
+from graph_resnet.errors import UserError
+from graph_resnet.inference import comparison, page, runs
 from tests.helpers import browse, needs_browser
 
 # Added to a copy of the page: what the browser made of it.
 PROBE = """
 <script>
 addEventListener("load", () => {
+  const wide = [...document.querySelectorAll("body *")].filter(e => !e.closest(".scroll") && !e.closest("svg"))
+    .filter(e => e.getBoundingClientRect().right > innerWidth + 1);
   const found = {
-    pictures: [...document.images].map(image => [image.alt, image.complete && image.naturalWidth, image.width]),
+    images: [...document.images].map(image => image.complete && image.naturalWidth),
+    figures: [...document.querySelectorAll("svg")].map(svg => svg.getBoundingClientRect().width),
     fetched: performance.getEntriesByType("resource").map(entry => entry.name).filter(url => !url.startsWith("data:")),
     overflow: document.documentElement.scrollWidth - innerWidth,
+    wide: wide.map(e => e.tagName),
     text: document.body.innerText,
   };
   document.documentElement.innerHTML = "<pre>" + btoa(unescape(encodeURIComponent(JSON.stringify(found)))) + "</pre>";
 });
 </script>
 """
+SECTIONS = ["Curves", "Calibration", "Classes", "Confusion matrix", "Mistakes", "Recipe", "Run"]
 
 
 @pytest.fixture
-def page(trained_dir):
+def written(trained_dir):
     return (trained_dir[0] / "report.html").read_text(encoding="utf-8")
 
 
-def test_nothing_comes_from_elsewhere(page):
-    links = []
+@pytest.fixture(scope="module")
+def two(trained_dir, tmp_path_factory):
+    """The trained net's directory and one like it, with another seed, learning rate and name."""
+    other = tmp_path_factory.mktemp("runs") / "other <b>"
+    other.mkdir()
+    shutil.copy(trained_dir[0] / "metrics.jsonl", other)
+    values = config.read_json(trained_dir[0])
+    values["recipe"]["learning_rate"], values["seed"] = 0.5, 4
+    config.write_json(other, values)
+    return [trained_dir[0], other]
+
+
+def stands_alone(text):
+    """Asserts that a page takes nothing from elsewhere."""
 
     class Links(html.parser.HTMLParser):
         def handle_starttag(self, tag, attributes):
-            links.extend(value for name, value in attributes if name in ("src", "href", "srcset", "action"))
             assert tag not in ("script", "link", "iframe", "object", "embed")
+            for name, value in attributes:
+                if name in ("src", "href", "xlink:href", "srcset", "action"):
+                    assert value.startswith(("data:image/png;base64,", "#"))
 
-    Links().feed(page)
-    assert len(links) == 3 and all(link.startswith("data:image/png;base64,") for link in links)
-    assert "@import" not in page and "url(" not in page
+    Links().feed(text)
+    assert "@import" not in text and not re.search(r"url\((?!#)", text)
+
+
+def test_nothing_comes_from_elsewhere(written, two, tmp_path):
+    stands_alone(written)
+    stands_alone(inference.write_comparison(two, tmp_path / "page.html").read_text())
+
+
+def opened(text, directory, width):
+    """What a browser of that width makes of a page."""
+    copy = directory / f"page{width}.html"
+    copy.write_text(text.replace("</html>", PROBE + "</html>"), encoding="utf-8")
+    dom = browse(copy.as_uri(), directory, width)
+    return json.loads(base64.b64decode(re.search(r"<pre>(.+)</pre>", dom)[1]))
 
 
 @needs_browser
-def test_in_a_browser(page, trained_dir, tmp_path):
-    copy = tmp_path / "report.html"
-    copy.write_text(page.replace("</html>", PROBE + "</html>"), encoding="utf-8")
-    found = json.loads(base64.b64decode(re.search(r"<pre>(.+)</pre>", browse(copy.as_uri(), tmp_path))[1]))
-    assert found["fetched"] == []
-    assert [alt for alt, *_ in found["pictures"]] == [
-        "loss and accuracy over steps", "confusion matrix", "the most confident mistakes"
-    ]  # fmt: skip
-    assert all(natural > 300 and shown > 300 for _, natural, shown in found["pictures"])
-    assert found["overflow"] <= 0
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [500, 1400])  # headless windows are not narrower
+def test_in_a_browser(written, trained_dir, two, tmp_path, width):
+    found = opened(written, tmp_path, width)
+    assert (found["fetched"], found["wide"]) == ([], []) and found["overflow"] <= 0
+    assert len(found["images"]) == 40 and all(found["images"])
+    assert len(found["figures"]) == 4 and all(300 < shown <= width for shown in found["figures"])
     accuracy = float(re.search(r"acc = (\S+)", trained_dir[1])[1])
-    assert f"{accuracy:.2%} of 1,000 test images right at step 20" in found["text"]
-    assert "synthetic (10 classes)" in found["text"] and "batch_size" in found["text"]
+    assert f"{accuracy:.2%}\nof 1,000 test images right" in found["text"]
+    assert "synthetic (10 classes)" in found["text"]
+    headings = [line for line in found["text"].splitlines() if line in SECTIONS]
+    assert headings == SECTIONS
+    found = opened(inference.write_comparison(two, tmp_path / "page.html").read_text(), tmp_path, width)
+    assert (found["fetched"], found["wide"]) == ([], []) and found["overflow"] <= 0
+    assert "other <b>" in found["text"] and len(found["figures"]) == 3
+
+
+def test_what_was_overridden_is_marked(written, trained_dir):
+    marked = re.findall(r"<tr class=marked><td>(\w+)</td><td>(.*?)</td><td>(.*?)</td>", written)
+    assert ("dataset", "synthetic", "cifar10") in marked and ("steps", "20", "20000") in marked
+    assert ("batch_size", "50", "64") in marked
+    assert "optimizer" not in [name for name, *_ in marked]
+
+
+def test_its_numbers_are_those_of_the_last_line(written, trained_dir):
+    _, loss, accuracy = re.search(r"step (\d+) loss = (\S+) acc = (\S+)", trained_dir[1]).groups()
+    assert f"<b>{float(accuracy):.2%}</b>" in written and f"<b>{loss}</b>" in written
+    last = runs.read(trained_dir[0]).last
+    assert (f"{last['loss']:.4f}", f"{last['accuracy']:.4f}") == (loss, accuracy)
+
+
+def test_a_comparison_has_every_difference_and_nothing_else(two):
+    found = comparison.html({"a": runs.read(two[0]), "b": runs.read(two[1])})
+    rows = re.findall(r"<tr><td>(\w+)</td><td>(.*?)</td><td>(.*?)</td></tr>", found.partition("Differences")[2])
+    assert rows == [("learning_rate", "0.01", "0.5"), ("seed", "3", "4")]
+    same = comparison.html({"a": runs.read(two[0]), "b": runs.read(two[0])})
+    assert "none that config.json records" in same
+
+
+def test_runs_are_named_by_what_differs_in_their_paths(tmp_path):
+    assert list(comparison.named([tmp_path / "a/x", tmp_path / "b/x"])) == ["a/x", "b/x"]
+    with pytest.raises(UserError, match="given twice"):
+        comparison.named([tmp_path, f"{tmp_path}/."])
+    with pytest.raises(UserError, match="two train dirs or more"):
+        inference.write_comparison([tmp_path], tmp_path / "x.html")
+
+
+def test_the_command(two, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", lambda: None)  # it would turn eager execution off
+    monkeypatch.chdir(tmp_path)
+    assert report.main([str(directory) for directory in two]) == 0
+    assert capsys.readouterr() == ("[report]: comparison.html\n", "")
+    (two[1] / "report.html").unlink(missing_ok=True)
+    assert report.main([str(two[1])]) == 0  # it has no checkpoint
+    out, err = capsys.readouterr()
+    assert out == f"[report]: {two[1] / 'report.html'}\n" and "without what an evaluation would show" in err
+    text = (two[1] / "report.html").read_text()
+    assert "Curves" in text and "Recipe" in text and "Mistakes" not in text
+    for flags, message in ((["a", "--output", "x"], "goes with several"), (["a", "b", "--data-dir", "x"], "one run")):
+        with pytest.raises(SystemExit):
+            report.main(flags)
+        assert message in capsys.readouterr().err
+    with pytest.raises(UserError, match="none: no such directory; pass the train dir"):
+        report.main([str(tmp_path / "none")])
+
+
+def test_any_text_is_text():
+    assert page.text("<b>&\x1b[31m\n\"'") == "&lt;b&gt;&amp;\\x1b[31m &quot;&#x27;"
+    assert page.text({"a": None}) == "{&quot;a&quot;: null}"
+    assert "x" * 41 not in page.name("x" * 300)[len('<span title="') + 300 :]
+    assert runs.duration(59.6) == "1 min 00 s" and runs.duration(7500) == "2 h 05 min" and runs.duration(3) == "3 s"

@@ -170,6 +170,18 @@ def load(path: str | Path, side: int, *, shown: str | None = None) -> np.ndarray
     raise UserError(f"{shown}: {why}")
 
 
+def from_image(image: Image.Image, side: int) -> np.ndarray:
+    """The same of a PIL image, which stays as it is.
+
+    Raises:
+      UserError: its pixels cannot be decoded.
+    """
+    try:
+        return _square(image.copy(), side)
+    except Exception as error:  # a damaged file raises whatever its decoder meets
+        raise UserError(f"image {image!r:.100}: damaged ({error or type(error).__name__})") from error
+
+
 def _square(image, side):
     image.draft(None, (4 * side, 4 * side))  # a large JPEG is decoded at a fraction of its size: far quicker
     width, height = image.size

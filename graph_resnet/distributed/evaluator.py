@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import tensorflow.compat.v1 as tf
-
 from graph_resnet import config
 from graph_resnet.data.find import Records
 from graph_resnet.distributed.peers import Peers
@@ -19,7 +17,6 @@ from graph_resnet.distributed.tf_config import Place
 from graph_resnet.errors import UserError
 from graph_resnet.inference import evaluation
 from graph_resnet.loop import checkpoints, metrics_log
-from graph_resnet.session import precision_as_trained
 
 PERIOD = 1  # seconds between two looks at the train dir
 
@@ -67,22 +64,19 @@ def run(
 def _evaluate(directory: str | Path, step: int, records: Records, threads: int | None) -> dict[str, Any] | None:
     """Measures a checkpoint and returns its record; None if it is damaged, or the chief has removed it meanwhile."""
     net = config.read(directory)
-    config.check_data(net, records)
     if net.held_out != records.held_out:
         raise UserError(
             f"train dir {directory}: {net.held_out} records are held out, {records.held_out} for this evaluator; pass "
             "the same --hold-out"
         )
     prefix = checkpoints.prefix(directory, step)
-    precision = precision_as_trained(net.precision)
     try:
-        logits, labels = evaluation.run(net, prefix, records, precision=precision, threads=threads)
-    except (UserError, tf.errors.OpError):
+        result = evaluation.evaluate(directory, checkpoint=prefix, data=records, threads=threads)
+    except UserError:
         if checkpoints.fault(prefix) is None:
             raise
         return None
-    result = evaluation.measures(logits, labels, net.class_names)
-    values = {name: result[name] for name in ("loss", "accuracy", "images")}
+    values = {"loss": result.loss, "accuracy": result.accuracy, "images": result.images}
     with contextlib.closing(metrics_log.MetricsLog(Path(directory) / "eval", step)) as log:
         record = log.add("val", step, **values)
     print(f"[val]: step {step} loss = {values['loss']:.4f} acc = {values['accuracy']:.4f}")

@@ -1,0 +1,61 @@
+"""A train dir -> numbers, pictures, predictions, logits in a graph of yours, a SavedModel.
+
+What the commands do, from Python, in a process that runs eagerly or not:
+
+    from graph_resnet import inference
+
+    result = inference.evaluate("runs/notebook")  # an `Evaluation`
+    print(result.accuracy, result.confusion)
+    for prediction in inference.predict("runs/notebook", ["cat.jpg", numpy_array, pil_image]):
+        print(prediction.class_name, prediction.probability)
+    inference.export("runs/notebook", "exported")
+
+    with tf.Graph().as_default(), tf.Session() as session:  # tf is tensorflow.compat.v1
+        images = tf.placeholder(tf.uint8, [None, 32, 32, 3])
+        logits, restore = inference.logits("runs/notebook", images)
+        restore(session)
+
+Each raises `graph_resnet.errors.UserError`, one line for the reader, and nothing else for bad input. None prints, or
+touches the caller's default graph (but `logits`, which builds in it), eager mode, or the threads of other sessions.
+TensorFlow is imported by the call that needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "evaluate": "evaluation",
+    "Evaluation": "evaluation",
+    "predict": "prediction",
+    "Prediction": "prediction",
+    "Predictor": "prediction",
+    "logits": "restore",
+    "export": "saved_model",
+    "Exported": "saved_model",
+    "write_report": "report",
+    "write_comparison": "comparison",
+}
+__all__ = [
+    "Evaluation",
+    "Exported",
+    "Prediction",
+    "Predictor",
+    "evaluate",
+    "export",
+    "logits",
+    "predict",
+    "write_comparison",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

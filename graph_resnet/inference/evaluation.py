@@ -1,75 +1,211 @@
-"""A trained net over a whole split: its logits, what they are worth, and the pictures of it.
+"""A trained net over a whole split of its data: every image is counted, once. Typical use:
 
-Every image is counted, once. The calibration error is that of C. Guo, G. Pleiss, Y. Sun, K. Weinberger: On calibration
-of modern neural networks, arXiv:1706.04599, 2017, with their 15 bins.
+    result = evaluate("runs/notebook")
+    print(result.accuracy, result.classes[0]["name"], result.classes[0]["accuracy"])
+
+The calibration error is that of C. Guo, G. Pleiss, Y. Sun, K. Weinberger: On calibration of modern neural networks,
+arXiv:1706.04599, 2017, with their 15 bins.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
-from tqdm import tqdm
 
-from graph_resnet import plots
-from graph_resnet.data import batches
-from graph_resnet.errors import UserError
-from graph_resnet.inference import metrics, restore
-from graph_resnet.session import session_config
+from graph_resnet import config
+from graph_resnet.config import TrainedNet
+from graph_resnet.data import find
+from graph_resnet.data.find import Records
+from graph_resnet.errors import UserError, printable
+from graph_resnet.inference import metrics
+from graph_resnet.session import check_precision, precision_as_trained
 
-MISTAKES = 40  # pictures in mistakes.png
+SPLITS = ("val", "test", "train")
 
 
-def run(trained, checkpoint, records, *, split="val", tta=False, precision="float32", threads=None):
-    """Logits and labels of every image of a split, in order, in a graph of its own.
+@dataclass(frozen=True)
+class Evaluation:
+    """What a trained net is worth on one split.
+
+    Attributes:
+      train_dir, checkpoint: paths.
+      step: global step at which the checkpoint was written; None where it does not say.
+      data: title of the data, such as 'CIFAR-10'.
+      split: 'val', 'test' or 'train'.
+      tta: whether the logits are those of each image and its mirror image, averaged.
+      precision: 'bfloat16' or 'float32'.
+      images: how many.
+      loss: mean cross entropy, nats.
+      accuracy, top5_accuracy, calibration_error: 0..1.
+      classes: dicts {"name", "images", "accuracy"}; the accuracy of a class without images is None.
+      confusion: int64 [C, C], images of class `row` that were taken for class `column`.
+      logits: float32 [N, C], in the order of the records.
+      labels: int32 [N].
+      recipe: name of the recipe.
+      class_names: C strings.
+      records: the data.
+      notes: lines about newer checkpoints that could not be read.
+    """
+
+    train_dir: str
+    checkpoint: str
+    step: int | None
+    data: str
+    split: str
+    tta: bool
+    precision: str
+    images: int
+    loss: float
+    accuracy: float
+    top5_accuracy: float
+    calibration_error: float
+    classes: list[dict[str, Any]]
+    confusion: np.ndarray
+    logits: np.ndarray = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+    recipe: str
+    class_names: tuple[str, ...] = field(repr=False)
+    records: Records = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """What the images are: 'training', 'held-out', 'validation' or 'test'."""
+        return kind(self.records, self.split)
+
+    @property
+    def title(self) -> str:
+        """One line: 'strong at step 20000, 10,000 test images of CIFAR-10'."""
+        step = "an unknown step" if self.step is None else f"step {self.step}"
+        mirrored = ", with their mirror images" if self.tta else ""
+        return printable(f"{self.recipe} at {step}, {self.images:,} {self.kind} images of {self.data}{mirrored}")
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `python -m graph_resnet.evaluate --json` prints, but for its files."""
+        names = (
+            "train_dir", "checkpoint", "step", "data", "split", "tta", "precision", "images", "loss", "accuracy",
+            "top5_accuracy", "calibration_error", "classes",
+        )  # fmt: skip
+        return {**{name: getattr(self, name) for name in names}, "confusion": self.confusion.tolist()}
+
+
+def kind(records: Records, split: str) -> str:
+    """What the images of a split are: 'training', 'held-out', 'validation' or 'test'.
+
+    Images of one's own are test images only where a folder of that name says so; else they were kept for validation.
+    """
+    if split == "train":
+        return "training"
+    if split == "val" and records.held_out:
+        return "held-out"
+    # Folders of images that the net was not trained with have no images to train on.
+    return "validation" if records.dataset == "pictures" and records.num_train else "test"
+
+
+def evaluate(
+    train_dir: str | Path,
+    *,
+    checkpoint: str | Path | None = None,
+    split: str = "val",
+    tta: bool = False,
+    data: str | Path | Records | None = None,
+    allow_other_data: bool = False,
+    precision: str = "auto",
+    threads: int | None = None,
+    progress: bool = False,
+    before_tensorflow: Callable[[], object] | None = None,
+) -> Evaluation:
+    """Measures a trained net over a whole split, in a graph of its own.
 
     Args:
-      trained: a `config.TrainedNet`.
-      checkpoint: prefix of the checkpoint.
-      records: `find.Records`.
-      split: 'val', 'test', or 'train', which is not augmented here: see `Records.split`.
+      train_dir: of a run of `graph_resnet.train`.
+      checkpoint: a prefix such as 'runs/a/model.ckpt-5000', one of its files, a directory, or 'best'; None is the
+        newest whole one of the train dir.
+      split: 'val', what training validated on; 'test'; or 'train', which is not augmented here.
       tta: averages the logits of each image and of its mirror image (test-time augmentation).
-      precision: 'bfloat16' or 'float32'.
-      threads: int, all cores where None.
-
-    Returns:
-      (float32 [N, C], int32 [N]).
+      data: directory of the record files or of the image folders, or `Records`; None is where they were in training.
+      allow_other_data: measures on data that the net was not trained with.
+      precision: 'bfloat16', 'float32', or 'auto', as in training where this machine can.
+      threads: of one op; None is all cores.
+      progress: shows a bar on stderr where that is a terminal.
+      before_tensorflow: called after the checks that need no TensorFlow; the commands import it quietly there.
 
     Raises:
-      UserError: the checkpoint does not fit, or the net's output is not finite.
+      UserError: one line: no such train dir, other data, a checkpoint that does not fit, a net that diverged, ...
     """
-    recipe = trained.recipe
-    with tf.Graph().as_default(), tf.Session(config=session_config(precision, threads=threads)) as session:
-        # Batches of the size in training: the same numbers to the last bit, wherever a kernel depends on that size.
-        images, labels = batches.in_order(
-            records, recipe.image_size, recipe.batch_size, split=split, mean=recipe.mean, std=recipe.std
-        )
-        logits = restore.logits(trained, images)
-        if tta:
-            logits = (logits + restore.logits(trained, tf.reverse(images, [2]), reuse=True)) / 2
-        # TensorFlow's rewrite to bfloat16 leaves what is fetched in float32. In training the last layer is not fetched,
-        # and here it shall compute the same: so something behind it is.
-        logits = tf.identity(logits)
-        restore.load(session, checkpoint)
-        session.run(tf.local_variables_initializer())
-        session.run(tf.tables_initializer())
-        _, _, total = records.split(split)
-        parts, seen = [], 0
-        with tqdm(total=total, desc="evaluation", unit="image", leave=False, disable=None) as bar:
-            while seen < total:
-                parts.append(session.run([logits, labels]))
-                seen += len(parts[-1][1])
-                bar.update(len(parts[-1][1]))
-    if seen != total:
-        raise RuntimeError(f"evaluated {seen} images of {total}")
-    logits, labels = (np.concatenate(each) for each in zip(*parts))
-    wrong = np.count_nonzero(~np.isfinite(logits).all(axis=1))
-    if wrong:
-        raise UserError(f"checkpoint {checkpoint}: the net's output is not finite for {wrong:,} images: it diverged")
-    return logits, labels
+    if split not in SPLITS:
+        raise UserError(f"split {split!r}: not one of {', '.join(SPLITS)}")
+    net = config.read(train_dir)
+    records = data if isinstance(data, Records) else records_of(net, data)
+    config.check_data(net, records, allow_other=allow_other_data)
+    if precision == "auto":
+        precision = precision_as_trained(net.precision)
+    check_precision(precision)
+    if before_tensorflow is not None:
+        before_tensorflow()
+    from graph_resnet.inference import forward, restore
+
+    notes: list[str] = []
+    prefix = restore.find_checkpoint(train_dir, checkpoint, say=notes.append)
+    logits, labels = forward.over_split(
+        net, prefix, records, split=split, tta=tta, precision=precision, threads=threads, progress=progress
+    )
+    return of_logits(
+        net, records, logits, labels, checkpoint=prefix, step=restore.step_of(prefix), split=split, tta=tta,
+        precision=precision, notes=notes,
+    )  # fmt: skip
 
 
-def measures(logits, labels, class_names):
-    """What logits [N, C] are worth, ready for JSON: see `python -m graph_resnet.evaluate --help`."""
+def of_logits(
+    net: TrainedNet,
+    records: Records,
+    logits: np.ndarray,
+    labels: np.ndarray,
+    *,
+    checkpoint: str,
+    step: int | None,
+    split: str = "val",
+    tta: bool = False,
+    precision: str | None = None,
+    notes: Sequence[str] = (),
+) -> Evaluation:
+    """The `Evaluation` of logits that are there already: float32 [N, C] with int32 labels [N], in record order."""
+    values = measures(logits, labels, net.class_names)
+    values["confusion"] = np.array(values["confusion"], np.int64)
+    return Evaluation(
+        train_dir=str(net.directory),
+        checkpoint=checkpoint,
+        step=step,
+        data=records.title,
+        split=split,
+        tta=tta,
+        precision=precision or net.precision,
+        **values,
+        logits=logits,
+        labels=labels,
+        recipe=net.recipe.name,
+        class_names=net.class_names,
+        records=records,
+        notes=tuple(notes),
+    )
+
+
+def records_of(net: TrainedNet, data: str | Path | None = None) -> Records:
+    """The data of a trained net: in `data`, or where it was in training.
+
+    Raises:
+      UserError: it is not there; the line says what to pass.
+    """
+    pictures = net.recipe.dataset == "pictures"
+    return find.for_trained(net, None if pictures else data, data if pictures else None)
+
+
+def measures(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+    """What float logits [N, C] are worth against int labels [N], ready for JSON: the attributes of `Evaluation`."""
     ranks = metrics.ranks(logits, labels)
     matrix = metrics.confusion_matrix(labels, logits.argmax(axis=1), len(class_names))
     counts = matrix.sum(axis=1)
@@ -87,8 +223,8 @@ def measures(logits, labels, class_names):
     }
 
 
-def table(result):
-    """The result of `measures` as text."""
+def table(result: dict[str, Any]) -> str:
+    """The result of `measures`, or of `Evaluation.as_json`, as text for a terminal."""
     lines = [
         f"loss               {result['loss']:8.4f}  nats",
         f"accuracy           {result['accuracy']:8.2%}",
@@ -96,50 +232,20 @@ def table(result):
         f"calibration error  {result['calibration_error']:8.4f}  expected, 15 bins",
         "",
     ]
-    names = [each["name"] for each in result["classes"]]
+    names = [printable(record["name"]) for record in result["classes"]]
     width = max(len("class"), *map(len, names))
     lines.append(f"{'class':<{width}}  {'images':>7}  {'accuracy':>8}  most often taken for")
-    for each, row in zip(result["classes"], np.array(result["confusion"])):
-        index = names.index(each["name"])
-        others = np.where(np.arange(len(row)) == index, 0, row)
-        worst = int(others.argmax())
-        rest = f"{names[worst]} {others[worst] / each['images']:.1%}" if others[worst] else "-"
-        accuracy = "-" if each["accuracy"] is None else f"{each['accuracy']:.2%}"
-        lines.append(f"{each['name']:<{width}}  {each['images']:>7,}  {accuracy:>8}  {rest}")
+    for k, (name, record) in enumerate(zip(names, result["classes"])):
+        accuracy = "-" if record["accuracy"] is None else f"{record['accuracy']:.2%}"
+        confused = most_confused(result["confusion"], k)
+        other = "-" if confused is None else f"{names[confused[0]]} {confused[1]:.1%}"
+        lines.append(f"{name:<{width}}  {record['images']:>7,}  {accuracy:>8}  {other}")
     return "\n".join(lines)
 
 
-def save_pictures(directory, logits, labels, matrix, records, *, split, class_names, title):
-    """Writes `confusion.png` and `mistakes.png` into a directory, and returns their paths by name.
-
-    Raises:
-      UserError: it cannot be written.
-    """
-    paths = {name: str(Path(directory) / f"{name}.png") for name in ("confusion", "mistakes")}
-    probabilities = metrics.softmax(logits)
-    try:
-        right = f"{np.trace(matrix) / len(labels):.2%} right"
-        plots.save(plots.confusion_matrix(np.array(matrix), class_names, f"{title}\n{right}"), paths["confusion"])
-        plots.save(_mistakes(probabilities, labels, records, split, class_names, title), paths["mistakes"])
-    except OSError as error:
-        raise UserError(f"{directory}: cannot be written ({error.strerror or error}); pass --output-dir DIR") from None
-    return paths
-
-
-def _mistakes(probabilities, labels, records, split, class_names, title):
-    """A figure of the most confident errors."""
-    predictions = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predictions != labels)
-    worst = wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")][:MISTAKES]
-    captions = [
-        "\n".join(f"{_short(class_names[k])} {probabilities[i, k]:.1%}" for k in (labels[i], predictions[i]))
-        for i in worst
-    ]
-    figure = plots.image_grid(batches.images(records, worst, split), captions)
-    what = f"the {len(worst)} most confident of {len(wrong):,} mistakes: the true class, then the prediction"
-    figure.suptitle(f"{title}\n{what if len(worst) else 'no mistakes'}", fontsize=10)
-    return figure
-
-
-def _short(name, most=16):
-    return name if len(name) <= most else name[: most - 1] + "…"
+def most_confused(confusion: Sequence[Sequence[int]] | np.ndarray, k: int) -> tuple[int, float] | None:
+    """(the class that class `k` is most often taken for, in which share of its images), None if for no other."""
+    row = np.array(confusion[k])
+    others = np.where(np.arange(len(row)) == k, 0, row)
+    worst = int(others.argmax())
+    return (worst, float(others[worst] / row.sum())) if others[worst] else None

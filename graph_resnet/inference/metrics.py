@@ -10,26 +10,28 @@ Typical use, with float logits [N, C] and int labels [N]:
     top5 = (ranks(logits, labels) < 5).mean()
 """
 
+from typing import Any
+
 import numpy as np
 
 
-def log_softmax(logits):
+def log_softmax(logits: np.ndarray) -> np.ndarray:
     """float [N, C] -> float64 [N, C], natural logarithms of probabilities."""
     shifted = np.asarray(logits, np.float64) - np.max(logits, axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-def softmax(logits):
+def softmax(logits: np.ndarray) -> np.ndarray:
     """float [N, C] -> float64 [N, C] in 0..1, rows that sum to 1."""
     return np.exp(log_softmax(logits))
 
 
-def cross_entropy(logits, labels):
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """float64 [N], in nats, of logits [N, C] and int labels [N]."""
     return -log_softmax(logits)[np.arange(len(labels)), labels]
 
 
-def ranks(logits, labels):
+def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How many classes come before the true one: int [N], 0 where the prediction is right, below k for top-k.
 
     Of equal logits the lower class number comes first, as argmax has it.
@@ -40,13 +42,13 @@ def ranks(logits, labels):
     return ((logits > true) | before).sum(axis=1)
 
 
-def confusion_matrix(labels, predictions, num_classes):
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
     """int64 [C, C]: images of class `row` that were taken for class `column`."""
     index = np.asarray(labels, np.int64) * num_classes + predictions
     return np.bincount(index, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def calibration_error(probabilities, labels, bins=15):
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
     """The expected calibration error [1, eq. 3]: how far confidence is from accuracy, on average over images.
 
     Args:
@@ -57,8 +59,29 @@ def calibration_error(probabilities, labels, bins=15):
     Returns:
       float in 0..1.
     """
+    _, confidence, right = _bin_sums(probabilities, labels, bins)
+    return float(np.abs(right - confidence).sum() / len(labels))
+
+
+def calibration_bins(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> list[dict[str, Any]]:
+    """The intervals of `calibration_error`, lowest confidence first.
+
+    Returns:
+      Dicts {"images": int, "confidence": their mean, 0..1, "accuracy": 0..1}; both are None without images.
+    """
+    return [
+        {"images": int(n), "confidence": float(c / n) if n else None, "accuracy": float(r / n) if n else None}
+        for n, c, r in zip(*_bin_sums(probabilities, labels, bins))
+    ]
+
+
+def _bin_sums(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the images of each bin: their number, the sum of their confidences, how many are right. float64 [bins]."""
     confidence = np.max(probabilities, axis=1)
     right = ranks(probabilities, labels) == 0
     index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(index, weights=right, minlength=bins) - np.bincount(index, weights=confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    return (
+        np.bincount(index, minlength=bins),
+        np.bincount(index, weights=confidence, minlength=bins),
+        np.bincount(index, weights=right, minlength=bins),
+    )

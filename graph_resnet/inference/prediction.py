@@ -1,70 +1,203 @@
-"""Picture files -> class probabilities of a trained net, a batch at a time."""
+"""Images -> class probabilities of a trained net. Typical use, for a few images and for a service:
+
+    for prediction in predict("runs/notebook", ["cat.jpg", array]):
+        print(prediction.class_name, prediction.probability)
+
+    with Predictor("runs/notebook") as predictor:
+        prediction = predictor(image)[0]
+
+A `Predictor` has one graph and one session for any number of calls.
+"""
+
+from __future__ import annotations
 
 import functools
+import itertools
+import os
 import warnings
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
+from PIL import Image
 
-from graph_resnet import machine
+from graph_resnet import config, machine
 from graph_resnet.data import image_files
 from graph_resnet.data.find import record_side
 from graph_resnet.errors import UserError
-from graph_resnet.inference import metrics, restore
-from graph_resnet.session import session_config
+from graph_resnet.inference import metrics
 
-BATCH = 128
+BATCH = 128  # images at once
 
 
-def predict(trained, checkpoint, paths):
-    """Classifies picture files, in float32, in a graph of its own.
+@dataclass(frozen=True)
+class Prediction:
+    """What a net makes of one image.
 
-    Each becomes a picture of the size of a training record (`image_files.load`), and then what the net saw in training:
-    normalized and resized as `cifar10_input` does it.
+    Attributes:
+      image: what was given: a path, a PIL image or an array.
+      class_name, label, probability: the likeliest class, its number, and how likely it is, 0..1.
+      probabilities: float64 [C], of each class.
+      class_names: C strings.
+    """
+
+    image: Any = field(repr=False)
+    class_name: str
+    label: int
+    probability: float
+    probabilities: np.ndarray = field(repr=False)
+    class_names: tuple[str, ...] = field(repr=False)
+
+    def top(self, count: int) -> list[dict[str, Any]]:
+        """The likeliest classes first, as dicts {"class", "label", "probability"}; of equals the lower label first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [
+            {
+                "class": self.class_names[k],
+                "label": int(k),
+                "probability": round(float(self.probabilities[k]), 6),
+            }
+            for k in order
+        ]
+
+
+def predict(train_dir: str | Path, images: Any, *, checkpoint: str | Path | None = None) -> list[Prediction]:
+    """Classifies images with a trained net, in float32, in a graph of its own.
+
+    Each becomes an image of the size of a training record (`image_files.load`), and then what the net saw in training:
+    normalized and resized.
 
     Args:
-      trained: a `config.TrainedNet`.
-      checkpoint: prefix of the checkpoint.
-      paths: list of str.
+      train_dir: of a run of `graph_resnet.train`.
+      images: paths of image files, PIL images and uint8 arrays [H, W], [H, W, 3] (RGB) or [H, W, 4] (RGBA), of any
+        size each; one of them alone, or an array [N, H, W, 3].
+      checkpoint: as in `evaluation.evaluate`.
 
-    Yields:
-      (path, float64 [num_classes] probabilities), or (path, `UserError`) for a file that cannot be used; in order.
+    Returns:
+      A `Prediction` for each, in order.
+
+    Raises:
+      UserError: one line: no such train dir, a checkpoint that does not fit, an image that cannot be used, ...
     """
-    side = record_side(trained.recipe)
-    with (
-        tf.Graph().as_default(),
-        tf.Session(config=session_config()) as session,
-        ThreadPoolExecutor(machine.cores()) as pool,
+    with Predictor(train_dir, checkpoint=checkpoint) as predictor:
+        return predictor(images)
+
+
+class Predictor:
+    """A trained net, ready for any number of calls from one thread or several.
+
+    Args:
+      train_dir: of a run of `graph_resnet.train`.
+      checkpoint: as in `evaluation.evaluate`.
+      before_tensorflow: as in `evaluation.evaluate`.
+
+    Attributes:
+      class_names: C strings.
+      checkpoint: its prefix.
+      notes: lines about newer checkpoints that could not be read.
+
+    Raises:
+      UserError: no such train dir, or a checkpoint that does not fit.
+    """
+
+    def __init__(
+        self,
+        train_dir: str | Path,
+        *,
+        checkpoint: str | Path | None = None,
+        before_tensorflow: Callable[[], object] | None = None,
     ):
-        images = tf.placeholder(tf.uint8, [None, side, side, 3])
-        logits = restore.logits_of_pictures(trained, images)
-        restore.load(session, checkpoint)
-        for first in range(0, len(paths), BATCH):
-            batch = paths[first : first + BATCH]
+        net = config.read(train_dir)
+        if before_tensorflow is not None:
+            before_tensorflow()
+        import tensorflow.compat.v1 as tf
+
+        from graph_resnet.inference import restore
+
+        self.class_names = net.class_names
+        self.notes: list[str] = []
+        self.checkpoint = restore.find_checkpoint(train_dir, checkpoint, say=self.notes.append)
+        self._side = record_side(net.recipe)
+        with tf.Graph().as_default():
+            images = tf.placeholder(tf.uint8, [None, self._side, self._side, 3])
+            logits = restore.net_of_images(net, images)
+            self._session = restore.session()
+            restore.load(self._session, self.checkpoint)
+            self._logits = self._session.make_callable(logits, [images])
+        self._graph_errors = (tf.errors.OpError, RuntimeError)
+        self._pool = ThreadPoolExecutor(machine.cores())
+
+    def __call__(self, images: Any) -> list[Prediction]:
+        """See `predict`, but for the train dir."""
+        if isinstance(images, (str, os.PathLike, Image.Image)) or getattr(images, "ndim", None) in (2, 3):
+            images = [images]
+        results = list(self.stream(images))
+        for result in results:
+            if isinstance(result, UserError):
+                raise result
+        return results
+
+    def stream(self, images: Iterable[Any]) -> Iterator[Prediction | UserError]:
+        """Yields a `Prediction` for each image, or a `UserError` for one that cannot be used; in order, in batches.
+
+        Raises:
+          UserError: the net diverged.
+        """
+        iterator = iter(images)
+        while batch := list(itertools.islice(iterator, BATCH)):
+            load = functools.partial(_load, side=self._side)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow's: a line for each bad file is enough
-                loaded = list(pool.map(functools.partial(_load, side=side), batch))
-            good = [each for each in loaded if not isinstance(each, UserError)]
-            found = iter(_probabilities(session.run(logits, {images: good}), checkpoint) if good else ())
-            for path, each in zip(batch, loaded):
-                yield path, (each if isinstance(each, UserError) else next(found))
+                loaded = [load(batch[0])] if len(batch) == 1 else list(self._pool.map(load, batch))
+            pixels = [image for image in loaded if not isinstance(image, UserError)]
+            rows = iter(self._probabilities(pixels) if pixels else ())
+            for image, array in zip(batch, loaded):
+                yield array if isinstance(array, UserError) else self._prediction(image, next(rows))
+
+    def _probabilities(self, pixels: list[np.ndarray]) -> np.ndarray:
+        try:
+            logits = self._logits(np.stack(pixels))
+        except self._graph_errors as error:
+            raise UserError(f"checkpoint {self.checkpoint}: the net cannot be run ({error})") from error
+        if not np.isfinite(logits).all():
+            raise UserError(f"checkpoint {self.checkpoint}: the net's output is not finite: it diverged")
+        return metrics.softmax(logits)
+
+    def _prediction(self, image: Any, probabilities: np.ndarray) -> Prediction:
+        best = int(probabilities.argmax())
+        return Prediction(
+            image, self.class_names[best], best, float(probabilities[best]), probabilities, self.class_names
+        )
+
+    def close(self) -> None:
+        """Ends its session and its threads."""
+        self._session.close()
+        self._pool.shutdown()
+
+    def __enter__(self) -> Predictor:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
-def _load(path, side):
+def _load(image: Any, side: int) -> np.ndarray | UserError:
+    """uint8 [side, side, 3] of whatever was given."""
     try:
-        return image_files.load(path, side)
+        if isinstance(image, (str, os.PathLike)):
+            return image_files.load(image, side)
+        return image_files.from_image(image if isinstance(image, Image.Image) else _from_array(image), side)
     except UserError as error:
         return error
 
 
-def _probabilities(logits, checkpoint):
-    if not np.isfinite(logits).all():
-        raise UserError(f"checkpoint {checkpoint}: the net's output is not finite: it diverged")
-    return metrics.softmax(logits)
-
-
-def best(probabilities, class_names, top):
-    """The `top` likeliest classes: dicts {"class", "label", "probability"}, likeliest first."""
-    order = np.argsort(-probabilities, kind="stable")[:top]
-    return [{"class": class_names[k], "label": int(k), "probability": round(float(probabilities[k]), 6)} for k in order]
+def _from_array(array: Any) -> Image.Image:
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"image: {type(array).__name__}; pass a path, a PIL image or a uint8 array [H, W, 3]")
+    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype != np.uint8 or not fits or 0 in array.shape:
+        raise UserError(f"image: array {array.dtype} {list(array.shape)}; pass uint8 [H, W, 3], [H, W, 4] or [H, W]")
+    return Image.fromarray(array)

@@ -1,116 +1,222 @@
-"""`report.html`: a finished run on one page, in one file that needs nothing else."""
+"""`report.html`: a run on one page, in one file that needs nothing else. The answer comes first."""
 
-import base64
-import html
-import json
-import os
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from graph_resnet import config
-from graph_resnet.errors import UserError
-from graph_resnet.inference import evaluation, restore
-from graph_resnet.loop import metrics_log
-from graph_resnet.session import precision_as_trained
+import numpy as np
 
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2em auto; padding: 0 1em; color: #222; }}
-h1 {{ font-size: 1.5em; }} h2 {{ font-size: 1.15em; margin-top: 2em; }}
-img {{ max-width: 100%; }}
-table {{ border-collapse: collapse; }} td, th {{ padding: .15em 1em .15em 0; text-align: left; vertical-align: top; }}
-td:first-child {{ color: #666; }}
-.number {{ font-size: 2em; }} .note {{ color: #666; }}
-</style>
-<h1>{title}</h1>
-<p><span class="number">{accuracy:.2%}</span> of {images:,} {kind} images right at step {step:,}
-<span class="note">(cross entropy {loss:.4f}, top-5 {top5:.2%}, expected calibration error {ece:.4f})</span></p>
-<h2>Curves</h2>
-{curves}
-<h2>Confusion matrix</h2>
-{confusion}
-<h2>Mistakes</h2>
-{mistakes}
-<h2>Recipe</h2>
-{recipe}
-<h2>Run</h2>
-{run}
-</html>
-"""
+from graph_resnet import plots
+from graph_resnet.data.find import Records
+from graph_resnet.errors import UserError, printable
+from graph_resnet.inference import evaluation as evaluations
+from graph_resnet.inference import page, pictures, runs
+from graph_resnet.inference.evaluation import Evaluation
+from graph_resnet.inference.runs import Run
+
+FILE = "report.html"
+CONFUSIONS = 15  # pairs of classes that are listed where a matrix has too many cells to read
+WIDE = 1700  # pixels of a matrix of many classes
 
 
-def write(directory, records):
-    """Evaluates the newest checkpoint of a train dir, draws its confusion and its mistakes, and writes the page.
+def write_report(
+    train_dir: str | Path,
+    *,
+    evaluation: Evaluation | None = None,
+    data: str | Path | Records | None = None,
+    before_tensorflow: Callable[[], object] | None = None,
+) -> tuple[Path, list[str]]:
+    """Writes the page of a run into its train dir, and `confusion.png`, `mistakes.png` and `calibration.png` beside it.
 
     Args:
-      directory: the train dir.
-      records: `find.Records`, those of the run.
+      train_dir: of a run of `graph_resnet.train`.
+      evaluation: of its last step; None evaluates the newest checkpoint.
+      data, before_tensorflow: as in `evaluation.evaluate`.
 
     Returns:
-      The path of the page.
+      (the path of the page, lines about what it lacks: without its data a run has a page, too, of curves and settings).
 
     Raises:
-      UserError: it cannot be written.
+      UserError: it is no train dir, or the page cannot be written.
     """
-    net = config.read(directory)
-    checkpoint = restore.find_checkpoint(directory)
-    step = restore.step_of(checkpoint)
-    logits, labels = evaluation.run(net, checkpoint, records, precision=precision_as_trained(net.precision))
-    result = evaluation.measures(logits, labels, net.class_names)
-    title = f"{net.recipe.name} on {records.title}, {step:,} steps"
-    pictures = evaluation.save_pictures(
-        directory, logits, labels, result["confusion"], records, split="val", class_names=net.class_names, title=title
+    notes: list[str] = []
+    if evaluation is None:
+        try:
+            evaluation = evaluations.evaluate(train_dir, data=data, before_tensorflow=before_tensorflow)
+            notes += evaluation.notes
+        except UserError as error:
+            notes.append(f"[report]: without what an evaluation would show ({error})")
+    run = runs.read(train_dir)
+    if evaluation is not None:
+        _, problems = pictures.save(evaluation, train_dir)
+        notes += problems
+    path = Path(train_dir) / FILE
+    page.write(path, html(run, evaluation, notes))
+    return path, notes
+
+
+def html(run: Run, evaluation: Evaluation | None, notes: Sequence[str] = ()) -> str:
+    """The page."""
+    title = f"{run.name} on {evaluation.data if evaluation else run.config['data'].get('dataset', 'its data')}"
+    parts = [answer(run, evaluation), best_and_last(run, evaluation), *map(page.note, notes), curves(run)]
+    if evaluation is not None:
+        parts += [calibration(evaluation), classes(evaluation), confusion(evaluation), mistakes(evaluation)]
+    return page.document(title, [*parts, recipe(run), machine(run)])
+
+
+def answer(run: Run, evaluation: Evaluation | None) -> str:
+    """Accuracy, loss, steps, time."""
+    last: dict[str, Any] = run.last or {}
+    values = []
+    if evaluation is not None:
+        values += [
+            (f"{evaluation.accuracy:.2%}", f"of {evaluation.images:,} {evaluation.kind} images right"),
+            (f"{evaluation.loss:.4f}", "loss: cross entropy, nats"),
+        ]
+    elif "accuracy" in last:
+        images = f"of {last['images']:,} images right" if "images" in last else "accuracy"
+        values += [(f"{last['accuracy']:.2%}", images), (f"{last['loss']:.4f}", "loss: cross entropy, nats")]
+    step = evaluation.step if evaluation is not None and evaluation.step is not None else last.get("step")
+    if step is not None:
+        epochs = f", {step / run.steps_an_epoch:.1f} epochs" if run.steps_an_epoch else ""
+        values.append((f"{step:,}", f"steps of {run.recipe.get('batch_size', '?')} images{epochs}"))
+    if run.seconds is not None:
+        about = "" if "seconds" in run.finished else "about "
+        speed = f" at {run.images_per_second:,.0f} images/s" if run.images_per_second else ""
+        values.append((about + runs.duration(run.seconds), f"training{speed}"))
+    if evaluation is not None:
+        values += [
+            (f"{evaluation.top5_accuracy:.2%}", "right among the first five"),
+            (f"{evaluation.calibration_error:.4f}", "expected calibration error"),
+        ]
+    return page.facts(values)
+
+
+def best_and_last(run: Run, evaluation: Evaluation | None) -> str:
+    """The best evaluation beside the last."""
+    last, best = run.last, run.best
+    if last is None or best is None:
+        return ""
+    rows = [
+        (what, f"{record['step']:,}", f"{record['accuracy']:.2%}", f"{record['loss']:.4f}")
+        for what, record in (("last", last), ("best", best))
+    ]
+    text = page.table(("evaluation", "step", "accuracy", "loss"), rows, numbers=(1, 2, 3))
+    if best is not last and (evaluation is None or evaluation.kind == "test"):
+        text += page.note("The result is the last one: the best was chosen by the images that it is measured on.")
+    return text
+
+
+def curves(run: Run) -> str:
+    """Loss, accuracy and learning rate."""
+    if not run.history:
+        return page.section("Curves", page.note("none: metrics.jsonl is empty"))
+    svgs = [plots.svg(plots.curve(name, run.history, run.steps_an_epoch)) for name in plots.panels(run.history)]
+    return page.section("Curves", page.figures(svgs))
+
+
+def calibration(evaluation: Evaluation) -> str:
+    """The reliability diagram."""
+    words = (
+        "Of the images in a bar the net is about as certain as the bar's place says; they should be right as often. "
+        "Bars below the line: it is too certain."
     )
-    values = config.read_json(directory)
-    speeds = sorted(
-        r["images_per_second"]
-        for r in metrics_log.read(Path(directory) / metrics_log.FILE)[0]
-        if "images_per_second" in r
+    return page.section(
+        "Calibration", page.figures([plots.svg(pictures.calibration(evaluation, title=""))]), page.note(words)
     )
-    about = {
-        "images/s, median": f"{speeds[len(speeds) // 2]:,.0f}" if speeds else "unknown",
-        "seed": values["seed"],
-        "precision": values["precision"],
-        **{f"version of {name}": version for name, version in values["versions"].items()},
-        "data": ", ".join(f"{f['name']} ({f['records']:,})" for f in values["data"]["files"]),
-        "checkpoint": Path(checkpoint).name,
-    }
-    page = PAGE.format(
-        title=html.escape(title),
-        accuracy=result["accuracy"],
-        kind="held-out" if records.held_out else "test",
-        images=result["images"],
-        step=step,
-        loss=result["loss"],
-        top5=result["top5_accuracy"],
-        ece=result["calibration_error"],
-        curves=_image(Path(directory) / "curves.png", "loss and accuracy over steps"),
-        confusion=_image(pictures["confusion"], "confusion matrix"),
-        mistakes=_image(pictures["mistakes"], "the most confident mistakes"),
-        recipe=_table({name: value for name, value in values["recipe"].items() if value is not None}),
-        run=_table(about),
+
+
+def classes(evaluation: Evaluation) -> str:
+    """A row for each class."""
+    rows = []
+    for k, record in enumerate(evaluation.classes):
+        confused = evaluations.most_confused(evaluation.confusion, k)
+        other = (
+            "-"
+            if confused is None
+            else page.Markup(f"{page.name(evaluation.class_names[confused[0]])} ({confused[1]:.1%})")
+        )
+        right = record["accuracy"]
+        rows.append(
+            (
+                page.name(record["name"]),
+                f"{record['images']:,}",
+                "-" if right is None else f"{right:.2%}",
+                "" if right is None else page.bar(right),
+                other,
+            )
+        )
+    header = ("class", "images", "right", "", "most often taken for")
+    return page.section("Classes", page.table(header, rows, numbers=(1, 2)))
+
+
+def confusion(evaluation: Evaluation) -> str:
+    """The matrix: a table, or for many classes a picture and the most frequent confusions."""
+    heading, words = (
+        "Confusion matrix",
+        "Rows: the true class. Columns: the predicted one. Colour: the share of the row.",
     )
-    path = Path(directory) / "report.html"
-    draft = path.with_suffix(".html.new")
+    names = evaluation.class_names
+    if len(names) <= plots.COUNTED:
+        return page.section(heading, page.note(words), page.matrix(evaluation.confusion, names))
+    svg = plots.svg(plots.confusion_matrix(evaluation.confusion, names))
+    picture = f'<div class="scroll">{svg.replace("<svg ", f"<svg style=width:{WIDE}px ", 1)}</div>'
+    others = np.where(np.eye(len(names), dtype=bool), 0, evaluation.confusion)
+    most = [np.unravel_index(k, others.shape) for k in np.argsort(-others, axis=None, kind="stable")[:CONFUSIONS]]
+    rows = [(page.name(names[i]), page.name(names[j]), f"{others[i, j]:,}") for i, j in most if others[i, j]]
+    listed = page.table(("true class", "taken for", "images"), rows, numbers=(2,))
+    return page.section(heading, listed, page.note(words), picture)
+
+
+def mistakes(evaluation: Evaluation) -> str:
+    """The mistakes of which the net was most certain."""
+    worst, total = pictures.worst_mistakes(evaluation)
+    if not worst:
+        return page.section("Mistakes", page.note("none"))
+    names = evaluation.class_names
     try:
-        draft.write_text(page, encoding="utf-8")
-        os.replace(draft, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); mend that and run the same command") from None
-    return path
+        pixels = pictures.images(evaluation, [index for index, *_ in worst])
+    except (OSError, ValueError) as error:  # the files of the data are gone
+        return page.section("Mistakes", page.note(f"cannot be shown: {error}"))
+    items = [
+        page.image(
+            image,
+            f"{page.name(names[true])} {of_true:.1%}<br>taken for <b>{page.name(names[guess])}</b> {of_guess:.1%}",
+        )
+        for image, (_, (true, of_true), (guess, of_guess)) in zip(pixels, worst)
+    ]
+    words = f"The {len(worst)} most certain of {total:,} mistakes: the true class, then the prediction."
+    return page.section("Mistakes", page.note(words), page.images(items))
 
 
-def _image(path, text):
-    data = base64.b64encode(Path(path).read_bytes()).decode()
-    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
+def recipe(run: Run) -> str:
+    """The recipe, with what was overridden marked."""
+    overridden = run.overridden()
+    rows = [
+        (name, value, overridden.get(name, "") if name in overridden else "")
+        for name, value in run.recipe.items()
+        if value is not None or name in overridden
+    ]
+    marked = [k for k, (name, *_) in enumerate(rows) if name in overridden]
+    header = ("field", "this run", f"recipe {run.name}") if overridden else ()
+    rows = rows if overridden else [row[:2] for row in rows]
+    words = "Marked: other than the recipe of that name has it." if overridden else ""
+    return page.section("Recipe", *([page.note(words)] if words else []), page.table(header, rows, marked=marked))
 
 
-def _table(values):
-    def cell(value):
-        return html.escape(value if isinstance(value, str) else json.dumps(value))
-
-    rows = "\n".join(f"<tr><td>{html.escape(name)}</td><td>{cell(value)}</td></tr>" for name, value in values.items())
-    return f"<table>\n{rows}\n</table>"
+def machine(run: Run) -> str:
+    """What it ran on and with, and the command to repeat it."""
+    files = run.config["data"].get("files", [])
+    about = {
+        "train dir": str(run.directory),
+        **run.settings(),
+        "data": ", ".join(f"{file['name']} ({file.get('records', 0):,})" for file in files),
+    }
+    if run.images_per_second:
+        about["images/s, median"] = f"{run.images_per_second:,.0f}"
+    parts = [page.definitions({name: value for name, value in about.items() if value is not None})]
+    if run.command:
+        parts.insert(0, f"<p>To repeat it:</p>\n<pre>{page.text(printable(run.command))}</pre>")
+    return page.section("Run", *parts)

@@ -5,37 +5,108 @@ float32 [batch, classes], `classes` int64 [batch]. Normalization and the bilinea
 graph. It holds no variable and no Python function, so that whatever reads or converts SavedModels can read it.
 """
 
-import contextlib
+from __future__ import annotations
+
 import os
-import secrets
-import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import tensorflow.compat.v1 as tf
-from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-from graph_resnet.errors import UserError
-from graph_resnet.inference import folding, restore
+from graph_resnet import config, files
+from graph_resnet.config import TrainedNet
+from graph_resnet.errors import UserError, printable, reason
 
 OUTPUTS = ("logits", "probabilities", "classes")
 CLASS_NAMES = "class_names.txt"
+MODEL = "saved_model.pb"
 
 
-def export(trained, checkpoint, directory):
-    """Writes a SavedModel in one go.
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+      train_dir, checkpoint, export_dir: paths.
+      step: global step at which the checkpoint was written; None where it does not say.
+      bytes: size of the net's weights and graph.
+      class_names: C strings.
+      notes: lines about newer checkpoints that could not be read.
+    """
+
+    train_dir: str
+    checkpoint: str
+    step: int | None
+    export_dir: str
+    bytes: int
+    class_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `python -m graph_resnet.export --json` prints."""
+        names = ("train_dir", "checkpoint", "step", "export_dir", "bytes")
+        return {**{name: getattr(self, name) for name in names}, "classes": list(self.class_names)}
+
+
+def export(
+    train_dir: str | Path,
+    export_dir: str | Path,
+    *,
+    checkpoint: str | Path | None = None,
+    before_tensorflow: Callable[[], object] | None = None,
+) -> Exported:
+    """Writes a trained net as a SavedModel, whole or not at all.
 
     Args:
-      trained: a `config.TrainedNet`.
-      checkpoint: prefix of the checkpoint.
-      directory: must not exist yet, or be empty.
-
-    Returns:
-      The size of the net's weights and graph, bytes.
+      train_dir: of a run of `graph_resnet.train`.
+      export_dir: must not exist yet, or be an empty directory.
+      checkpoint, before_tensorflow: as in `evaluation.evaluate`.
 
     Raises:
-      UserError: the checkpoint does not fit, or the directory cannot be written.
+      UserError: no such train dir, a checkpoint that does not fit, or a directory that cannot be written.
     """
-    graph_def = frozen(trained, checkpoint)
+    net = config.read(train_dir)
+    check_target(export_dir)
+    if before_tensorflow is not None:
+        before_tensorflow()
+    from graph_resnet.inference import restore
+
+    notes: list[str] = []
+    prefix = restore.find_checkpoint(train_dir, checkpoint, say=notes.append)
+    model = serialized(frozen(net, prefix))
+    try:
+        with files.new_directory(export_dir, last=MODEL) as draft:
+            (draft / "assets").mkdir()
+            names = "".join(f"{printable(name)}\n" for name in net.class_names)
+            (draft / "assets" / CLASS_NAMES).write_text(names, encoding="utf-8")
+            (draft / MODEL).write_bytes(model)
+    except OSError as error:
+        raise UserError(f"export dir {export_dir}: cannot be written ({reason(error)}); pass another") from error
+    return Exported(
+        str(train_dir), prefix, restore.step_of(prefix), str(export_dir), len(model), net.class_names, tuple(notes)
+    )
+
+
+def check_target(directory: str | Path) -> None:
+    """Refuses a directory that holds something.
+
+    Raises:
+      UserError: it does, is no directory, or cannot be looked into.
+    """
+    try:
+        if not os.path.lexists(directory) or (os.path.isdir(directory) and files.is_empty(directory)):
+            return
+    except OSError as error:
+        raise UserError(f"export dir {directory}: {reason(error)}; pass another") from None
+    what = "not empty" if os.path.isdir(directory) else "not a directory"
+    raise UserError(f"export dir {directory}: {what}; pass a new one")
+
+
+def serialized(graph_def: Any) -> bytes:
+    """The bytes of `saved_model.pb` for a GraphDef of `frozen`."""
+    import tensorflow.compat.v1 as tf
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(graph_def, name="")
         tf.constant(f"assets/{CLASS_NAMES}", name="class_names_file")  # loaders feed the path where they found it
@@ -47,43 +118,21 @@ def export(trained, checkpoint, directory):
     meta_graph.signature_def[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY].CopyFrom(signature)
     meta_graph.asset_file_def.add(filename=CLASS_NAMES).tensor_info.name = "class_names_file:0"
     # By hand rather than by tf.saved_model.Builder, which writes the path of its own draft into the graph.
-    model = SavedModel(saved_model_schema_version=1, meta_graphs=[meta_graph]).SerializeToString(deterministic=True)
-    with _new_directory(directory) as draft:
-        (draft / "assets").mkdir()
-        names = "".join(f"{_one_line(name)}\n" for name in trained.class_names)
-        (draft / "assets" / CLASS_NAMES).write_bytes(names.encode(errors="replace"))
-        (draft / "saved_model.pb").write_bytes(model)
-    return len(model)
+    return SavedModel(saved_model_schema_version=1, meta_graphs=[meta_graph]).SerializeToString(deterministic=True)
 
 
-def frozen(trained, checkpoint):
-    """The net as a GraphDef from node `images` to the nodes of `OUTPUTS`."""
-    with tf.Graph().as_default() as graph, tf.Session() as session:
+def frozen(net: TrainedNet, checkpoint: str) -> Any:
+    """The net as a GraphDef from node `images` to the nodes of `OUTPUTS`, with the weights of a checkpoint."""
+    import tensorflow.compat.v1 as tf
+
+    from graph_resnet.inference import folding, restore
+
+    with tf.Graph().as_default() as graph, restore.session() as session:
         images = tf.placeholder(tf.uint8, [None, None, None, 3], name="images")
-        logits = tf.identity(restore.logits_of_pictures(trained, images), name="logits")
+        logits = tf.identity(restore.net_of_images(net, images), name="logits")
         tf.nn.softmax(logits, name="probabilities")
         tf.argmax(logits, axis=1, name="classes")
         restore.load(session, checkpoint)
         constant = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), list(OUTPUTS))
     plain = tf.graph_util.remove_training_nodes(constant, protected_nodes=list(OUTPUTS))
     return folding.fold_batch_norm(plain, OUTPUTS)
-
-
-def _one_line(name):
-    """The name of a class may be that of a folder: anything."""
-    return "".join(each if each.isprintable() else "?" for each in name)
-
-
-@contextlib.contextmanager
-def _new_directory(directory):
-    """A directory to write in, beside `directory`, which becomes it at the end: there is never half a model."""
-    directory = Path(directory).absolute()
-    draft = directory.parent / f".{directory.name}.{os.getpid()}.{secrets.token_hex(4)}"
-    try:
-        draft.mkdir(parents=True)
-        yield draft
-        draft.rename(directory)  # fails if it is there and not empty
-    except OSError as error:
-        raise UserError(f"export dir {directory}: cannot be written ({error.strerror}); pass another") from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

@@ -183,7 +183,7 @@ def check_fit(path, variables, mend):
 
     Args:
       path: of the checkpoint.
-      variables: list of variables.
+      variables: list of variables, or dict of them by their names in the checkpoint.
       mend: function(names of the variables that do not fit) -> str, what to do about it.
 
     Raises:
@@ -191,9 +191,11 @@ def check_fit(path, variables, mend):
     """
     with reading(path) as reader:
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    if not isinstance(variables, dict):
+        variables = {saved_as(variable)[0]: variable for variable in variables}
     misfits = {}
-    for variable in variables:
-        (name, shape), dtype = saved_as(variable), variable.dtype.base_dtype
+    for name, variable in variables.items():
+        (_, shape), dtype = saved_as(variable), variable.dtype.base_dtype
         if name not in shapes:
             misfits[name] = f"{name} is not in it"
         elif shapes[name] != shape:

@@ -149,7 +149,10 @@ def train(
     if profile and profiles.newest(traces):
         print(profiles.table(profiles.newest(traces)))
     try:
-        print(f"[report]: {report.write(directory, records)}")
+        page, notes = report.write_report(directory, data=records)
+        for note in notes:
+            print(note)
+        print(f"[report]: {page}")
     except (UserError, OSError, MemoryError, tf.errors.OpError) as error:  # its data is gone, say: the run is whole
         print(f"[report]: not written ({reason(error)})")
     return history[-1]

@@ -1,0 +1,116 @@
+"""Several runs on one page: their results, their curves over one another, and what they differ in."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from graph_resnet import plots
+from graph_resnet.errors import UserError
+from graph_resnet.inference import page, runs
+from graph_resnet.inference.runs import Run
+from graph_resnet.recipes import Recipe
+
+
+def write_comparison(train_dirs: Sequence[str | Path], path: str | Path) -> Path:
+    """Writes a page about several runs; nothing of theirs is evaluated, so their data need not be here.
+
+    Args:
+      train_dirs: of runs of `graph_resnet.train`.
+      path: of the page.
+
+    Returns:
+      The path of the page.
+
+    Raises:
+      UserError: one is no train dir, or the page cannot be written.
+    """
+    if len(train_dirs) < 2:
+        raise UserError("a comparison needs two train dirs or more")
+    page.write(path, html({name: runs.read(directory) for name, directory in named(train_dirs).items()}))
+    return Path(path)
+
+
+def named(train_dirs: Sequence[str | Path]) -> dict[str, str | Path]:
+    """{a short name: train dir}: the path without the folders that all have in common."""
+    paths = [os.path.abspath(directory) for directory in train_dirs]
+    if len(set(paths)) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise UserError(f"{twice}: given twice; name each train dir once")
+    common = os.path.commonpath(paths)
+    return {os.path.relpath(path, common): directory for path, directory in zip(paths, train_dirs)}
+
+
+def html(compared: dict[str, Run]) -> str:
+    """The page."""
+    labels = [page.swatch(plots.run_color(k), name) for k, name in enumerate(compared)]
+    return page.document(
+        f"{len(compared)} runs", [results(compared, labels), curves(compared, labels), differences(compared, labels)]
+    )
+
+
+def results(compared: dict[str, Run], labels: list[page.Markup]) -> str:
+    """A row for each run: accuracy, loss, steps, time."""
+    rows = []
+    for label, run in zip(labels, compared.values()):
+        last, best = run.last or {}, run.best or {}
+        rows.append(
+            (
+                label,
+                run.name,
+                _number(last.get("accuracy"), ".2%"),
+                _number(best.get("accuracy"), ".2%"),
+                _number(last.get("loss"), ".4f"),
+                _number(last.get("step"), ","),
+                "-" if run.seconds is None else runs.duration(run.seconds),
+                _number(run.images_per_second, ",.0f"),
+            )
+        )
+    header = ("run", "recipe", "accuracy", "best", "loss", "steps", "time", "images/s")
+    return page.table(header, rows, numbers=range(2, 8))
+
+
+def _number(value: Any, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def curves(compared: dict[str, Run], labels: list[page.Markup]) -> str:
+    """The panels, under one legend."""
+    histories = {name: run.history for name, run in compared.items()}
+    names = [
+        name
+        for name in ("accuracy", "loss", "learning_rate")
+        if any(name in plots.panels(h) for h in histories.values())
+    ]
+    legend = f"<p>{' &emsp; '.join(labels)}</p>"
+    return page.section("Curves", legend, page.figures(plots.svg(plots.compared(name, histories)) for name in names))
+
+
+def differences(compared: dict[str, Run], labels: list[page.Markup]) -> str:
+    """A row for each setting in which they are not all the same."""
+    settings = [{**_recipe(run), **run.settings(), "data": _data(run)} for run in compared.values()]
+    names = list(dict.fromkeys(name for values in settings for name in values))
+    rows = []
+    for name in names:
+        values = [values.get(name) for values in settings]
+        if any(value != values[0] for value in values):
+            rows.append((name, *("-" if value is None else value for value in values)))
+    if not rows:
+        return page.section("Differences", page.note("none that config.json records"))
+    return page.section("Differences", page.table(("setting", *labels), rows))
+
+
+def _recipe(run: Run) -> dict[str, Any]:
+    """The fields of a run's recipe; those that its version did not know have the value that changed nothing."""
+    fields = {field.name: field for field in dataclasses.fields(Recipe) if field.name not in ("name", "source")}
+    values = {name: run.recipe.get(name, field.default) for name, field in fields.items()}
+    return {name: None if value is dataclasses.MISSING else value for name, value in values.items()}
+
+
+def _data(run: Run) -> str:
+    """By which data is told from other data: the first digits of the files' hashes."""
+    files = run.config["data"].get("files", [])
+    return ", ".join(f"{file['name']} {str(file.get('sha256', ''))[:8]}" for file in files)

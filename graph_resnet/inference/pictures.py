@@ -1,0 +1,87 @@
+"""The pictures of an evaluation: its confusion matrix, its most confident mistakes, its calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from graph_resnet import plots
+from graph_resnet.errors import printable, reason
+from graph_resnet.inference import metrics
+from graph_resnet.inference.evaluation import Evaluation
+
+MISTAKES = 40  # images in the picture of mistakes
+NAMES = ("confusion", "mistakes", "calibration")
+
+
+def save(evaluation: Evaluation, directory: str | Path, suffix: str = "") -> tuple[dict[str, str], list[str]]:
+    """Draws all into a directory, as `confusion<suffix>.png` and so on.
+
+    A picture is never worth failing for: a measurement stands by itself.
+
+    Returns:
+      ({name: path} of those that were written, a line for each that was not).
+    """
+    draw: dict[str, Callable[[Evaluation], Figure]] = {
+        "confusion": confusion,
+        "mistakes": mistakes,
+        "calibration": calibration,
+    }
+    paths, problems = {}, []
+    for name, figure in draw.items():
+        path = Path(directory) / f"{name}{suffix}.png"
+        try:
+            plots.save(figure(evaluation), path)
+            paths[name] = str(path)
+        except Exception as error:  # full disks, fonts, memory, files of data that are gone: none is worth a run
+            problems.append(printable(f"[files]: {path} not written ({reason(error)})"))
+    return paths, problems
+
+
+def confusion(evaluation: Evaluation) -> Figure:
+    """The confusion matrix, with what it is of."""
+    title = f"{evaluation.title}\n{evaluation.accuracy:.2%} right"
+    return plots.confusion_matrix(evaluation.confusion, evaluation.class_names, title)
+
+
+def calibration(evaluation: Evaluation, title: str | None = None) -> Figure:
+    """The reliability diagram; `title` is the evaluation's where it is None."""
+    bins = metrics.calibration_bins(metrics.softmax(evaluation.logits), evaluation.labels)
+    return plots.calibration(bins, evaluation.calibration_error, evaluation.title if title is None else title)
+
+
+def mistakes(evaluation: Evaluation) -> Figure:
+    """A grid of the most confident mistakes."""
+    worst, total = worst_mistakes(evaluation)
+    captions = [
+        "\n".join(f"{evaluation.class_names[k]} {probability:.1%}" for k, probability in pairs) for _, *pairs in worst
+    ]
+    what = f"the {len(worst)} most confident of {total:,} mistakes: the true class, then the prediction"
+    title = f"{evaluation.title}\n{what if worst else 'no mistakes'}"
+    return plots.image_grid(images(evaluation, [index for index, *_ in worst]), captions, title=title)
+
+
+def worst_mistakes(
+    evaluation: Evaluation, most: int = MISTAKES
+) -> tuple[list[tuple[int, tuple[int, float], tuple[int, float]]], int]:
+    """The mistakes of which the net was most certain.
+
+    Returns:
+      ([(number of the image, (true class, its probability), (predicted class, its probability))], all mistakes).
+    """
+    probabilities, labels = metrics.softmax(evaluation.logits), evaluation.labels
+    predictions = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predictions != labels)
+    worst = wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")][:most]
+    pairs = [(int(i), *((int(k), float(probabilities[i, k])) for k in (labels[i], predictions[i]))) for i in worst]
+    return pairs, len(wrong)
+
+
+def images(evaluation: Evaluation, indices: list[int]) -> np.ndarray:
+    """Images of the evaluation by number: uint8 [n, side, side, 3]."""
+    from graph_resnet.data import batches
+
+    return batches.images(evaluation.records, indices, evaluation.split)

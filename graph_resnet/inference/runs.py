@@ -1,0 +1,145 @@
+"""A run as its train dir tells of it: config.json and metrics.jsonl, for the report and for a comparison of several."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graph_resnet import config
+from graph_resnet.errors import UserError
+from graph_resnet.recipes import RECIPES
+
+# Of config.json, what is shown elsewhere on a page, or is no setting.
+ELSEWHERE = ("recipe", "data", "class_names", "architecture", "command")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A train dir's record.
+
+    Attributes:
+      directory: the train dir.
+      config: dict of `config.json`.
+      history: records of `metrics.jsonl`, oldest first.
+    """
+
+    directory: Path
+    config: dict[str, Any]
+    history: list[dict[str, Any]]
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        return self.config["recipe"]
+
+    @property
+    def name(self) -> str:
+        """Of the recipe."""
+        return str(self.recipe.get("name", "a run"))
+
+    @property
+    def last(self) -> dict[str, Any] | None:
+        """The last evaluation."""
+        return next((record for record in reversed(self.history) if record["split"] == "val"), None)
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The evaluation of the highest accuracy, the first of several."""
+        records = [record for record in self.history if record["split"] == "val" and "accuracy" in record]
+        return max(records, key=lambda record: record["accuracy"], default=None)
+
+    @property
+    def steps_an_epoch(self) -> float | None:
+        """Updates in a pass over the training images; None where config.json does not tell."""
+        try:
+            listed = self.config["data"]["files"]
+            names = ("test_batch.bin", "test.bin", "val.bin")
+            images = sum(file["records"] for file in listed if file["name"] not in names)
+            return (images - self.config.get("held_out", 0)) / self.recipe["batch_size"] or None
+        except (KeyError, TypeError, ZeroDivisionError):
+            return None
+
+    @property
+    def images_per_second(self) -> float | None:
+        """The median of the training lines."""
+        speeds = sorted(record["images_per_second"] for record in self.history if "images_per_second" in record)
+        return speeds[len(speeds) // 2] if speeds else None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run took: as recorded, else about, by its steps and speed."""
+        recorded = self.finished.get("seconds")
+        if isinstance(recorded, (int, float)):
+            return recorded
+        speed, last = self.images_per_second, self.last
+        return last["step"] * self.recipe["batch_size"] / speed if speed and last else None
+
+    @property
+    def finished(self) -> dict[str, Any]:
+        """What config.json says of the end of the run."""
+        value = self.config.get("finished")
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def command(self) -> str | None:
+        """The command line that made it, as a shell takes it."""
+        words = self.config.get("command")
+        if isinstance(words, str):
+            return words
+        if isinstance(words, list) and words and all(isinstance(word, str) for word in words):
+            return shlex.join(words)
+        return None
+
+    def overridden(self) -> dict[str, Any]:
+        """{field: the value of the recipe of that name} where this run has another."""
+        base = RECIPES.get(self.name)
+        if base is None:
+            return {}
+        values = json.loads(json.dumps(dataclasses.asdict(base)))
+        return {
+            name: value
+            for name, value in values.items()
+            if name in self.recipe and name not in ("name", "source") and self.recipe[name] != value
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """Everything else that config.json records, nested names joined: {"versions, tensorflow": "2.21.0", ...}."""
+        return dict(_flat({name: value for name, value in self.config.items() if name not in ELSEWHERE}))
+
+
+def read(directory: str | Path) -> Run:
+    """Reads what a train dir says of its run.
+
+    Raises:
+      UserError: it is no train dir, or its files cannot be read.
+    """
+    from graph_resnet.loop import metrics_log
+
+    directory = Path(directory)
+    values = config.read_json(directory)
+    if values is None:
+        why = f"it holds no {config.FILE}" if directory.is_dir() else "no such directory"
+        raise UserError(f"train dir {directory}: {why}; pass the train dir of a run of graph_resnet.train")
+    history, _ = metrics_log.read(directory / metrics_log.FILE)
+    return Run(directory, values, history)
+
+
+def _flat(values: Mapping[str, Any], start: str = ""):
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{start}{name}, ")
+        else:
+            yield f"{start}{name}", value
+
+
+def duration(seconds: float) -> str:
+    """'2 h 05 min', '4 min 10 s', '12 s'."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -37,7 +37,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            f"graph-resnet-{name}=graph_resnet.{name}:command" for name in ("train", "evaluate", "predict", "export")
+            f"graph-resnet-{name}=graph_resnet.{name}:command"
+            for name in ("train", "evaluate", "predict", "export", "report")
         ]
     },
 )

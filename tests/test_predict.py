@@ -93,7 +93,7 @@ def test_help_and_wrong_flags_without_tensorflow(capsys, monkeypatch, tmp_path):
         assert caught.value.code == status
     out, err = capsys.readouterr()
     assert '{"image": path, "predictions":' in out
-    assert "invalid positive whole number value: '0'" in err
+    assert "argument --top: '0' is not a whole number from 1" in err
     with pytest.raises(UserError, match="none: no such directory"):
         predict.main(["--train-dir", str(tmp_path / "none"), "a.png"])
 

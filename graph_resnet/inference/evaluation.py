@@ -22,7 +22,7 @@ from graph_resnet.data import find
 from graph_resnet.data.find import Records
 from graph_resnet.errors import UserError, printable
 from graph_resnet.inference import metrics
-from graph_resnet.session import check_precision, precision_as_trained
+from graph_resnet.session import PRECISIONS, check_precision, precision_as_trained
 
 SPLITS = ("val", "test", "train")
 
@@ -48,7 +48,7 @@ class Evaluation:
       recipe: name of the recipe.
       class_names: C strings.
       records: the data.
-      notes: lines about newer checkpoints that could not be read.
+      notes: lines about newer checkpoints that could not be read, and retired fields of config.json.
     """
 
     train_dir: str
@@ -139,6 +139,8 @@ def evaluate(
     """
     if split not in SPLITS:
         raise UserError(f"split {split!r}: not one of {', '.join(SPLITS)}")
+    if precision not in PRECISIONS:
+        raise UserError(f"precision {precision!r}: not one of {', '.join(PRECISIONS)}")
     net = config.read(train_dir)
     records = data if isinstance(data, Records) else records_of(net, data)
     config.check_data(net, records, allow_other=allow_other_data)
@@ -149,7 +151,7 @@ def evaluate(
         before_tensorflow()
     from graph_resnet.inference import forward, restore
 
-    notes: list[str] = []
+    notes = list(net.notes)
     prefix = restore.find_checkpoint(train_dir, checkpoint, say=notes.append)
     logits, labels = forward.over_split(
         net, prefix, records, split=split, tta=tta, precision=precision, threads=threads, progress=progress

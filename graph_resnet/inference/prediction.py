@@ -97,7 +97,7 @@ class Predictor:
     Attributes:
       class_names: C strings.
       checkpoint: its prefix.
-      notes: lines about newer checkpoints that could not be read.
+      notes: lines about newer checkpoints that could not be read, and retired fields of config.json.
 
     Raises:
       UserError: no such train dir, or a checkpoint that does not fit.
@@ -118,7 +118,7 @@ class Predictor:
         from graph_resnet.inference import restore
 
         self.class_names = net.class_names
-        self.notes: list[str] = []
+        self.notes = list(net.notes)
         self.checkpoint = restore.find_checkpoint(train_dir, checkpoint, say=self.notes.append)
         self._side = record_side(net.recipe)
         with tf.Graph().as_default():

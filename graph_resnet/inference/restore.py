@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import config, tower
-from graph_resnet.architectures import ARCHITECTURES
 from graph_resnet.config import TrainedNet
 from graph_resnet.data import batches
 from graph_resnet.errors import UserError, reason
@@ -167,7 +166,7 @@ def logits(
                 "tf.variable_scope of its own, or with reuse=True for the second time"
             ) from error
         start = f"{scope}/" if scope else ""
-        own = f"{start}{ARCHITECTURES[net.recipe.net].scope}/"
+        own = f"{start}{net.recipe.architecture.scope}/"
         variables = [v for v in tf.get_collection(tf.GraphKeys.MODEL_VARIABLES) if v.op.name.startswith(own)]
         return result, restorer({v.op.name.removeprefix(start): v for v in variables}, prefix)
 

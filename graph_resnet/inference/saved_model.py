@@ -31,7 +31,7 @@ class Exported:
       step: global step at which the checkpoint was written; None where it does not say.
       bytes: size of the net's weights and graph.
       class_names: C strings.
-      notes: lines about newer checkpoints that could not be read.
+      notes: lines about newer checkpoints that could not be read, and retired fields of config.json.
     """
 
     train_dir: str
@@ -71,7 +71,7 @@ def export(
         before_tensorflow()
     from graph_resnet.inference import restore
 
-    notes: list[str] = []
+    notes = list(net.notes)
     prefix = restore.find_checkpoint(train_dir, checkpoint, say=notes.append)
     model = serialized(frozen(net, prefix))
     try:

@@ -92,7 +92,7 @@ def curves(compared: dict[str, Run], labels: list[page.Markup]) -> str:
 def differences(compared: dict[str, Run], labels: list[page.Markup]) -> str:
     """A row for each setting in which they are not all the same."""
     settings = [{**_recipe(run), **run.settings(), "data": _data(run)} for run in compared.values()]
-    names = list(dict.fromkeys(name for values in settings for name in values))
+    names = [name for name in dict.fromkeys(name for values in settings for name in values) if name != "started"]
     rows = []
     for name in names:
         values = [values.get(name) for values in settings]

@@ -212,6 +212,8 @@ def machine(run: Run) -> str:
     about = {
         "train dir": str(run.directory),
         **run.settings(),
+        "ended": run.finished.get("at"),
+        "data directory": run.config["data"].get("directory"),
         "data": ", ".join(f"{file['name']} ({file.get('records', 0):,})" for file in files),
     }
     if run.images_per_second:

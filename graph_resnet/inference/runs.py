@@ -14,8 +14,8 @@ from graph_resnet import config
 from graph_resnet.errors import UserError
 from graph_resnet.recipes import RECIPES
 
-# Of config.json, what is shown elsewhere on a page, or is no setting.
-ELSEWHERE = ("recipe", "data", "class_names", "architecture", "command")
+# Of config.json, what stands elsewhere on a page, or is of no use to a reader.
+ELSEWHERE = ("recipe", "data", "class_names", "architecture", "command", "finished")
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ class Run:
 
     def settings(self) -> dict[str, Any]:
         """Everything else that config.json records, nested names joined: {"versions, tensorflow": "2.21.0", ...}."""
-        return dict(_flat({name: value for name, value in self.config.items() if name not in ELSEWHERE}))
+        values = {name: value for name, value in self.config.items() if name not in ELSEWHERE}
+        return {name: value for name, value in _flat(values) if value is not None and value != []}
 
 
 def read(directory: str | Path) -> Run:

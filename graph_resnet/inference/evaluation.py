@@ -48,7 +48,7 @@ class Evaluation:
       recipe: name of the recipe.
       class_names: C strings.
       records: the data.
-      notes: lines about newer checkpoints that could not be read, and retired fields of config.json.
+      notes: lines about the data, retired fields of config.json, newer checkpoints that could not be read.
     """
 
     train_dir: str
@@ -151,7 +151,7 @@ def evaluate(
         before_tensorflow()
     from graph_resnet.inference import forward, restore
 
-    notes = list(net.notes)
+    notes = [*net.notes, *(f"[data]: {printable(line)}" for line in records.notes)]
     prefix = restore.find_checkpoint(train_dir, checkpoint, say=notes.append)
     logits, labels = forward.over_split(
         net, prefix, records, split=split, tta=tta, precision=precision, threads=threads, progress=progress

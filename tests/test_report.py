@@ -5,13 +5,15 @@ import html.parser
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 from graph_resnet import config, inference, report
 from graph_resnet.errors import UserError
 from graph_resnet.inference import comparison, page, runs
-from tests.helpers import browse, needs_browser
+from tests.helpers import ROOT, TINY, browse, needs_browser
 
 # Added to a copy of the page: what the browser made of it.
 PROBE = """
@@ -150,3 +152,23 @@ def test_any_text_is_text():
     assert page.text({"a": None}) == "{&quot;a&quot;: null}"
     assert "x" * 41 not in page.name("x" * 300)[len('<span title="') + 300 :]
     assert runs.duration(59.6) == "1 min 00 s" and runs.duration(7500) == "2 h 05 min" and runs.duration(3) == "3 s"
+
+
+def test_the_report_takes_the_trainings_own_last_pass(tmp_path):
+    """No second evaluation: in this process it would fail."""
+    program = """
+import sys
+from graph_resnet.inference import evaluation
+evaluation.evaluate = lambda *args, **options: sys.exit("evaluated again")
+from graph_resnet import train
+sys.exit(train.main(sys.argv[1:]))
+"""
+    flags = [*TINY, "--batch-size", "50", "--steps", "2", "--train-dir", tmp_path / "run"]
+    command = [sys.executable, "-c", program, *map(str, flags)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    final = done.stdout.splitlines()[-1]
+    loss, accuracy = re.search(r"loss = (\S+) acc = (\S+)", final).groups()
+    text = (tmp_path / "run/report.html").read_text()
+    assert f"<b>{float(accuracy):.2%}</b>" in text and f"<b>{loss}</b>" in text
+    assert "1,000 test images" in text and "Mistakes" in text

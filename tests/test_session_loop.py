@@ -55,6 +55,25 @@ def test_evaluation_weighs_by_the_images_of_a_batch(records, graph):
     assert history[-1]["images"] == 7
 
 
+def test_the_logits_of_each_evaluation_are_handed_over_in_the_datas_order(records, graph):
+    train_imgs, _, val_imgs, _ = batches.train_and_validation(records, 8, 3, **RAW)
+    weight = tf.get_variable("weight", initializer=1.0)
+    loss = tf.reduce_mean(train_imgs)
+    train_op = tf.train.GradientDescentOptimizer(1e-3).minimize(weight * loss, tf.train.get_or_create_global_step())
+    grey = tf.reduce_mean(val_imgs, [1, 2, 3])
+    taken = []
+    train_with_bn(
+        *(train_op, loss, None, tf.reduce_mean(grey), None, 2),
+        val_logits=tf.stack([grey, -grey], axis=1),
+        take_logits=lambda step, logits: taken.append((step, logits)),
+        log_every=1,
+        eval_every=1,
+    )
+    assert [step for step, _ in taken] == [0, 1, 2]
+    for _, logits in taken:
+        np.testing.assert_allclose(logits, [[k, -k] for k in range(100, 107)], rtol=1e-6)
+
+
 def test_the_confusion_matrix_is_summed_over_an_evaluation(records, graph, tmp_path):
     arguments, _ = regression(records)
     labels = next(stream.labels for stream in streams.registered(graph) if stream.in_order)

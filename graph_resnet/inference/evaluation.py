@@ -196,6 +196,29 @@ def of_logits(
     )
 
 
+def of_training(train_dir: str | Path, records: Records, step: int, logits: np.ndarray) -> Evaluation:
+    """The `Evaluation` of a training's own pass over the validation images, so that both have the same numbers.
+
+    Args:
+      train_dir: of the run, with its config.json.
+      records: its data.
+      step: of the pass.
+      logits: float [N, C], in the order of the records: see `loop.Shown.take_logits`.
+    """
+    net = config.read(train_dir)
+    labels = record_labels(records, "val")
+    checkpoint = str(Path(train_dir) / f"model.ckpt-{step}")
+    return of_logits(net, records, logits.astype(np.float32), labels, checkpoint=checkpoint, step=step)
+
+
+def record_labels(records: Records, split: str) -> np.ndarray:
+    """The classes of a split's images, in order: int32 [N]."""
+    from graph_resnet.data import batches
+
+    _, _, count = records.split(split)
+    return batches.labels(records, range(count), split).astype(np.int32)
+
+
 def records_of(net: TrainedNet, data: str | Path | None = None) -> Records:
     """The data of a trained net: in `data`, or where it was in training.
 

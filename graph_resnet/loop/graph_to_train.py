@@ -8,6 +8,7 @@ import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from graph_resnet.errors import UserError
@@ -38,6 +39,7 @@ class GraphToTrain:
     # The same for the evaluation: see `validation.Validation`.
     val_feed_fn: Callable[..., Feed] | None = None
     val_batches: int | None = None  # in an evaluation. None: all of data that ends, one batch of data that does not
+    val_logits: tf.Tensor | None = None  # float [B, C], of a validation batch, for `Shown.take_logits`
 
     def __post_init__(self):
         graph = _graph_of("train_op", self.train_op)
@@ -46,11 +48,12 @@ class GraphToTrain:
                 "this graph is finalized, as a session that could not start leaves it: build it again, after "
                 "tf.reset_default_graph()"
             )
-        for name in ("train_loss", "train_acc", "val_loss", "val_acc", "val_confusion", "is_training", "learning_rate"):
+        tensors = "train_loss train_acc val_loss val_acc val_confusion val_logits is_training learning_rate"
+        for name in tensors.split():
             object.__setattr__(self, name, _checked(name, getattr(self, name), graph))
         if self.train_loss is None:
             raise UserError("train_loss: is None; pass the scalar loss tensor that train_op makes smaller")
-        for name in ("val_acc", "val_confusion"):
+        for name in ("val_acc", "val_confusion", "val_logits"):
             if self.val_loss is None and getattr(self, name) is not None:
                 raise UserError(f"{name}: needs a val_loss beside it, and that is None")
         if self.is_training is not None and self.is_training.dtype != tf.bool:
@@ -95,9 +98,10 @@ def _checked(name, value, graph):
             value = tf.convert_to_tensor(value)
         except (TypeError, ValueError) as error:
             raise UserError(f"{name}: is no tensor ({str(error).splitlines()[0]})") from None
-    if name == "val_confusion":
+    if name in ("val_confusion", "val_logits"):
         if value.shape.rank not in (None, 2):
-            raise UserError(f"{name}: has shape {value.shape}; pass a matrix [classes, classes]")
+            wanted = "[classes, classes]" if name == "val_confusion" else "[batch, classes]"
+            raise UserError(f"{name}: has shape {value.shape}; pass a matrix {wanted}")
     elif value.shape.rank not in (None, 0):
         raise UserError(f"{name}: has shape {value.shape}, must be a scalar; pass tf.reduce_mean({name})")
     if name != "is_training" and not (value.dtype.is_floating or value.dtype.is_integer):
@@ -138,6 +142,8 @@ class Shown:
     # function(history, confusion) after each evaluation; confusion is `val_confusion` summed over it, int64 [C, C], or
     # None. It returns a tf.Summary for TensorBoard, or None. A StopIteration ends the run.
     after_evaluation: Callable | None = None
+    # function(step, logits) after each evaluation: `val_logits` over all of it, float [images, C], in the data's order.
+    take_logits: Callable[[int, np.ndarray], None] | None = None
     resume_command: str | None = None  # the command line that goes on, named where a signal stops the run
 
 

@@ -237,13 +237,15 @@ class _Loop:
             return
         self.saves.check_finite(self.raw, self.step)
         result = self.validation.run(self.raw, between_batches=self.leave_if_asked, say=say)
-        confusion = result.pop("confusion", None)
+        confusion, logits = result.pop("confusion", None), result.pop("logits", None)
         self.check_finite("validation loss", result["loss"])
         self.log.add("val", self.step, **result)
         self.last["val"] = self.step
         say(f"[val]: step {self.step} {_measured(result)}")
         self.show_weights()
         self.saves.keep_if_best(self.raw, self.log.history)
+        if self.shown.take_logits and logits is not None:
+            self.shown.take_logits(self.step, logits)
         if self.shown.after_evaluation:
             try:
                 summary = self.shown.after_evaluation(self.log.history, confusion)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm.auto import tqdm
 
@@ -39,6 +40,9 @@ class Validation:
         self._means = {name: tensor for name, tensor in self._means.items() if tensor is not None}
         matrix = graph.val_confusion
         self._matrix = {} if matrix is None else {"confusion": tf.cast(matrix, tf.int64)}
+        # TensorFlow's rewrite to bfloat16 leaves what is fetched in float32: fetched themselves, the logits of the loss
+        # would be others.
+        self._logits = {} if graph.val_logits is None else {"logits": tf.identity(graph.val_logits)}
         self._feed = {} if graph.is_training is None else {graph.is_training: False}
         self._feeds = FeedFunction("val_feed_fn", graph.val_feed_fn)
         self._most, self._passes, self._streams, self._said = graph.val_batches, [], [], False
@@ -78,7 +82,7 @@ class Validation:
 
         Returns:
           {"loss": nats, "accuracy": 0..1}, as far as asked for; "images": how many, where that is known and they are
-          those of a set; "confusion": int64 [C, C].
+          those of a set; "confusion": int64 [C, C]; "logits": float [images, C], in the order of the data.
 
         Raises:
           NoBatchError: the data is at its end before the first batch.
@@ -88,8 +92,8 @@ class Validation:
         most = self._most or (None if ends else 1)
         session.run(self._restart)
         expected = self._streams[0].images if self._streams and self._most is None else None
-        results, counts, matrices = [], [], {}
-        fetches = [self._means, self._matrix, [] if self._sizes is None else self._sizes]
+        results, counts, matrices, rows = [], [], {}, []
+        fetches = [self._means, self._matrix, self._logits, [] if self._sizes is None else self._sizes]
         with tqdm(total=expected, desc="evaluation", unit="image", leave=False, **bar_options()) as bar:
             for feed in itertools.islice(self._batches(), most):
                 if expected is not None and sum(counts) >= expected:
@@ -97,10 +101,11 @@ class Validation:
                 between_batches()
                 try:
                     with feeds.named("val_feed_fn"):
-                        means, matrix, sizes = session.run(fetches, {**self._feed, **feed})
+                        means, matrix, logits, sizes = session.run(fetches, {**self._feed, **feed})
                 except tf.errors.OutOfRangeError:
                     break
                 results.append(means)
+                rows += logits.values()
                 counts.append(feeds.count(feed) if self._feeds else _only(sizes))
                 matrices = {name: cells + matrices.get(name, 0) for name, cells in matrix.items()}
                 bar.update(counts[-1] or 1)
@@ -114,7 +119,8 @@ class Validation:
             raise RuntimeError(f"evaluated {sum(counts)} images of {expected}")
         images = {"images": sum(counts)} if ends and None not in counts else {}
         weights = [1] * len(counts) if None in counts else counts
-        return {**{name: _mean([r[name] for r in results], weights) for name in self._means}, **images, **matrices}
+        means = {name: _mean([r[name] for r in results], weights) for name in self._means}
+        return {**means, **images, **matrices, **({"logits": np.concatenate(rows)} if rows else {})}
 
     def _has_an_end(self, session, say):
         """Whether the data is run through, and not only one batch of it."""

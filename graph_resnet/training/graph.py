@@ -91,7 +91,9 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
         gradients, train_loss, train_acc, update_ops = cluster.in_step(gradients, train_loss, train_acc, update_ops)
     with tf.control_dependencies(update_ops):
         train_op = update.apply_gradients(gradients, step)
-    return GraphToTrain(train_op, train_loss, train_acc, val_loss, val_acc, val_confusion, learning_rate=rate)
+    return GraphToTrain(
+        train_op, train_loss, train_acc, val_loss, val_acc, val_confusion, learning_rate=rate, val_logits=val_logits
+    )
 
 
 def objective(recipe, loss, logits, labels):

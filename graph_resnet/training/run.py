@@ -14,6 +14,7 @@ from graph_resnet import plots
 from graph_resnet.data import batches, find
 from graph_resnet.errors import UserError, reason, writing
 from graph_resnet.inference import report
+from graph_resnet.inference.evaluation import of_training
 from graph_resnet.loop import Cadence, Shown, checkpoints, metrics_log, profiles, train_graph
 from graph_resnet.session import check_precision, session_config, use_precision
 from graph_resnet.training import graph, train_dir
@@ -112,10 +113,15 @@ def train(
     if init_checkpoint:
         given = begun or directory is None
         init_fn = _given_otherwise if given else initializer(init_checkpoint, exclude_scopes)
-    hooks, shown = [], Shown()
+    hooks, shown, last_pass = [], Shown(), {}
     if directory is not None:
         hooks.append(_Accepted(directory, config))
-        shown = Shown(_histograms(), _first_images(records), _pictures(directory, recipe, records))
+        shown = Shown(
+            _histograms(),
+            _first_images(records),
+            _pictures(directory, recipe, records),
+            take_logits=lambda step, logits: last_pass.update(step=step, logits=logits),
+        )
         if profile:
             traces = Path(directory) / "profile"
             traces.mkdir(exist_ok=True)
@@ -149,7 +155,8 @@ def train(
     if profile and profiles.newest(traces):
         print(profiles.table(profiles.newest(traces)))
     try:
-        page, notes = report.write_report(directory, data=records)
+        evaluation = of_training(directory, records, **last_pass) if last_pass else None
+        page, notes = report.write_report(directory, evaluation=evaluation, data=records)
         for note in notes:
             print(note)
         print(f"[report]: {page}")

@@ -1,46 +1,89 @@
-"""Where the time of a training step goes: Chrome traces by TensorFlow's ProfilerHook, and the costliest ops in them.
-Typical use:
+"""Where the time of a training step goes: Chrome traces, and the costliest ops in them. Typical use:
 
-    hooks = [tf.compat.v1.train.ProfilerHook(save_steps=100, output_dir='profile')]
-    ...
-    print(profiles.table(profiles.newest('profile')))      # the trace itself opens in chrome://tracing
+hooks = [profiles.Profiler(save_steps=100, output_dir='profile')]
+...
+print(profiles.table(profiles.newest('profile')))      # the trace itself opens in chrome://tracing
 """
 
-import json
+from __future__ import annotations
+
+import math
+import os
 import re
 from collections import defaultdict
 from pathlib import Path
 
+import tensorflow.compat.v1 as tf
+from tensorflow.python.client import timeline  # not public, and the only thing that makes Chrome's format of a trace
 
-def newest(directory):
+from graph_resnet import files
+from graph_resnet.errors import UserError, reason, writing
+
+MOST = 1 << 30  # bytes of a trace
+
+
+class Profiler(tf.train.ProfilerHook):
+    """TensorFlow's hook, whose files are written as all others are here: it would follow a link."""
+
+    def _save(self, step, save_path, step_stats):
+        trace = timeline.Timeline(step_stats).generate_chrome_trace_format(self._show_dataflow, self._show_memory)
+        with writing(save_path):
+            files.write(save_path, trace.encode())
+
+
+def newest(directory: str | os.PathLike) -> Path | None:
     """The trace of the latest step in a directory, None if there is none."""
-    steps = {int(re.search(r"\d+", path.stem)[0]): path for path in Path(directory).glob("timeline-*.json")}
-    return steps[max(steps)] if steps else None
+    names = os.listdir(directory) if os.path.isdir(directory) else ()
+    matches = filter(None, (re.fullmatch(r"timeline-([0-9]{1,19})\.json", name) for name in names))
+    last = max(matches, key=lambda match: int(match[1]), default=None)
+    return last and Path(directory) / last[0]
 
 
-def costliest(trace, top=15):
+def costliest(trace: str | os.PathLike, top: int = 15) -> tuple[list[tuple[str, int, float]], float]:
     """Sums a trace by kind of op.
 
     Args:
       trace: path of a `timeline-N.json`.
-      top: int, how many rows.
+      top: how many rows.
 
     Returns:
       A list of (kind, calls, milliseconds), the costliest first, and the milliseconds of all.
+
+    Raises:
+      UserError: it is no trace.
     """
     milliseconds, calls = defaultdict(float), defaultdict(int)
-    for event in json.loads(Path(trace).read_text())["traceEvents"]:
-        if event.get("ph") == "X" and "dur" in event:
-            milliseconds[event["name"]] += event["dur"] / 1000
-            calls[event["name"]] += 1
+    for kind, duration in _durations(trace):
+        milliseconds[kind] += duration
+        calls[kind] += 1
     kinds = sorted(milliseconds, key=milliseconds.get, reverse=True)
     return [(kind, calls[kind], milliseconds[kind]) for kind in kinds[:top]], sum(milliseconds.values())
 
 
-def table(trace):
-    """`costliest` as text."""
+def _durations(trace):
+    """(kind of op, milliseconds) of each event with a duration."""
+    try:
+        content = files.read_json(trace, MOST)
+        for event in content["traceEvents"]:
+            if event.get("ph") == "X" and "dur" in event:
+                kind, duration = event["name"], float(event["dur"]) / 1000
+                if not (isinstance(kind, str) and kind.isprintable() and math.isfinite(duration) and duration >= 0):
+                    raise ValueError("an event without a name or a duration")
+                yield kind, duration
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise UserError(f"{trace}: not a trace of TensorFlow's ({reason(error)}); remove it") from None
+
+
+def table(trace: str | os.PathLike) -> str:
+    """`costliest` as text.
+
+    Raises:
+      UserError: it is no trace.
+    """
     rows, total = costliest(trace)
-    width = max(len(kind) for kind, *_ in rows)
+    width = max((len(kind) for kind, *_ in rows), default=2)
     lines = [f"{'op':<{width}}  {'calls':>6}  {'ms':>9}  {'share':>6}"]
-    lines += [f"{kind:<{width}}  {count:>6}  {ms:>9.2f}  {ms / total:>6.1%}" for kind, count, ms in rows]
+    for kind, count, ms in rows:
+        share = ms / total if total else 0
+        lines.append(f"{kind:<{width}}  {count:>6}  {ms:>9.2f}  {share:>6.1%}")
     return "\n".join([*lines, f"{'all':<{width}}  {'':>6}  {total:>9.2f}"])

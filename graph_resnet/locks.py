@@ -123,7 +123,8 @@ def claim(directory: str | os.PathLike, what: str = "train dir") -> contextlib.A
         new = Claim(directory, what)
         new._acquire()
     except FileExistsError:
-        raise UserError(f"{what} {directory}: is a file; pass a directory as --train-dir") from None
+        kind = "is a link to nothing" if os.path.islink(directory) else "is a file"
+        raise UserError(f"{what} {directory}: {kind}; pass a directory as --train-dir") from None
     except OSError as error:
         raise UserError(
             f"{what} {directory}: cannot be written ({error.strerror}); fix that, or pass another --train-dir"

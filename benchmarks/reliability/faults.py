@@ -9,12 +9,14 @@ the bytes of the final checkpoint of a run that nothing happened to. Exit status
 
 import argparse
 import contextlib
+import itertools
 import os
 import pty
 import re
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -74,6 +76,11 @@ class Trials:
             same = False
         self.failed |= not same
         print("    same end" if same else "    NOT THE SAME END", flush=True)
+
+    def judge(self, what, holds):
+        """Prints whether something holds that must."""
+        self.failed |= not holds
+        print(f"    {what}" if holds else f"    NOT: {what}", flush=True)
 
     def command(self, what, train_dir, *flags, before="", **environment):
         """One run as a process of its own, for what has to hold from its very start."""
@@ -143,6 +150,51 @@ def train_dirs(trials):
     shutil.rmtree(directory)
     trials.run("removed at step 7", directory, act=partial(shutil.rmtree, directory))
     print("    it is there again" if directory.exists() else "    it stays away")
+    trials.run("its lock removed at step 7", directory, act=(directory / "lock").unlink)
+    trials.again(directory)
+
+    def another():
+        shutil.rmtree(directory)
+        shutil.copytree(trials.calm, directory)
+        before.update(contents(directory))
+
+    shutil.rmtree(directory)
+    before = {}
+    trials.run("another run's at step 7", directory, "--seed", 1, act=another)
+    trials.judge("nothing was written into it", contents(directory) == before)
+
+
+def contents(directory):
+    """The bytes of the files in a directory and below, by path."""
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file() and not path.is_symlink()}
+
+
+def strangers(trials):
+    """Pipes, devices, sockets and terabytes of zeros in the place of a train dir's files, and links to somebody's."""
+    kinds = {
+        "a pipe": os.mkfifo,
+        "a socket": lambda path: os.mknod(path, stat.S_IFSOCK | 0o600),
+        "/dev/zero": lambda path: path.symlink_to("/dev/zero"),
+        "a terabyte": lambda path: subprocess.run(["truncate", "-s", "1T", path], check=True),
+    }
+    names = ("config.json", "metrics.jsonl", "checkpoint", f"model.ckpt-{STEPS}.index", "lock")
+    for number, (name, (kind, make)) in enumerate(itertools.product(names, kinds.items())):
+        directory = trials.work / f"stranger {number}"
+        shutil.copytree(trials.calm, directory)
+        (directory / name).unlink()
+        make(directory / name)
+        trials.run(f"{kind} as {name}", directory)
+        shutil.rmtree(directory)
+    directory, victims = trials.work / "links", trials.work / "victims"
+    shutil.copytree(trials.calm, directory)
+    shutil.copytree(trials.calm, victims)
+    for path in victims.iterdir():
+        if path.is_file() and path.name != "lock":
+            (directory / path.name).unlink()
+            (directory / path.name).symlink_to(path)
+    before = contents(victims)
+    trials.run("links in the place of its files, ten steps more", directory, "--steps", STEPS + 10)
+    trials.judge("nothing was written through them", contents(victims) == before)
 
 
 def checkpoints(trials):
@@ -272,7 +324,7 @@ def clock(trials):
     trials.compare(directory)
 
 
-TRIALS = (disk, train_dirs, checkpoints, data, loss, memory, signals, names, locales, clock)
+TRIALS = (disk, train_dirs, strangers, checkpoints, data, loss, memory, signals, names, locales, clock)
 
 
 def main():

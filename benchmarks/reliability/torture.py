@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 import graph_resnet.training.run  # noqa: F401  (imported before the forks)
-from graph_resnet import cli, train
+from graph_resnet import cli, files, train
 
 TINY = "--dataset synthetic --image-size 32 --batch-size 8 --log-every 1 --save-every 2 --eval-every 20".split()
 
@@ -81,9 +81,10 @@ def live(train_dir, steps, precision, moment):
 
 
 def in_a_save(train_dir):
-    """Whether a kill has left a checkpoint half written: a draft, or not all of its files, or not in the state file."""
+    """Whether a kill has left something half written: a draft, or a checkpoint that lacks a file, or its name in the
+    state file."""
     names = {path.name for path in train_dir.iterdir()} if train_dir.exists() else set()
-    if any(".tempstate" in name or ".tmp" in name for name in names):
+    if any(map(files.DRAFT.fullmatch, names)):
         return True
     steps = {int(name[1]) for name in (re.match(r"model\.ckpt-(\d+)\.", each) for each in names) if name}
     if not steps:

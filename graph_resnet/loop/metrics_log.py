@@ -198,6 +198,8 @@ class Events:
         locks.check(self._path)
         with writing(self._path, tf.errors.OpError):
             Path(directory).mkdir(exist_ok=True)
+            while os.path.lexists(self._path):  # started twice in a second
+                self._path = self._path.with_name(f"{self._path.name}.2")
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # TensorFlow follows a link
             self._writer = tf.io.TFRecordWriter(str(self._path))
         self.add(file_version="brain.Event:2")

@@ -10,12 +10,13 @@ from PIL import Image
 
 import graph_resnet
 from graph_resnet import config as config_json
-from graph_resnet import plots
+from graph_resnet import files, plots
 from graph_resnet.data import batches, find
 from graph_resnet.errors import UserError, reason, writing
 from graph_resnet.inference import report
 from graph_resnet.inference.evaluation import of_training
 from graph_resnet.loop import Cadence, Shown, checkpoints, metrics_log, profiles, train_graph
+from graph_resnet.loop.progress import say
 from graph_resnet.session import check_precision, session_config, use_precision
 from graph_resnet.training import graph, train_dir
 from graph_resnet.training.init_checkpoint import initializer
@@ -124,8 +125,9 @@ def train(
         )
         if profile:
             traces = Path(directory) / "profile"
-            traces.mkdir(exist_ok=True)
-            hooks.append(tf.train.ProfilerHook(save_steps=profile, output_dir=str(traces)))
+            with writing(traces):
+                traces.mkdir(exist_ok=True)
+            hooks.append(profiles.Profiler(save_steps=profile, output_dir=str(traces)))
 
     try:
         history = train_graph(
@@ -152,8 +154,11 @@ def train(
         raise UserError(f"the data changed while it was read ({difference}); run the same command again") from None
     if directory is None:
         return None
-    if profile and profiles.newest(traces):
-        print(profiles.table(profiles.newest(traces)))
+    try:
+        if profile and profiles.newest(traces):
+            print(profiles.table(profiles.newest(traces)))
+    except UserError as error:
+        print(f"[profile]: not shown ({error})")
     try:
         evaluation = of_training(directory, records, **last_pass) if last_pass else None
         page, notes = report.write_report(directory, evaluation=evaluation, data=records)
@@ -175,7 +180,7 @@ class _Accepted(tf.train.SessionRunHook):
         config_json.write_json(self._directory, self._config)
         graph_text = Path(self._directory) / "graph.pbtxt"
         with writing(graph_text):  # tf.io.write_graph of TensorFlow 2.20 fails with protobuf 7
-            graph_text.write_text(text_format.MessageToString(session.graph.as_graph_def()))
+            files.write(graph_text, text_format.MessageToString(session.graph.as_graph_def()).encode())
 
 
 def _given_otherwise(session):
@@ -223,6 +228,15 @@ def _pictures(directory, recipe, records):
     title, steps_an_epoch = f"{recipe.name} on {records.title}", records.num_train / recipe.batch_size
 
     def draw(history, confusion):
+        try:
+            return draw_all(history, confusion)
+        except UserError:
+            raise
+        except Exception as error:  # out of matplotlib, of its fonts, of a full disk: the run is worth more
+            say(f"[pictures]: not drawn ({reason(error)})")
+            return None
+
+    def draw_all(history, confusion):
         step, accuracy = history[-1]["step"], history[-1]["accuracy"]
         matrix = f"{title}, {step:,} steps\n{accuracy:.2%} of the validation images right"
         for name, figure in (
@@ -230,8 +244,7 @@ def _pictures(directory, recipe, records):
             ("confusion", plots.confusion_matrix(confusion, records.class_names, matrix)),
         ):
             path = Path(directory) / f"{name}.png"
-            with writing(path):
-                plots.save(figure, path)
+            plots.save(figure, path)
         return metrics_log.pictures({"confusion": path.read_bytes()})
 
     return draw

@@ -1,7 +1,9 @@
 """Files: what is read, how it is written, which paths a flag takes."""
 
 import argparse
+import importlib
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -202,3 +204,26 @@ def test_a_flag_is_a_path_as_a_shell_would_have_it(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     for text, path in {"~/x": "/home/me/x", "~": "/home/me", "./gs:/x": "./gs:/x", "a~b": "a~b", "x:y": "x:y"}.items():
         assert files.path_flag(text) == path
+
+
+PATH_FLAGS = [
+    (module, flag)
+    for module, flags in {
+        "train": "--train-dir --model_dir --data-dir --dataset_dir --init-checkpoint",
+        "evaluate": "--train_dir --checkpoint --data-dir --dataset-dir --output_dir",
+        "predict": "--train-dir --checkpoint",
+        "export": "--train-dir --checkpoint --export_dir",
+        "report": "--output --data-dir",
+    }.items()
+    for flag in flags.split()
+]
+
+
+@pytest.mark.parametrize(("module", "flag"), PATH_FLAGS)
+def test_every_flag_that_is_a_path_is_looked_at(module, flag, capsys):
+    parse = importlib.import_module(f"graph_resnet.{module}").parse
+    for words in ([f"{flag}="], [flag, ""], [f"{flag}=gs://bucket/x"], [flag, "~nobody_of_this_name/x"]):
+        with pytest.raises(SystemExit) as end:
+            parse(words)
+        assert end.value.code == 2
+        assert re.search("an empty path|not a path of this machine|no user of that name", capsys.readouterr().err)

@@ -120,8 +120,9 @@ class MetricsLog:
         lost = every and _missing(self.history, step, every)
         if lost:
             say(f"[metrics]: {self._path} {lost}: it was cut, or removed; the run goes on without them")
+        locks.check(self._path)
         with writing(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(exist_ok=True)  # not those above it, which somebody may have removed
             # A new file: the old one may be a link, or have other names.
             files.write(self._path, files.read(self._path, MOST)[: ends[kept - 1]] if kept else b"")
             flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)

@@ -16,7 +16,7 @@ def run(directory, *arguments, stdin="", module="graph_resnet.tf1"):
     command = [sys.executable, *(["-m", module] if module else []), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.run(
-        command, cwd=directory, env=environment, input=stdin, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=directory, env=environment, input=stdin, capture_output=True, text=True, timeout=300, check=False
     )
 
 

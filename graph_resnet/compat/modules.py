@@ -115,10 +115,14 @@ def deep_modules() -> frozenset[str]:
 
 def is_module(name: str) -> bool:
     """Whether `tensorflow.<name>` is a module that the tables make. One that is gone counts: using it says so."""
-    if name in tables.MODULES or name in GONE_MODULES or name in deep_modules():
-        return True
+    return name in tables.MODULES or name in GONE_MODULES or name in deep_modules()
+
+
+def _may_be_imported(name):
+    """Whether `import tensorflow.<name>` works: also what lies below a module that is gone, if it looks like one."""
     parts = name.split(".")
-    return len(parts) > 2 and "python" in parts and ".".join(parts[:2]) in GONE_MODULES
+    is_deep = len(parts) > 2 and "python" in parts and ".".join(parts[:2]) in GONE_MODULES
+    return is_module(name) or (is_deep and parts[-1].islower())
 
 
 def module_sources(name: str) -> tuple[str, ...]:
@@ -146,7 +150,7 @@ class TableFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if not fullname.startswith("tensorflow."):
             return None
         name = fullname.removeprefix("tensorflow.")
-        if is_module(name):
+        if _may_be_imported(name):
             return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
         if gone_reason(name):  # `from tensorflow.contrib.tpu import RunConfig` comes here after the attribute failed
             raise ImportError(gone_message(name), name=fullname)

@@ -24,6 +24,7 @@ REMOVED = {
         "str": "str",
         "complex": "complex",
         "long": "int",
+        "bool8": "m.bool_",
         "unicode": "str",
         "float_": "m.float64",
         "complex_": "m.complex128",
@@ -58,6 +59,8 @@ REMOVED = {
         "mat": "m.asmatrix",
         "float128": "m.longdouble",
         "reshape": "_reshape(m)",
+        "array": "_ragged(m, m.array)",
+        "asarray": "_ragged(m, m.asarray)",
     },
     "scipy.misc": {
         "imread": "_imread",
@@ -92,6 +95,15 @@ REMOVED = {
 }
 
 
+# Functions that are there but take less than they took: the version since which they do.
+_CHANGED_SINCE = {("numpy", "reshape"): (2, 1), ("numpy", "array"): (1, 24), ("numpy", "asarray"): (1, 24)}
+# Modules that are gone: their names are those of another one.
+MOVED_MODULES = {
+    "scipy.sparse.linalg.eigen": "scipy.sparse.linalg",
+    "scipy.sparse.linalg.eigen.arpack": "scipy.sparse.linalg",
+}
+
+
 class _Cast(dict):
     """`np.cast[dtype](a)`."""
 
@@ -113,6 +125,21 @@ def _reshape(numpy):
     return reshape
 
 
+def _ragged(numpy, original):
+    """numpy.array or asarray that makes an array of objects out of rows of different lengths, as before numpy 1.24."""
+
+    def array(a, dtype=None, **kwargs):
+        try:
+            return original(a, dtype=dtype, **kwargs)
+        except ValueError as error:
+            if dtype is not None or "inhomogeneous" not in str(error):
+                raise
+            return original(a, dtype=object, **kwargs)
+
+    array.__name__ = original.__name__
+    return array
+
+
 _ArgSpec = collections.namedtuple("ArgSpec", "args varargs keywords defaults")
 
 
@@ -126,8 +153,8 @@ def _getargspec(inspect):
 
 
 def _is_removed(module, name):
-    if (module.__name__, name) == ("numpy", "reshape"):
-        return tuple(int(part) for part in module.__version__.split(".")[:2]) >= (2, 1)
+    if (module.__name__, name) in _CHANGED_SINCE:
+        return tuple(int(part) for part in module.__version__.split(".")[:2]) >= _CHANGED_SINCE[module.__name__, name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return not hasattr(module, name)
@@ -146,6 +173,17 @@ def _give_back(module):
                 continue  # the replacement is newer than this module, so the name is not removed in the meaning we know
 
 
+class _MovedFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds the modules of `MOVED_MODULES` as packages with the names of the module that they became."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True) if fullname in MOVED_MODULES else None
+
+    def exec_module(self, module):
+        home = importlib.import_module(MOVED_MODULES[module.__name__])
+        vars(module).update({name: value for name, value in vars(home).items() if not name.startswith("__")})
+
+
 class _MiscFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds `scipy.misc` where scipy is installed and has no such module any more."""
 
@@ -160,6 +198,7 @@ def install():
     """Gives the names of `REMOVED` back to the modules that this process has imported or will import. Once."""
     if any(isinstance(finder, _MiscFinder) for finder in sys.meta_path):
         return
+    sys.meta_path.insert(0, _MovedFinder())
     sys.meta_path.append(_MiscFinder())
     for name in REMOVED:
         when_imported(name, _give_back)

@@ -130,6 +130,7 @@ NAMES = {
         "tensorflow.python.ops.confusion_matrix:remove_squeezable_dimensions"
     ),
     "contrib.framework.sort": "tf:sort",
+    "contrib.framework.python.ops.arg_scope": "tf_slim.ops.arg_scope:arg_scope",
     "contrib.framework.TensorSpec": "tf:TensorSpec",
     "contrib.framework.BoundedTensorSpec": "tensorflow.python.framework.tensor:BoundedTensorSpec",
     "contrib.input_pipeline.obtain_next": ".contrib.data:obtain_next",

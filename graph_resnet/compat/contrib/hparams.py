@@ -133,8 +133,6 @@ class HParams:
                 for index, item in value.items():
                     current[index] = item
                 value = current
-            elif self._hparam_types[name][1] and not isinstance(value, (list, tuple)):
-                value = [value]
             self.set_hparam(name, value)
         return self
 

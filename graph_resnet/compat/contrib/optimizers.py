@@ -28,12 +28,21 @@ class DecoupledWeightDecayExtension:
         grads_and_vars = list(grads_and_vars)
         decay = self._weight_decay() if callable(self._weight_decay) else self._weight_decay
         decays = [
-            v.assign_sub(tf.cast(decay, v.dtype.base_dtype) * v)
+            self._decay(decay, g, v)
             for g, v in grads_and_vars
             if g is not None and (self._decay_var_list is None or v.name in self._decay_var_list)
         ]
         with tf.control_dependencies(decays):
             return super().apply_gradients(grads_and_vars, global_step=global_step, name=name)
+
+    @staticmethod
+    def _decay(decay, gradient, variable):
+        """Shrinks a variable; where the gradient is sparse, its rows alone."""
+        decay = tf.cast(decay, variable.dtype.base_dtype)
+        if isinstance(gradient, tf.IndexedSlices):
+            rows, _ = tf.unique(gradient.indices)
+            return _v1.scatter_sub(variable, rows, decay * tf.gather(variable, rows))
+        return variable.assign_sub(decay * variable)
 
 
 def extend_with_decoupled_weight_decay(base_optimizer):
@@ -126,60 +135,66 @@ class _DenseOptimizer(_optimizer.Optimizer):
         return self._step(tf.convert_to_tensor(tf.IndexedSlices(grad, indices, tf.shape(var))), var)
 
 
-class _WithStepCount(_DenseOptimizer):
-    """Counts the steps in a variable of its own, `t`, and has the slots `m` and `v`."""
+class _AdamVariant(_train.AdamOptimizer):
+    """An optimizer with Adam's slots and powers of its betas; sparse gradients become dense."""
 
-    def __init__(self, learning_rate, beta1, beta2, epsilon, use_locking, name):
-        super().__init__(learning_rate, use_locking, name)
-        self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
+    def _hyper(self, var):
+        return (tf.cast(t, var.dtype.base_dtype) for t in (self._lr_t, self._beta1_t, self._beta2_t, self._epsilon_t))
 
-    def _create_slots(self, var_list):
-        first = min(var_list, key=lambda x: x.name)
-        self._create_non_slot_variable(initial_value=0.0, name="step_count", colocate_with=first)
-        for var in var_list:
-            self._zeros_slot(var, "m", self._name)
-            self._zeros_slot(var, "v", self._name)
+    def _apply_dense(self, grad, var):
+        return self._step(grad, var)
 
-    def _count(self, var):
-        from tensorflow.python.eager import context
+    def _resource_apply_dense(self, grad, var):
+        return self._step(grad, var)
 
-        graph = None if context.executing_eagerly() else tf.compat.v1.get_default_graph()
-        return tf.cast(self._get_non_slot_variable("step_count", graph=graph), var.dtype.base_dtype) + 1
+    def _apply_sparse(self, grad, var):
+        return self._step(tf.convert_to_tensor(grad), var)
 
-    def _finish(self, update_ops, name_scope):
-        from tensorflow.python.eager import context
-
-        graph = None if context.executing_eagerly() else tf.compat.v1.get_default_graph()
-        count = self._get_non_slot_variable("step_count", graph=graph)
-        with tf.control_dependencies(update_ops):
-            return tf.group(*update_ops, count.assign_add(1.0), name=name_scope)
+    def _resource_apply_sparse(self, grad, var, indices):
+        return self._step(tf.convert_to_tensor(tf.IndexedSlices(grad, indices, tf.shape(var))), var)
 
 
-class AdaMaxOptimizer(_WithStepCount):
+class AdaMaxOptimizer(_AdamVariant):
     """AdaMax (D. Kingma, J. Ba, Adam, 2014, section 7.1)."""
 
     def __init__(self, learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, use_locking=False, name="AdaMax"):
         super().__init__(learning_rate, beta1, beta2, epsilon, use_locking, name)
 
+    def _power(self):
+        graph = None if tf.executing_eagerly() else _v1.get_default_graph()
+        return self._get_non_slot_variable("beta1_power", graph=graph)
+
+    def _create_slots(self, var_list):
+        first = min(var_list, key=lambda x: x.name)
+        self._create_non_slot_variable(initial_value=self._beta1, name="beta1_power", colocate_with=first)
+        for var in var_list:
+            self._zeros_slot(var, "m", self._name)
+            self._zeros_slot(var, "v", self._name)
+
     def _step(self, grad, var):
-        m = self.get_slot(var, "m").assign(self._beta1 * self.get_slot(var, "m") + (1 - self._beta1) * grad)
-        v = self.get_slot(var, "v").assign(tf.maximum(self._beta2 * self.get_slot(var, "v"), tf.abs(grad)))
-        rate = self._rate(var) / (1 - self._beta1 ** self._count(var))
-        return var.assign_sub(rate * m / (v + self._epsilon))
+        rate, beta1, beta2, epsilon = self._hyper(var)
+        m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
+        m = m.assign(beta1 * m + (1 - beta1) * grad)
+        v = v.assign(tf.maximum(beta2 * v, tf.abs(grad)))
+        return var.assign_sub(rate / (1 - tf.cast(self._power(), var.dtype.base_dtype)) * m / (v + epsilon))
+
+    def _finish(self, update_ops, name_scope):
+        with tf.control_dependencies(update_ops):
+            update = self._power().assign(self._power() * self._beta1_t)
+        return tf.group(*update_ops, update, name=name_scope)
 
 
-class NadamOptimizer(_WithStepCount):
+class NadamOptimizer(_AdamVariant):
     """Adam with Nesterov momentum (T. Dozat, 2016)."""
 
-    def __init__(self, learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, use_locking=False, name="Adam"):
-        super().__init__(learning_rate, beta1, beta2, epsilon, use_locking, name)
-
     def _step(self, grad, var):
-        t = self._count(var)
-        m = self.get_slot(var, "m").assign(self._beta1 * self.get_slot(var, "m") + (1 - self._beta1) * grad)
-        v = self.get_slot(var, "v").assign(self._beta2 * self.get_slot(var, "v") + (1 - self._beta2) * tf.square(grad))
-        rate = self._rate(var) * tf.sqrt(1 - self._beta2**t) / (1 - self._beta1**t)
-        return var.assign_sub(rate * (self._beta1 * m + (1 - self._beta1) * grad) / (tf.sqrt(v) + self._epsilon))
+        rate, beta1, beta2, epsilon = self._hyper(var)
+        power1, power2 = (tf.cast(p, var.dtype.base_dtype) for p in self._get_beta_accumulators())
+        m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
+        m = m.assign(beta1 * m + (1 - beta1) * grad)
+        v = v.assign(beta2 * v + (1 - beta2) * tf.square(grad))
+        rate = rate * tf.sqrt(1 - power2) / (1 - power1)
+        return var.assign_sub(rate * (beta1 * m + (1 - beta1) * grad) / (tf.sqrt(v) + epsilon))
 
 
 class LARSOptimizer(_DenseOptimizer):
@@ -214,6 +229,15 @@ class LARSOptimizer(_DenseOptimizer):
         slot = self.get_slot(var, "momentum")
         moment = slot.assign(self._momentum * slot + grad)
         return var.assign_sub(rate * (grad + self._momentum * moment if self._use_nesterov else moment))
+
+    def _apply_sparse(self, grad, var):
+        """Plain momentum for the rows at hand."""
+        slot, rows = self.get_slot(var, "momentum"), grad.indices
+        moment = self._momentum * tf.gather(slot, rows) + grad.values
+        return tf.group(_v1.scatter_update(slot, rows, moment), _v1.scatter_sub(var, rows, self._rate(var) * moment))
+
+    def _resource_apply_sparse(self, grad, var, indices):
+        return self._apply_sparse(tf.IndexedSlices(grad, indices), var)
 
 
 class _SignOptimizer(_DenseOptimizer):

@@ -62,7 +62,7 @@ def stack_bidirectional_rnn(
     states_fw, states_bw = [], []
     with _v1.variable_scope(scope or "stack_bidirectional_rnn"):
         for i, (cell_fw, cell_bw) in enumerate(zip(cells_fw, cells_bw)):
-            with _v1.variable_scope(f"cell_{i}"):
+            with _v1.variable_scope(f"cell_{i}") as cell_scope:
                 inputs, state_fw, state_bw = _v1.nn.static_bidirectional_rnn(
                     cell_fw,
                     cell_bw,
@@ -71,6 +71,7 @@ def stack_bidirectional_rnn(
                     initial_state_bw=initial_states_bw and initial_states_bw[i],
                     sequence_length=sequence_length,
                     dtype=dtype,
+                    scope=cell_scope,
                 )
                 states_fw.append(state_fw)
                 states_bw.append(state_bw)

@@ -143,8 +143,8 @@ class CoupledInputForgetGateLSTMCell(RNNCell):
     def call(self, inputs, state):
         c, h = state
         width = _v1.dimension_value(inputs.shape[1]) + self._num_units
-        kernel = _v1.get_variable("kernel", [width, 3 * self._num_units], inputs.dtype, self._initializer)
-        bias = _v1.get_variable("bias", [3 * self._num_units], inputs.dtype, _v1.zeros_initializer())
+        kernel = _v1.get_variable("W_0", [width, 3 * self._num_units], inputs.dtype, self._initializer)
+        bias = _v1.get_variable("B", [3 * self._num_units], inputs.dtype, _v1.zeros_initializer())
         j, f, o = tf.split(tf.concat([inputs, h], 1) @ kernel + bias, 3, 1)
         f = tf.sigmoid(f + self._bias)
         c = f * c + (1 - f) * self._activation(j)

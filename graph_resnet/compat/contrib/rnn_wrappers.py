@@ -133,8 +133,8 @@ class HighwayWrapper(_ProjectionWrapper):
         super().__init__(cell)
         self._couple, self._bias = couple_carry_transform_gates, carry_bias_init
 
-    def call(self, inputs, state):
-        output, state = self._cell(inputs, state)
+    def __call__(self, inputs, state, scope=None):  # no variable scope of its own
+        output, state = self._cell(inputs, state, scope=scope)
         size = _v1.dimension_value(inputs.shape[-1])
 
         def gate(name, bias):

@@ -91,7 +91,7 @@ class BasicDecoder(Decoder):
 
 def _zeros(size, batch_size, dtype):
     shape = tf.TensorShape(size)
-    zeros = tf.zeros(tf.concat([[batch_size], shape.as_list()], 0), dtype)
+    zeros = tf.zeros(tf.concat([tf.reshape(batch_size, [1]), tf.constant(shape.as_list(), tf.int32)], 0), dtype)
     zeros.set_shape(tf.TensorShape([tf.get_static_value(batch_size)]).concatenate(shape))
     return zeros
 
@@ -132,8 +132,8 @@ def dynamic_decode(
         arrays = nest.map_structure(
             lambda s, d: tf.TensorArray(
                 d,
-                size=0 if limit is None else limit,
-                dynamic_size=limit is None,
+                size=0,
+                dynamic_size=True,
                 element_shape=tf.TensorShape([tf.get_static_value(decoder.batch_size)]).concatenate(tf.TensorShape(s)),
             ),
             decoder.output_size,

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import difflib
 import os
+import shlex
 from pathlib import Path
 
 from graph_resnet import cli, own_code, recipes
-from graph_resnet.errors import UserError, printable
+from graph_resnet.errors import UserError
 from graph_resnet.fields import Choice, Whole, add_flags, flag
 from graph_resnet.recipes import Recipe
 from graph_resnet.training import options
 
 DIED = (
-    "error: the process crashed or was killed; if that was for want of memory, lower --batch-size or --image-size, "
-    "else run the same command to go on"
+    "error: the process crashed or was killed; if it ran out of memory, lower --batch-size or --image-size, else run "
+    "the same command to go on"
 )
 EXAMPLES = r"""examples:
   python -m graph_resnet.train --steps 20000                        the tutorial's net on CIFAR-10 at 96x96
@@ -32,6 +32,7 @@ EXAMPLES = r"""examples:
 
 # In the order of --help: the flags that people need first, then the rest by what they are about.
 FIRST = ("dataset", "net", "batch_size", "learning_rate")
+ROWS = (options.Data, options.Start, options.Output, options.Machine)
 LENGTH = ("--steps", "--max-steps", "--max-number-of-steps", "--max-train-steps")
 
 
@@ -115,8 +116,7 @@ def _check_together(parser: argparse.ArgumentParser, flags: argparse.Namespace, 
         parser.error("argument --keep-best: goes with --hold-out N; the test images are not there to select by")
 
 
-def main(argv=None):
-    """The command."""
+def main(argv: list[str] | None = None) -> int:
     recipe, flags = parse(argv)
     if flags.summary:
         cli.import_tensorflow()
@@ -128,56 +128,26 @@ def main(argv=None):
         from graph_resnet.distributed import local_workers
 
         return local_workers.run("graph_resnet.train", cli.arguments(argv), flags.workers, recipe.batch_size)
-    from graph_resnet.data import find
-    from graph_resnet.training import train_dir
+    from graph_resnet import training
 
-    place = None
-    if os.environ.get("TF_CONFIG"):
-        from graph_resnet.distributed import tf_config
+    rows = {row.__name__.lower(): options.of_flags(row, flags) for row in ROWS}
+    directory = flags.train_dir or os.path.join("runs", recipe.name)
+    command = shlex.join(["python", "-m", "graph_resnet.train", *cli.arguments(argv)])
+    show = training.Show(print, command=command, before_tensorflow=cli.import_tensorflow)
+    with cli.last_words(DIED):
+        if os.environ.get("TF_CONFIG"):
+            from graph_resnet.distributed import job
 
-        place = tf_config.place()
-    directory = Path(flags.train_dir or Path("runs") / recipe.name)
-    is_chief = place is None or place.is_chief
-    lock = train_dir.claim(directory) if is_chief else contextlib.nullcontext()
-    records = find.for_recipe(recipe, flags.data_dir, flags.dataset_dir, flags.hold_out or 0)
-    kind = "validation" if records.held_out else "test"
-    print(f"[data]: {records.title}, {records.num_train:,} training and {records.num_val:,} {kind} images")
-    for note in records.notes:
-        print(f"[data]: {printable(note)}")
-    tf = cli.import_tensorflow()
-    if place and place.is_evaluator:
-        from graph_resnet.distributed import evaluator
-
-        print(
-            _final(
-                evaluator.run(place, directory, records, threads=flags.threads, timeout=flags.cluster_timeout or 300)
-            )
-        )
-        return 0
-
-    from graph_resnet.training import run
-
-    rows = (options.Data, options.Start, options.Output, options.Machine)
-    given = {"seed": flags.seed} | {k: v for row in rows for k, v in vars(options.of_flags(row, flags)).items()}
-    for name in ("data_dir", "dataset_dir", "hold_out", "keep_best"):
-        del given[name]
-    with lock, cli.last_words(DIED), tf.Graph().as_default():
-        final = run.train(recipe, records, directory if is_chief else None, place=place, **given)
-    if not is_chief:
-        return 0
-    print(f"[files]: curves {directory / 'curves.png'}, checkpoints {directory / 'model.ckpt-*'}, "
-          f"event files: tensorboard --logdir {directory}")  # fmt: skip
-    print(_final(final))
+            result = job.train(recipe, directory, seed=flags.seed, show=show, **rows)
+        else:
+            result = training.train(recipe, directory, seed=flags.seed, show=show, **rows)
+    if result is not None:
+        print(f"[files]: curves {Path(directory, 'curves.png')}, checkpoints {Path(directory, 'model.ckpt-*')}, "
+              f"event files: tensorboard --logdir {directory}\n[final]: {result}")  # fmt: skip
     return 0
 
 
-def _final(record):
-    """The last line of a run."""
-    measured = f"step {record['step']} loss = {record['loss']:.4f} acc = {record['accuracy']:.4f}"
-    return f"[final]: {measured} ({record['images']} images)"
-
-
-def command():
+def command() -> None:
     """The console script."""
     cli.run(main)
 

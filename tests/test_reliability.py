@@ -24,6 +24,8 @@ from graph_resnet.loop import checkpoints, metrics_log, progress
 from graph_resnet.recipes import RECIPES
 from graph_resnet.training import run as training_run
 from graph_resnet.training import train_dir
+from graph_resnet.training.options import Machine, Start
+from graph_resnet.training.start import Job
 from tests.helpers import CASES, QUIET, ROOT, diverging, final_value, regression
 from utils.learning import train_with_bn
 
@@ -324,8 +326,7 @@ def test_other_data_and_another_run_are_refused(few_records, graph, tmp_path):
     records = replace(few_records, train=(data, *few_records.train[1:]))
 
     def again(records=records, **options):
-        with tf.Graph().as_default():
-            return training_run.train(tiny(**options.pop("recipe", {})), records, tmp_path / "run", **options)
+        return training_run.run(Job(tiny(**options.pop("recipe", {})), records, tmp_path / "run", **options))
 
     (tmp_path / "run").mkdir()
     config_json.write_json(tmp_path / "run", {"recipe": {}, "data": {"files": []}})  # of a start that saved nothing
@@ -337,7 +338,7 @@ def test_other_data_and_another_run_are_refused(few_records, graph, tmp_path):
         UserError, match=r"other data \(sha256 of train\.bin was \w{64}, is \w{64}\).*--allow-other-data"
     ):
         again()
-    assert again(recipe={"steps": 2}, allow_other_data=True)["step"] == 2
+    assert again(recipe={"steps": 2}, allow_other_data=True).step == 2
     for recipe, difference in (
         ({"name": "mine"}, "name notebook, not mine"),
         ({"net": "resnet18"}, "net bottleneck, not resnet18"),
@@ -358,7 +359,8 @@ def test_out_of_memory_names_what_to_lower(few_records, graph, tmp_path):
     with pytest.raises(
         UserError, match=r"out of memory with 10000 images of 99999x99999 a batch; lower --batch-size or"
     ):
-        training_run.train(tiny(batch_size=10_000, image_size=99_999), few_records, tmp_path, precision="float32")
+        machine = Machine("float32")
+        training_run.run(Job(tiny(batch_size=10_000, image_size=99_999), few_records, tmp_path, machine=machine))
 
 
 CONFIG = {
@@ -395,8 +397,8 @@ def test_what_does_not_fit_the_run_that_is_there_is_refused_without_a_trace(reco
     recipe = replace(RECIPES["notebook"], image_size=8, batch_size=4, steps=2)
 
     def train(changes, **options):
-        with tf.Graph().as_default():
-            training_run.train(replace(recipe, **changes), records, tmp_path, precision="float32", **options)
+        machine = Machine("float32")
+        training_run.run(Job(replace(recipe, **changes), records, tmp_path, machine=machine, **options))
 
     train({})
 
@@ -410,8 +412,12 @@ def test_what_does_not_fit_the_run_that_is_there_is_refused_without_a_trace(reco
         ({"batch_size": 8}, {}, "holds a run with batch_size 4, not 8"),
         ({"mean": (0, 0, 0)}, {}, "holds a run with mean [0.4914, 0.4822, 0.4465], not [0, 0, 0]"),
         ({}, {"seed": 4}, "holds a run with seed 0, not 4"),
-        ({"optimizer": "adam"}, {}, "does not fit: beta1_power is not in it"),
-        ({}, {"trainable_scopes": ["nowhere"]}, "--trainable-scopes nowhere: no variable begins with it"),
+        (
+            {"optimizer": "adam"},
+            {},
+            "was trained with the optimizer momentum, whose state adam cannot go on from",
+        ),
+        ({}, {"start": Start(trainable_scopes=("nowhere",))}, "--trainable-scopes nowhere: no variable begins with it"),
         ({"steps": 1}, {}, "model.ckpt-2: is beyond the end at step 1"),
     ):
         with pytest.raises(UserError) as refused:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from graph_resnet import cli, recipes
 from graph_resnet.architectures import ARCHITECTURES, Group
+from graph_resnet.training import Machine
 
 # Groups of blocks behind a 3x3 stem with 32 channels: bottleneck/depth/units, or depth/units of basic blocks. Before
 # a group: `pool3` or `pool2`, a max pool of that size with stride 2; `stride`, its first block has a stride of 2. The
@@ -53,7 +54,7 @@ INGREDIENTS = {
 
 # Options of `training.train`.
 PRECISIONS = {
-    f"{precision}, seed {seed}": {"precision": precision, "seed": seed}
+    f"{precision}, seed {seed}": {"machine": Machine(precision), "seed": seed}
     for seed in range(3)
     for precision in ("bfloat16", "float32")
 }
@@ -93,8 +94,8 @@ def main():
     flags = parser.parse_args(cli.arguments())
     tf = cli.import_tensorflow()
     from benchmarks.speed import ours
+    from graph_resnet import tower, training
     from graph_resnet.data import find
-    from graph_resnet.training import run, train_dir
 
     base = dataclasses.replace(recipes.RECIPES[flags.recipe], steps=flags.steps, eval_every=flags.steps)
     held_out = 0 if flags.what == "precisions" else flags.hold_out
@@ -111,11 +112,15 @@ def main():
             continue
         recipe = dataclasses.replace(base, **changes)
         directory = flags.runs / f"{flags.recipe} {flags.steps} {name.replace('/', '-')}"
-        records = find.for_recipe(recipe, flags.data_dir, held_out=held_out)
-        with train_dir.claim(directory), tf.Graph().as_default():
-            run.train(recipe, records, directory, log_every=1, **options)
+        data = training.Data(flags.data_dir, hold_out=held_out)
+        training.train(
+            recipe, directory, data=data, output=training.Output(log_every=1), show=training.Show(print), **options
+        )
+        classes = find.for_recipe(recipe, flags.data_dir).num_classes
+        with tf.Graph().as_default():
+            tower.logits(recipe, tf.zeros([1, recipe.image_size, recipe.image_size, 3]), classes, is_training=False)
             parameters = sum(v.shape.num_elements() for v in tf.trainable_variables())
-        work = ours.flops(recipe, records.num_classes) / 1e9
+        work = ours.flops(recipe, classes) / 1e9
         lines.append(f"| {name} | {parameters:,} | {work:.0f} | {_measured(directory, recipe)} |")
     print("\n".join(lines))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import errno
 import sys
 import time
+from collections.abc import Callable, Iterator
 
 from tqdm.auto import tqdm
 
@@ -13,10 +15,29 @@ FIRST_LINE, NEXT_LINES = 10, 60  # seconds after which a file or a pipe gets its
 BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
-def say(line: str) -> None:
-    """Prints a line above the progress bar. That a terminal was closed must not keep a run from saving its work."""
+_say: contextvars.ContextVar[Callable[[str], object] | None] = contextvars.ContextVar("say", default=print)
+
+
+@contextlib.contextmanager
+def showing(to: Callable[[str], object] | None) -> Iterator[None]:
+    """Inside, lines go to the function `to`; where that is None, there are neither lines nor a progress bar."""
+    token = _say.set(to)
     try:
-        tqdm.write(line)
+        yield
+    finally:
+        _say.reset(token)
+
+
+def say(line: str) -> None:
+    """Shows a line, printed above the progress bar unless `showing` says otherwise.
+
+    That a terminal was closed must not keep a run from saving its work.
+    """
+    to = _say.get()
+    if to is None:
+        return
+    try:
+        tqdm.write(line) if to is print else to(line)
     except OSError as error:
         if error.errno != errno.EIO:
             raise
@@ -25,7 +46,7 @@ def say(line: str) -> None:
 def bar_options() -> dict:
     """tqdm's options for any bar: it goes to a terminal or a notebook, and nowhere else."""
     in_notebook = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
-    return {"disable": False if in_notebook else None, "dynamic_ncols": True}
+    return {"disable": True if _say.get() is None else False if in_notebook else None, "dynamic_ncols": True}
 
 
 class Progress:
@@ -52,7 +73,7 @@ class Progress:
         self._step, self._seconds, self._rate = step, None, None
         self._bar = tqdm(total=max_step, initial=step, unit="step", bar_format=BAR, **bar_options())
         self._since = time.perf_counter()
-        self._due = self._since + FIRST_LINE if lines and self._bar.disable else None
+        self._due = self._since + FIRST_LINE if lines and self._bar.disable and _say.get() else None
 
     def __enter__(self) -> Progress:
         return self

@@ -1,0 +1,38 @@
+"""A recipe -> a finished train dir. What `python -m graph_resnet.train` does, from Python:
+
+    from graph_resnet.recipes import RECIPES
+    from graph_resnet.training import Data, Show, train
+
+    result = train("notebook", "runs/a", data=Data(hold_out=5000))    # a `Result`; prints nothing
+    recipe = dataclasses.replace(RECIPES["strong"], steps=300, dataset="synthetic")
+    print(train(recipe, show=Show(print)).accuracy)                   # the lines that the command prints
+
+It raises `graph_resnet.errors.UserError`, one line for the reader, for bad input, and leaves the caller's default graph
+and eager mode alone. Names are imported on first use; TensorFlow is imported by the call that needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "train": "start",
+    "Result": "start",
+    "Data": "options",
+    "Start": "options",
+    "Output": "options",
+    "Machine": "options",
+    "Show": "options",
+}
+__all__ = ["Data", "Machine", "Output", "Result", "Show", "Start", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,9 +1,13 @@
 """Starting from another net's weights: all of them, or those outside some scopes."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Callable, Sequence
 
 import tensorflow.compat.v1 as tf
 
+from graph_resnet.errors import UserError
 from graph_resnet.inference import restore
 from graph_resnet.loop import checkpoints
 from graph_resnet.training.graph import check_scope
@@ -11,35 +15,48 @@ from graph_resnet.training.graph import check_scope
 import tf_slim as slim  # isort: skip  (graph_resnet.inference.restore made it importable)
 
 
-def initializer(checkpoint, exclude_scopes=()):
-    """What sets the variables of the default graph's net from a checkpoint when a run begins.
+class InitialWeights:
+    """Sets the variables of the default graph's net from a checkpoint when a run begins; call it with a session.
+
+    Only the net's variables are set: neither the optimizer's nor the global step.
 
     Args:
       checkpoint: a prefix, one of its files, or a train dir.
-      exclude_scopes: prefixes of variables that start anew, such as 'resnet/classification'.
-
-    Returns:
-      function(session).
+      exclude_scopes: prefixes of variables that keep their initial values, such as 'resnet/classification'.
+      say: called with a line for each newer checkpoint that cannot be read.
 
     Raises:
-      UserError: variables are missing or have another shape (with the flag that helps), or a scope to exclude is of
-        no variable.
+      UserError: variables are missing or have another shape (with the flag that helps), or a scope to exclude is of no
+        variable, or of all.
     """
-    model = [variable.op.name for variable in slim.get_model_variables()]
-    for scope in exclude_scopes:
-        check_scope(scope, model, "--exclude-scopes")
-    prefix = restore.find_checkpoint(None, checkpoint, flag="--init-checkpoint")
-    # Of the net alone: neither the optimizer's variables nor the global step.
-    patterns = [re.escape(scope) for scope in exclude_scopes]
-    wanted = slim.filter_variables(slim.get_model_variables(), exclude_patterns=patterns, reg_search=False)
-    names = {variable.op.name for variable in wanted}
-    checkpoints.check_fit(prefix, wanted, lambda misfits: _mend(set(misfits), names))
-    saver = tf.train.Saver(wanted)
-    return lambda session: checkpoints.restore(session, saver, prefix)
+
+    def __init__(self, checkpoint: str, exclude_scopes: Sequence[str] = (), say: Callable[[str], object] = print):
+        model = [variable.op.name for variable in slim.get_model_variables()]
+        for scope in exclude_scopes:
+            check_scope(scope, model, "--exclude-scopes")
+        self.prefix = restore.find_checkpoint(None, checkpoint, say, flag="--init-checkpoint")
+        patterns = [re.escape(scope) for scope in exclude_scopes]
+        wanted = slim.filter_variables(slim.get_model_variables(), exclude_patterns=patterns, reg_search=False)
+        names = {variable.op.name for variable in wanted}
+        if not names:
+            raise UserError(
+                f"--exclude-scopes {' '.join(exclude_scopes)}: that is all of the net, nothing is left to take from "
+                f"{self.prefix}; exclude less, or leave --init-checkpoint out"
+            )
+        checkpoints.check_fit(self.prefix, wanted, lambda misfits: _help(set(misfits), names))
+        self._saver, self._taken, self._left = tf.train.Saver(wanted), len(names), sorted({*model} - names)
+
+    def __call__(self, session: tf.Session) -> None:
+        checkpoints.restore(session, self._saver, self.prefix)
+
+    def __str__(self):
+        left = f"; {len(self._left)} start new: {', '.join(self._left[:4])}" if self._left else ""
+        more = f" and {len(self._left) - 4} more" if len(self._left) > 4 else ""
+        return f"{self._taken} variables of {self.prefix}{left}{more}"
 
 
-def _mend(misfits, names):
-    """What helps where `misfits`, of the variables `names`, do not fit: the fewest scopes with all of them in it and
+def _help(misfits, names):
+    """What helps where `misfits`, of the variables `names`, do not fit: the fewest scopes that hold all of them and
     nothing that fits."""
     fitting = names - misfits
     if not fitting:
@@ -50,4 +67,5 @@ def _mend(misfits, names):
             name = name.rpartition("/")[0]
         return name
 
-    return f"To start these anew: --exclude-scopes {' '.join(sorted({scope_of(name) for name in misfits}))}"
+    scopes = " ".join(sorted({scope_of(name) for name in misfits}))
+    return f"To start these from new weights: --exclude-scopes {scopes}"

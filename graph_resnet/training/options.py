@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +96,25 @@ class Machine:
     cluster_timeout: int = declared(
         Whole(1, 10**6), "seconds to wait for the other workers at the start (default: 300)", default=300
     )
+
+
+@dataclass(frozen=True)
+class Show:
+    """What a call shows of its run: nothing, unless asked.
+
+    Attributes:
+      say: called with each line: `print`, or a logger's method. Where it is None nothing is printed and no bar shown.
+      command: the command line that repeats the run. It goes into config.json, and is said when a signal stops it.
+      before_tensorflow: called before TensorFlow is imported; the commands make that import quiet.
+    """
+
+    say: Callable[[str], object] | None = None
+    command: str | None = None
+    before_tensorflow: Callable[[], object] | None = None
+
+    def line(self, text: str) -> None:
+        if self.say is not None:
+            self.say(text)
 
 
 def checked(row: Any) -> Any:

@@ -1,218 +1,243 @@
-"""One training run, from a recipe to a finished train dir."""
+"""One training run, from found data and a claimed train dir to a finished one."""
 
+from __future__ import annotations
+
+import contextlib
 import io
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import numpy
+import numpy as np
 import tensorflow.compat.v1 as tf
 from google.protobuf import text_format
 from PIL import Image
 
-import graph_resnet
 from graph_resnet import config as config_json
 from graph_resnet import files, plots
 from graph_resnet.data import batches, find
 from graph_resnet.errors import UserError, reason, writing
 from graph_resnet.inference import report
 from graph_resnet.inference.evaluation import of_training
-from graph_resnet.loop import Cadence, Shown, checkpoints, metrics_log, profiles, train_graph
-from graph_resnet.loop.progress import say
+from graph_resnet.loop import Cadence, Shown, checkpoints, metrics_log, profiles, progress, train_graph
 from graph_resnet.session import check_precision, session_config, use_precision
-from graph_resnet.training import graph, train_dir
-from graph_resnet.training.init_checkpoint import initializer
+from graph_resnet.training import description, finished, graph, train_dir
+from graph_resnet.training.init_checkpoint import InitialWeights
 from graph_resnet.training.precision import choose_precision
+from graph_resnet.training.start import Job, Result, same_run
 
 FIRST_IMAGES = 12  # shown by TensorBoard
 
 
-def train(
-    recipe,
-    records,
-    directory,
-    *,
-    seed=0,
-    precision="auto",
-    threads=None,
-    log_every=50,
-    save_every=500,
-    allow_other_data=False,
-    init_checkpoint=None,
-    exclude_scopes=(),
-    trainable_scopes=(),
-    profile=None,
-    place=None,
-    cluster_timeout=300,
-):
-    """Trains a recipe in the default graph, or goes on with it, until its last step.
-
-    Args:
-      recipe: `recipes.Recipe`.
-      records: `find.Records`.
-      directory: the train dir, claimed by the caller; None for a worker that is not the chief.
-      seed: int.
-      precision: 'auto', 'bfloat16' or 'float32'.
-      threads: int, all cores where None.
-      log_every, save_every: int, in steps.
-      allow_other_data: goes on even if config.json has recorded other data.
-      init_checkpoint, exclude_scopes: see `init_checkpoint.initializer`.
-      trainable_scopes: see `graph.build`.
-      profile: int, traces every so many steps into `profile/`.
-      place: `tf_config.Place` of this process where several train in step.
-      cluster_timeout: float, seconds to wait for the other workers at the start.
+def run(job: Job) -> Result | None:
+    """Trains, or goes on, until the last step. In a graph of its own; the caller's is left alone.
 
     Returns:
-      The last record of the history: the evaluation of the final weights over the whole test set. None for a worker
-      that is not the chief.
+      A `Result`; None for a worker that is not the chief.
 
     Raises:
-      UserError: the train dir holds another run or cannot be written, memory runs out, the loss is not finite, another
-        worker was lost, ...
-      Interrupted: a signal came; what was trained is saved.
+      UserError, Interrupted: see `start.train`.
     """
-    begun = directory is not None and bool(checkpoints.steps(directory))
-    before = config_json.read_json(directory) if begun else None
-    settings, workers = session_config(threads=threads), None
-    data = find.describe(records)
-    config = {
-        "recipe": {**config_json.recipe_values(recipe), "num_classes": records.num_classes},
-        "architecture": config_json.row_values(recipe),
-        "seed": seed,
-        "held_out": records.held_out,
-        "precision": precision,
-        "data": data,
-        "class_names": list(records.class_names),
-        "versions": {
-            "graph_resnet": graph_resnet.__version__,
-            "tensorflow": tf.__version__,
-            "numpy": numpy.__version__,
-        },
-    }
-    for path in records.train + records.test:
+    with progress.showing(job.show.say), tf.Graph().as_default():
+        return _run(replace(job, show=replace(job.show, say=progress.say)))
+
+
+def _run(job):
+    since, data = time.perf_counter(), find.describe(job.records)
+    begun = job.directory is not None and bool(checkpoints.steps(job.directory))
+    before = _config_before(job.directory) if begun else None
+    config = description.for_config(job, data, before)
+    for path in job.records.train + job.records.test:
         train_dir.check_name(path, "data file")
-    if begun:
-        _check_same_run(directory, before, config, allow_other_data)
-    if place:
-        workers = place.join(recipe.batch_size, settings)
-        same = {**config, "trainable_scopes": list(trainable_scopes)}
-        same["data"] = {name: value for name, value in data.items() if name != "directory"}  # each may have its own
-        workers.start(same, cluster_timeout)
-    recorded = before.get("precision") if before else None
-    precision, why = _precision(precision, recipe, recorded, threads, workers)
-    print(f"[precision]: {precision}, {why}")
-    config["precision"] = precision
-    use_precision(settings, precision)
-    if place and precision == "bfloat16" and recipe.architecture.keras_style:
+    changed = same_run(job.directory, before, config, job.allow_other_data) if begun else []
+    settings, workers, why = _session(job, config, before)
+    built = graph.build(
+        job.recipe,
+        job.records,
+        seed=job.seed,
+        precision=config["precision"],
+        trainable_scopes=job.start.trainable_scopes,
+        cluster=workers,
+    )
+    weights = None
+    if job.start.init_checkpoint and not begun and job.directory is not None:
+        weights = InitialWeights(job.start.init_checkpoint, job.start.exclude_scopes, job.show.line)
+    lines = [f"[precision]: {config['precision']}, {why}"]  # a worker that is not the chief says no more
+    if job.directory is not None:
+        lines = [*description.lines(job, config, why), *_beginning(job, before, weights)]
+    for line in (*lines, *(f"[changed]: {line}" for line in changed)):
+        job.show.line(line)
+    last_pass: dict[int, np.ndarray] = {}  # logits over the validation images, by step
+    with _explained(job, data):
+        history = _loop(job, built, config, settings, weights, workers, last_pass)
+    return _finish(job, config, history, last_pass, time.perf_counter() - since) if job.directory is not None else None
+
+
+def _config_before(directory):
+    """The config.json of a run that has checkpoints.
+
+    Raises:
+      UserError: there is none.
+    """
+    before = config_json.read_json(directory)
+    if before is None:
+        raise UserError(
+            f"train dir {directory}: holds checkpoints but no {config_json.FILE} that says of which run; restore it, "
+            "or pass another --train-dir"
+        )
+    return before
+
+
+def _session(job, config, before):
+    """Chooses the precision, joins the other workers, and opens the first session.
+
+    Returns:
+      (ConfigProto, `Cluster` or None, why that precision); `config` has the precision and the number of workers.
+    """
+    settings, workers = session_config(threads=job.machine.threads), None
+    if job.join is not None:
+        workers = job.join(job.recipe.batch_size, settings)
+        config["workers"] = workers.size
+        here = ("command", "machine", "commit", "started", "init_checkpoint", "exclude_scopes")  # each has its own
+        same = {name: value for name, value in config.items() if name not in here}
+        same["data"] = {name: value for name, value in same["data"].items() if name != "directory"}
+        workers.start(same, job.machine.cluster_timeout)
+    why = "as the chief has it"
+    if workers is None or workers.is_chief:
+        recorded = before.get("precision") if before else None
+        config["precision"], why = choose_precision(
+            job.machine.precision, job.recipe, recorded=recorded, threads=job.machine.threads
+        )
+    if workers:
+        config["precision"] = workers.chief_says(config["precision"] if workers.is_chief else "")
+        check_precision(config["precision"])
+    use_precision(settings, config["precision"])
+    if workers and config["precision"] == "bfloat16" and job.recipe.architecture.keras_style:
         # The remapper makes one op of a convolution and its bias, whose bfloat16 form the distributed runtime
         # refuses ("Value for attr 'T' of bfloat16 is not in the list of allowed values"). 2 is RewriterConfig.OFF.
         settings.graph_options.rewrite_options.remapping = 2
     with tf.Session(config=settings):
-        pass  # The first devices of a process decide its threads, and tf.data would make them for all cores.
+        pass  # TensorFlow sizes its thread pools when the first session opens; open ours before tf.data does
+    return settings, workers, why
 
-    options = {"precision": precision, "trainable_scopes": trainable_scopes, "cluster": workers}
-    built = graph.build(recipe, records, seed=seed, **options)
-    init_fn = None
-    if init_checkpoint:
-        given = begun or directory is None
-        init_fn = _given_otherwise if given else initializer(init_checkpoint, exclude_scopes)
-    hooks, shown, last_pass = [], Shown(), {}
+
+def _beginning(job, before, weights):
+    """Lines that say from which weights the run begins."""
+    if before is not None:
+        step, total = checkpoints.steps(job.directory)[0], job.recipe.total_steps(job.records.num_train)
+        instead = ", and not from the initial checkpoint" if job.start.init_checkpoint else ""
+        return [f"[train dir]: {job.directory}, goes on at step {step:,} of {total:,}{instead}"]
+    new = f"[train dir]: {job.directory}, a new run"
+    return [new] if weights is None else [new, f"[weights]: {weights}"]
+
+
+def _loop(job, built, config, settings, weights, workers, last_pass):
+    """Runs the session loop and returns its history; `last_pass` gets the logits of the last evaluation."""
+
+    def take_logits(step, logits):
+        last_pass.clear()
+        last_pass[step] = logits
+
+    recipe, records, directory = job.recipe, job.records, job.directory
+    hooks, shown = [], Shown(resume_command=job.show.command)
     if directory is not None:
         hooks.append(_Accepted(directory, config))
-        shown = Shown(
-            _histograms(),
-            _first_images(records),
-            _pictures(directory, recipe, records),
-            take_logits=lambda step, logits: last_pass.update(step=step, logits=logits),
+        shown = replace(
+            shown,
+            summary_op=_histograms(),
+            first_summary=_first_images(records),
+            after_evaluation=_plots(directory, recipe, records),
+            take_logits=take_logits,
         )
-        if profile:
-            traces = Path(directory) / "profile"
-            with writing(traces):
-                traces.mkdir(exist_ok=True)
-            hooks.append(profiles.Profiler(save_steps=profile, output_dir=str(traces)))
+        if job.output.profile:
+            with writing(directory / "profile"):
+                (directory / "profile").mkdir(exist_ok=True)
+            hooks.append(profiles.Profiler(save_steps=job.output.profile, output_dir=str(directory / "profile")))
+    return train_graph(
+        built,
+        recipe.total_steps(records.num_train),
+        train_dir=directory,
+        keep_best=job.output.keep_best,
+        cadence=Cadence(
+            job.output.log_every, recipe.eval_steps(records.num_train), job.output.save_every, eval_at_start=False
+        ),
+        shown=shown,
+        config=settings,
+        hooks=hooks,
+        init_fn=weights,
+        cluster=workers,
+    )
 
+
+@contextlib.contextmanager
+def _explained(job: Job, data: dict) -> Iterator[None]:
+    """Turns what a session raises for want of memory or data into a `UserError`."""
     try:
-        history = train_graph(
-            built,
-            recipe.total_steps(records.num_train),
-            train_dir=directory,
-            cadence=Cadence(log_every, recipe.eval_steps(records.num_train), save_every, eval_at_start=False),
-            shown=shown,
-            config=settings,
-            hooks=hooks,
-            init_fn=init_fn,
-            cluster=workers,
-        )
+        yield
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        size = job.recipe.image_size
         raise UserError(
-            f"out of memory with {recipe.batch_size} images of {recipe.image_size}x{recipe.image_size} a batch; lower "
-            "--batch-size or --image-size"
+            f"out of memory with {job.recipe.batch_size} images of {size}x{size} a batch; lower --batch-size or "
+            "--image-size"
         ) from error
     except tf.errors.OpError:
-        # describe() names a file that is gone.
-        difference = find.same_data(data, find.describe(records))
+        difference = find.same_data(data, find.describe(job.records))  # describe() names a file that is gone
         if difference is None:
             raise
         raise UserError(f"the data changed while it was read ({difference}); run the same command again") from None
-    if directory is None:
-        return None
+
+
+def _finish(job, config, history, last_pass, seconds):
+    """Writes the end of the run into config.json, and the report.
+
+    Returns:
+      A `Result`.
+    """
+    last, say = history[-1], job.show.line
+    speeds = sorted(record["images_per_second"] for record in history if "images_per_second" in record)
+    measured = {name: last[name] for name in ("step", "loss", "accuracy", "images")}
+    config_json.write_json(
+        job.directory,
+        {
+            **config,
+            "finished": {
+                **measured,
+                "at": description.now(),
+                "seconds": round(seconds, 1),
+                "images_per_second": speeds[len(speeds) // 2] if speeds else None,
+                "checkpoint": finished.checksums(job.directory, last["step"]),
+            },
+        },
+    )
     try:
-        if profile and profiles.newest(traces):
-            print(profiles.table(profiles.newest(traces)))
+        traces = job.output.profile and profiles.newest(job.directory / "profile")
+        if traces:
+            say(profiles.table(traces))
     except UserError as error:
-        print(f"[profile]: not shown ({error})")
+        say(f"[profile]: not shown ({error})")
     try:
-        evaluation = of_training(directory, records, **last_pass) if last_pass else None
-        page, notes = report.write_report(directory, evaluation=evaluation, data=records)
-        for note in notes:
-            print(note)
-        print(f"[report]: {page}")
-    except (UserError, OSError, MemoryError, tf.errors.OpError) as error:  # its data is gone, say: the run is whole
-        print(f"[report]: not written ({reason(error)})")
-    return history[-1]
+        logits = last_pass.get(last["step"])  # none where the run was only finished, not evaluated
+        evaluation = None if logits is None else of_training(job.directory, job.records, last["step"], logits)
+        page, notes = report.write_report(job.directory, evaluation=evaluation, data=job.records)
+        for line in (*notes, f"[report]: {page}"):
+            say(line)
+    except (UserError, OSError, MemoryError, tf.errors.OpError) as error:  # such as its data being gone
+        say(f"[report]: not written ({reason(error)})")
+    return Result(job.directory, **measured, seconds=round(seconds, 1))
 
 
 class _Accepted(tf.train.SessionRunHook):
-    """Writes config.json and graph.pbtxt when the weights are there: a refused command leaves those that fit them."""
+    """Writes config.json and graph.pbtxt once the weights are restored: a refused command leaves the old ones."""
 
     def __init__(self, directory, config):
         self._directory, self._config = directory, config
 
     def after_create_session(self, session, coord):
         config_json.write_json(self._directory, self._config)
-        graph_text = Path(self._directory) / "graph.pbtxt"
-        with writing(graph_text):  # tf.io.write_graph of TensorFlow 2.20 fails with protobuf 7
-            files.write(graph_text, text_format.MessageToString(session.graph.as_graph_def()).encode())
-
-
-def _given_otherwise(session):
-    """Instead of an initial checkpoint's: the weights are this run's own, or for a worker the chief's."""
-
-
-def _precision(asked, recipe, recorded, threads, workers):
-    """(precision, why), as `choose_precision` has it; of several workers the chief chooses for all."""
-    if workers is None or workers.is_chief:
-        precision, why = choose_precision(asked, recipe, recorded=recorded, threads=threads)
-    else:
-        precision, why = "", "as the chief has it"
-    if workers:
-        precision = workers.chief_says(precision)
-        check_precision(precision)
-    return precision, why
-
-
-def _check_same_run(directory, before, config, allow_other_data):
-    """Refuses a train dir that holds another run than `config`, or none that can be told.
-
-    Raises:
-      UserError: names the difference.
-    """
-    if before is None:
-        raise UserError(
-            f"train dir {directory}: holds checkpoints but no {config_json.FILE} to tell of what; put it back, or pass "
-            "another --train-dir"
-        )
-    difference = None if allow_other_data else find.same_data(before["data"], config["data"])
-    for line in config_json.check_same_run(directory, before, config, difference):
-        print(f"[changed]: {line}")
+        path = Path(self._directory) / "graph.pbtxt"
+        with writing(path):  # tf.io.write_graph of TensorFlow 2.20 fails with protobuf 7
+            files.write(path, text_format.MessageToString(session.graph.as_graph_def()).encode())
 
 
 def _histograms():
@@ -223,7 +248,7 @@ def _histograms():
         return tf.summary.merge_all()
 
 
-def _pictures(directory, recipe, records):
+def _plots(directory, recipe, records):
     """What draws `curves.png` and `confusion.png` after an evaluation: see `loop.Shown`."""
     title, steps_an_epoch = f"{recipe.name} on {records.title}", records.num_train / recipe.batch_size
 
@@ -232,8 +257,8 @@ def _pictures(directory, recipe, records):
             return draw_all(history, confusion)
         except UserError:
             raise
-        except Exception as error:  # out of matplotlib, of its fonts, of a full disk: the run is worth more
-            say(f"[pictures]: not drawn ({reason(error)})")
+        except Exception as error:  # of matplotlib, of its fonts, of a full disk: the run is worth more
+            progress.say(f"[pictures]: not drawn ({reason(error)})")
             return None
 
     def draw_all(history, confusion):

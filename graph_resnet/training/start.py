@@ -1,0 +1,168 @@
+"""`train`: what the command does. TensorFlow-free up to the point where a graph has to be built."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from graph_resnet import config, locks
+from graph_resnet.data import find
+from graph_resnet.errors import UserError, printable
+from graph_resnet.recipes import RECIPES, SEED, Recipe
+from graph_resnet.training import finished, train_dir
+from graph_resnet.training.options import Data, Machine, Output, Show, Start, checked
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: the evaluation of its last weights, each validation image once.
+
+    Attributes:
+      train_dir: pathlib.Path.
+      step: the global step, the number of updates.
+      loss: mean cross entropy, nats.
+      accuracy: 0..1.
+      images: how many were evaluated.
+      seconds: wall time of the run's last start.
+    """
+
+    train_dir: Path
+    step: int
+    loss: float
+    accuracy: float
+    images: int
+    seconds: float
+
+    @property
+    def checkpoint(self) -> str:
+        """The prefix of the last checkpoint, such as 'runs/notebook/model.ckpt-20000'."""
+        return str(self.train_dir / f"model.ckpt-{self.step}")
+
+    @property
+    def history(self) -> list[dict]:
+        """The records of metrics.jsonl, oldest first: {"step", "split", "loss", "accuracy", ...}."""
+        from graph_resnet.loop import metrics_log
+
+        return metrics_log.read(self.train_dir / metrics_log.FILE)[0]
+
+    def __str__(self):
+        return f"step {self.step} loss = {self.loss:.4f} acc = {self.accuracy:.4f} ({self.images} images)"
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that `run.run` is told, its data found and its train dir claimed.
+
+    Attributes:
+      directory: the train dir; None for a worker that is not the chief.
+      join: function(batch size, ConfigProto) -> `distributed.cluster.Cluster` where several workers train in step.
+      minutes: the run's length where it is neither in steps nor in epochs, None otherwise.
+    """
+
+    recipe: Recipe
+    records: find.Records
+    directory: Path | None
+    seed: int = 0
+    allow_other_data: bool = False
+    start: Start = Start()
+    output: Output = Output()
+    machine: Machine = Machine()
+    show: Show = Show()
+    join: Callable[[int, typing.Any], typing.Any] | None = None
+    minutes: float | None = None
+
+
+def train(
+    recipe: Recipe | str,
+    directory: str | Path | None = None,
+    *,
+    seed: int = 0,
+    data: Data = Data(),
+    start: Start = Start(),
+    output: Output = Output(),
+    machine: Machine = Machine(),
+    show: Show = Show(),
+) -> Result:
+    """Trains a recipe, or goes on with it, until its last step.
+
+    Args:
+      recipe: `recipes.Recipe`, or the name of one of `recipes.RECIPES`.
+      directory: the train dir, runs/NAME where None. The same call, made again, goes on from its newest checkpoint.
+      seed: of initial weights, order and augmentation.
+      data: which images.
+      start: the weights to begin with, and those to train.
+      output: what is kept of the run.
+      machine: precision, threads.
+      show: what is shown of it: nothing, unless asked.
+
+    Raises:
+      UserError: one line: bad arguments, no data, a train dir of another run, no memory, a loss that is not finite, ...
+      Interrupted: SIGINT, SIGTERM or SIGHUP came; what was trained is saved.
+    """
+    if isinstance(recipe, str):
+        if recipe not in RECIPES:
+            raise UserError(f"recipe {recipe!r}: not one of {', '.join(RECIPES)}")
+        recipe = RECIPES[recipe]
+    recipe, data, start, output, machine = map(checked, (recipe, data, start, output, machine))
+    try:
+        SEED.check(seed)
+    except ValueError:
+        raise UserError(f"seed is {seed!r:.60}, not {SEED}") from None
+    if output.keep_best and not data.hold_out:
+        raise UserError("keep_best goes with hold_out; the test images are not there to select by")
+    directory = Path(directory or Path("runs") / recipe.name)
+    with claimed(directory):
+        records = records_of(recipe, data, show)
+        done = finished.find(directory, recipe, records, seed, start)
+        if done is not None:
+            show.line(f"[train dir]: {directory}, finished already; for more, raise the number of steps")
+            return Result(directory, **done)
+        if show.before_tensorflow is not None:
+            show.before_tensorflow()
+        from graph_resnet.training import run
+
+        return run.run(Job(recipe, records, directory, seed, data.allow_other_data, start, output, machine, show))
+
+
+def records_of(recipe: Recipe, data: Data, show: Show) -> find.Records:
+    """The images of a run, with a line about them.
+
+    Raises:
+      UserError: there are none, or they are damaged.
+    """
+    records = find.for_recipe(recipe, data.data_dir, data.dataset_dir, data.hold_out)
+    kind = "validation" if records.held_out else "test"
+    where = Path(records.directory or records.train[0].parent)
+    show.line(
+        f"[data]: {records.title}, {records.num_train:,} training and {records.num_val:,} {kind} images, in {where}"
+    )
+    for note in records.notes:
+        show.line(f"[data]: {printable(note)}")
+    return records
+
+
+@contextlib.contextmanager
+def claimed(directory: Path) -> Iterator[None]:
+    """Locks a train dir. What a start that failed made of it is removed again, as long as it holds nothing."""
+    missing = [path for path in (directory, *directory.parents) if not os.path.lexists(path)]
+    lock = train_dir.claim(directory)
+    try:
+        with lock:
+            yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            if missing and os.listdir(directory) == [locks.LOCK]:
+                os.unlink(directory / locks.LOCK)
+            for path in missing:
+                os.rmdir(path)
+        raise
+
+
+def same_run(directory: Path, before: dict, now: dict, allow_other_data: bool) -> list[str]:
+    """Lines about what changed: see `config.check_same_run`."""
+    difference = None if allow_other_data else find.same_data(before["data"], now["data"])
+    return config.check_same_run(directory, before, now, difference)

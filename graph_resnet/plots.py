@@ -256,15 +256,10 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title: str 
 
 def _counts(axes: Axes, matrix: np.ndarray, share: np.ndarray) -> None:
     """The number of each cell, in a colour that can be read on the cell's."""
-    for (row, column), count in _enumerated(matrix):
-        color = "white" if share[row, column] > 0.5 else "black" if count else "0.75"
-        axes.text(column, row, f"{count:,}", ha="center", va="center", color=color, fontsize=8)
-
-
-def _enumerated(matrix: np.ndarray):
-    import numpy as np
-
-    return np.ndenumerate(matrix)
+    for row, counts in enumerate(matrix):
+        for column, count in enumerate(counts):
+            color = "white" if share[row, column] > 0.5 else "black" if count else "0.75"
+            axes.text(column, row, f"{count:,}", ha="center", va="center", color=color, fontsize=8)
 
 
 def calibration(bins: Sequence[Record], error: float, title: str = "") -> Figure:

@@ -150,7 +150,7 @@ def test_the_command(two, tmp_path, monkeypatch, capsys):
 def test_any_text_is_text():
     assert page.text("<b>&\x1b[31m\n\"'") == "&lt;b&gt;&amp;\\x1b[31m &quot;&#x27;"
     assert page.text({"a": None}) == "{&quot;a&quot;: null}"
-    assert "x" * 41 not in page.name("x" * 300)[len('<span title="') + 300 :]
+    assert "x" * 41 not in page.name("x" * 300)[len('<bdi title="') + 300 :]
     assert runs.duration(59.6) == "1 min 00 s" and runs.duration(7500) == "2 h 05 min" and runs.duration(3) == "3 s"
 
 

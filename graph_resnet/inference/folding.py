@@ -7,15 +7,18 @@ arXiv:1712.05877, 2017, eq. 14): y = conv(z, w * s) + (b - mean) * s + beta. The
 computes the same but for rounding.
 """
 
+from __future__ import annotations
+
 import collections
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 
-def fold_batch_norm(graph_def, outputs):
-    """Folds every inference batch norm that follows a Conv2D, with or without a BiasAdd between, of which nothing else
-    takes the output. Any other stays as it is.
+def fold_batch_norm(graph_def: tf.GraphDef, outputs: Sequence[str]) -> tf.GraphDef:
+    """Folds each inference batch norm that alone takes the output of a Conv2D, with or without a BiasAdd between. Any
+    other stays as it is.
 
     Args:
       graph_def: a GraphDef without variables; it is not changed.
@@ -50,16 +53,16 @@ def fold_batch_norm(graph_def, outputs):
     return tf.graph_util.extract_sub_graph(folded, list(outputs))
 
 
-def _producer(name):
+def _producer(name: str) -> str:
     """The node of a NodeDef's input: 'a', 'a:1' and '^a' are all of node 'a'."""
     return name.removeprefix("^").partition(":")[0]
 
 
-def _channels_first(*nodes):
+def _channels_first(*nodes: tf.NodeDef) -> bool:
     return any(node.attr["data_format"].s not in (b"", b"NHWC") for node in nodes)
 
 
-def _constant(nodes, name):
+def _constant(nodes: dict[str, tf.NodeDef], name: str) -> np.ndarray:
     """The value of a constant, behind Identity nodes or not: float64."""
     node = nodes[_producer(name)]
     while node.op == "Identity":
@@ -67,7 +70,7 @@ def _constant(nodes, name):
     return tf.make_ndarray(node.attr["value"].tensor).astype(np.float64)
 
 
-def _add_constant(graph_def, name, value):
+def _add_constant(graph_def: tf.GraphDef, name: str, value: np.ndarray) -> str:
     node = graph_def.node.add(name=name, op="Const")
     node.attr["dtype"].type = tf.float32.as_datatype_enum
     node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value.astype(np.float32)))

@@ -54,7 +54,7 @@ td.name { color: var(--quiet); min-width: 8em; }
   font-variant-numeric: tabular-nums; }
 .matrix td { min-width: 2.7em; height: 2.4em; vertical-align: middle; border: 1px solid var(--line); }
 .matrix thead th { height: 7em; vertical-align: bottom; padding-bottom: .4em; font-weight: 400; }
-.matrix thead th span { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 9em; overflow: hidden; }
+.matrix thead th bdi { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 9em; overflow: hidden; }
 .matrix tbody th { text-align: right; padding: 0 .5em 0 0; vertical-align: middle; font-weight: 400;
   white-space: nowrap; max-width: 10em; overflow: hidden; text-overflow: ellipsis; }
 .matrix td.none { color: var(--quiet); opacity: .55; } .matrix td.dark { color: #fff; }
@@ -62,7 +62,7 @@ td.name { color: var(--quiet); min-width: 8em; }
 .images img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: .25em; display: block; }
 .images img.small { image-rendering: pixelated; } .images figcaption { font-size: .78em; line-height: 1.3; }
 pre { background: var(--card); border-radius: .5em; padding: .7em .9em; white-space: pre-wrap; font-size: .88em; }
-@media (max-width: 560px) { td, th { padding-right: .7em; } .bar { display: none; } table { font-size: .92em; } }
+@media (max-width: 760px) { td, th { padding-right: .7em; } .bar { display: none; } table { font-size: .92em; } }
 .swatch { display: inline-block; width: .9em; height: .9em; border-radius: 2px; margin-right: .45em;
   vertical-align: -.08em; }
 """
@@ -134,7 +134,7 @@ def table(
 
 def name(words: str) -> Markup:
     """A class name or a path as a cell: shortened, whole when pointed at."""
-    return Markup(f'<span title="{text(words)}">{text(shortened(printable(words), NAME_LENGTH))}</span>')
+    return Markup(f'<bdi title="{text(words)}">{text(shortened(printable(words), NAME_LENGTH))}</bdi>')
 
 
 class Markup(str):

@@ -12,8 +12,9 @@ from graph_resnet import plots
 from graph_resnet.errors import printable, reason
 from graph_resnet.inference import metrics
 from graph_resnet.inference.evaluation import Evaluation
+from graph_resnet.plot_text import class_labels
 
-MISTAKES = 40  # images in the picture of mistakes
+MISTAKES, NAME_LENGTH = 40, 14  # images in the picture of mistakes; characters of a class name above one
 NAMES = ("confusion", "mistakes", "calibration")
 
 
@@ -56,9 +57,8 @@ def calibration(evaluation: Evaluation, title: str | None = None) -> Figure:
 def mistakes(evaluation: Evaluation) -> Figure:
     """A grid of the most confident mistakes."""
     worst, total = worst_mistakes(evaluation)
-    captions = [
-        "\n".join(f"{evaluation.class_names[k]} {probability:.1%}" for k, probability in pairs) for _, *pairs in worst
-    ]
+    names = class_labels(evaluation.class_names, NAME_LENGTH)
+    captions = ["\n".join(f"{names[k]} {probability:.1%}" for k, probability in pairs) for _, *pairs in worst]
     what = f"the {len(worst)} most confident of {total:,} mistakes: the true class, then the prediction"
     title = f"{evaluation.title}\n{what if worst else 'no mistakes'}"
     return plots.image_grid(images(evaluation, [index for index, *_ in worst]), captions, title=title)

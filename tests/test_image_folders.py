@@ -104,7 +104,7 @@ def test_a_tenth_of_each_class_is_kept_for_validation(folder):
     numbered(folder, "b", 5)
     found = image_folders.records(folder, 4)
     assert (found.num_train, found.num_test) == (23 + 4, 2 + 1)
-    assert found.notes[0] == "kept for validation: 2 a, 1 b"
+    assert found.notes[0] == "a tenth of each class is not trained on: 2 a, 1 b"
     train, val = ([levels(path, label, 4) for label in (0, 1)] for (path,) in (found.train, found.test))
     assert [len(part) for part in val] == [2, 1]
     assert [sorted(a + b) for a, b in zip(train, val)] == [list(range(25)), list(range(5))]
@@ -197,7 +197,7 @@ def test_training_folders_alone_are_divided(folder):
     save(folder / "test" / "1.png")
     found = image_folders.records(folder, 4)
     assert (found.class_names, found.num_train, found.num_test) == (("cat", "dog"), 18, 2)
-    assert found.notes[:2] == ("test/ of things not used", "kept for validation: 1 cat, 1 dog")
+    assert found.notes[:2] == ("test/ of things not used", "a tenth of each class is not trained on: 1 cat, 1 dog")
 
 
 def test_an_archive_unpacked_into_a_folder_of_its_name(tmp_path):
@@ -301,6 +301,27 @@ def test_webp_and_every_ending_are_read(folder):
     assert found.num_train + found.num_test == 14 and len(found.notes) == 1
 
 
+def test_train_dirs_are_no_classes(folder):
+    """Trained from within the folder: `--dataset-dir .`, or with the train dir beside the classes."""
+    numbered(folder, "a", 3)
+    numbered(folder, "b", 3)
+    before = image_folders.records(folder, 4)
+    for run_dir in ("runs/notebook", "runs/strong", "own"):
+        save(folder / run_dir / "curves.png")
+        (folder / run_dir / "lock").touch()
+    after = image_folders.records(folder, 4)
+    assert after.class_names == ("a", "b") and after.train == before.train
+    assert after.notes[-1] == "skipped 2 train dirs"
+
+
+def test_classes_that_differ_in_capitals_are_two(folder):
+    for name in ("Cat", "cat", "dog"):
+        numbered(folder, name, 3)
+    found = image_folders.records(folder, 4)
+    assert found.class_names == ("Cat", "cat", "dog")
+    assert "classes that differ in capitals alone: Cat, cat" in found.notes
+
+
 def test_two_spellings_of_a_class_are_one(folder):
     composed, decomposed = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
     numbered(folder / "train", composed, 2)
@@ -363,7 +384,9 @@ def test_names_with_spaces_and_256_classes(folder):
     found = image_folders.records(folder, 1)
     assert (found.class_names, found.num_train, found.num_test) == (tuple(names), 256, 256)
     assert sorted(labels(found.train[0], 1)) == list(range(256))
-    assert found.notes[0] == "kept for validation: 1 (a class, number 000) to 1 (a class, number 000)"
+    assert (
+        found.notes[0] == "a tenth of each class is not trained on: 1 (a class, number 000) to 1 (a class, number 000)"
+    )
 
 
 def test_train_and_val_have_to_hold_the_same_classes(folder):
@@ -426,7 +449,7 @@ def test_what_may_not_be_read(public_dir, monkeypatch):
         return as_nobody(imports, READ, folder).strip()
 
     skipped = "skipped 1 subfolder, 1 file that cannot be used (a/001.png: Permission denied)"
-    assert read() == f"3|2|kept for validation: 1 a, 1 b|{skipped}"
+    assert read() == f"3|2|a tenth of each class is not trained on: 1 a, 1 b|{skipped}"
     (folder / "b").chmod(0o644)  # listed, but not opened
     assert read().startswith(f"dataset_dir {folder}: no .png, ") and "b/100.png: Permission denied" in read()
     (folder / "b").chmod(0)

@@ -1,4 +1,4 @@
-"""The drawn pictures: their layout, that they are the same everywhere, and what tells the classes apart."""
+"""The synthetic images: their layout, that they are the same everywhere, and what distinguishes the classes."""
 
 import hashlib
 import threading

@@ -107,8 +107,9 @@ def unpack(archive: Path, layout: Layout, directory: Path) -> set[str]:
             tqdm.wrapattr(file, "read", **progress, leave=False, disable=None) as counted,
             gzip.open(counted) as stream,
         ):
-            # A record has a file name in the pickled version, and a few bytes beside it.
-            bounded = _Bounded(stream, len(layout.files) * layout.max_records * (layout.record_bytes + 200) + (1 << 20))
+            # The pickled version has a file name for each record; Python 3 writes a byte as up to two in protocol 2.
+            most = 2 * len(layout.files) * layout.max_records * (layout.record_bytes + 200) + (1 << 20)
+            bounded = _Bounded(stream, most)
             with tarfile.open(fileobj=bounded, mode="r|", bufsize=1 << 20) as tar:  # r|: forward only
                 for number, member in enumerate(tar):
                     if number == MOST_MEMBERS:

@@ -59,8 +59,8 @@ def records(directory: str | Path, side: int, *, seed: int = 0) -> Records:
         train = images
     else:
         train, val = _divided(images, len(names), seed)
-        notes.append(f"kept for validation: {per_class(names, _counts(val, len(names)))}")
-    notes += _duplicates(train, val)
+        notes.append(f"a tenth of each class is not trained on: {per_class(names, _counts(val, len(names)))}")
+    notes += _duplicates(train, val) + _alike(names)
     return _records(directory, side, seed, names, {"train.bin": train, "val.bin": val}, skipped, notes)
 
 
@@ -223,6 +223,13 @@ def _duplicates(train, val):
     if not same:
         return []
     return [f"{len(same):,} of {len(val):,} validation images are training images, byte by byte, such as {same[0]}"]
+
+
+def _alike(names):
+    """A line about classes whose names differ in capital letters alone, or none: letters do, cat and Cat should not."""
+    lower = [name.casefold() for name in names]
+    alike = [name for name in names if lower.count(name.casefold()) > 1]
+    return [f"classes that differ in capitals alone: {image_listing.some(alike)}"] if alike else []
 
 
 def _records(directory, side, seed, names, images, skipped, notes):

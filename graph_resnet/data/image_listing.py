@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from graph_resnet import locks
 from graph_resnet.data import image_files
 from graph_resnet.errors import UserError, reason
 
@@ -201,6 +202,8 @@ def _count_beside(directory, skipped):
             skipped.others["link"] += 1
         elif not os.path.isdir(entry):
             skipped.files[image_files.ending(entry.name)] += 1
+        elif _holds_runs(entry.path):
+            skipped.others["train dir"] += 1
         elif not _is_folder(entry):
             skipped.others["looping link"] += 1
 
@@ -230,11 +233,22 @@ def folders(directory: Path) -> list[str]:
 
 
 def _is_folder(entry):
-    """Whether an entry is a folder, or a link to one that is not above it: that would be an endless loop."""
+    """Whether an entry is a user's folder, or a link to one that is not above it: that would be an endless loop."""
     if entry.is_symlink() and os.path.isdir(entry):
-        above = os.path.realpath(os.path.dirname(entry.path))
-        return os.path.commonpath([above, os.path.realpath(entry.path)]) != os.path.realpath(entry.path)
-    return os.path.isdir(entry)
+        above, target = os.path.realpath(os.path.dirname(entry.path)), os.path.realpath(entry.path)
+        return os.path.commonpath([above, target]) != target
+    return os.path.isdir(entry) and not _holds_runs(entry.path)
+
+
+def _holds_runs(directory, depth=1):
+    """Whether a folder is a train dir of this project, or holds nothing else: no class, although it has plots."""
+    if os.path.isfile(os.path.join(directory, locks.LOCK)):
+        return True
+    try:
+        inner = os.listdir(directory) if depth else []
+    except OSError:
+        return False
+    return bool(inner) and all(_holds_runs(os.path.join(directory, name), depth - 1) for name in inner)
 
 
 def _entries(directory):

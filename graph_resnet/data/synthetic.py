@@ -1,8 +1,8 @@
-"""Synthetic pictures in the CIFAR record layout: drawn shapes and textures, for a run without any download.
+"""Synthetic images in the CIFAR record layout: drawn shapes and textures, for a run without any download.
 
 Ten classes (six shapes, four textures) in CIFAR-10's files, or a hundred (20 shapes as superclasses, times
 five fillings) in CIFAR-100's. Place, size, tilt, colours, shading and noise vary within a class. A class is
-the same in a mirror, and colours are drawn without regard to the class: only the drawing tells them apart.
+the same in a mirror, and colours are drawn without regard to the class: only the shapes distinguish classes.
 Typical use:
 
     synthetic.write(directory)  # data_batch_1.bin ... batches.meta.txt
@@ -13,12 +13,14 @@ sums, products, quotients and square roots, which IEEE 754 defines to the last b
 logarithms).
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from graph_resnet.data.archives import new_directory
 from graph_resnet.data.layouts import LAYOUTS, SIDE
 
-VERSION = "v1"  # part of the name under which find() keeps the files: to be raised when the pictures change
+VERSION = "v1"  # part of the name under which find() keeps the files: to be raised when the images change
 SEED = 20170  # any number; with it the files are what they are
 CHUNK = 500  # images drawn at once: 2 MB for each float32 [CHUNK, 32, 32]
 HALF_ROOT = np.float32(0.707107)  # of two
@@ -41,13 +43,13 @@ CLASS_NAMES = {  # by the number of classes
 }
 
 
-def write(directory, num_classes=10, num_train=5000, num_test=1000):
+def write(directory: Path | str, num_classes: int = 10, num_train: int = 5000, num_test: int = 1000) -> None:
     """Writes the record files and the files of class names; the classes are as even as the numbers allow.
 
     Args:
         directory: the directory to make (in one rename, when all is written).
         num_classes: 10 or 100.
-        num_train, num_test: how many pictures; at least 5 for training, one for each file.
+        num_train, num_test: how many images; at least 5 for training, one for each file.
 
     Raises:
         ValueError: other numbers than these.
@@ -72,12 +74,12 @@ def write(directory, num_classes=10, num_train=5000, num_test=1000):
 
 
 def _records(rng, labels, num_classes):
-    """uint8 [n, 3,073 or 3,074]: label bytes, then the pictures of the class numbers `labels`, int [n]."""
+    """uint8 [n, 3,073 or 3,074]: label bytes, then the images of the class numbers `labels`, int [n]."""
     classes = [(TEN if num_classes == 10 else HUNDRED)[label] for label in labels]
     coin = rng.integers(0, 2, size=len(labels))
     shapes = np.array([choices[side % len(choices)] for (_, choices, _), side in zip(classes, coin)])
     fillings = np.array([filling for _, _, filling in classes])
-    pixels = _draw_pictures(rng, shapes, fillings).reshape(len(labels), -1)
+    pixels = _draw_images(rng, shapes, fillings).reshape(len(labels), -1)
     label_bytes = [labels] if num_classes == 10 else [labels // len(FILLINGS), labels]
     return np.concatenate([np.stack(label_bytes, axis=1).astype(np.uint8), pixels], axis=1)
 
@@ -88,7 +90,7 @@ def _draw(rng, n, low, high, *shape):
     return np.float32(low) + steps * np.float32((high - low) / 4096)
 
 
-def _draw_pictures(rng, shapes, fillings):
+def _draw_images(rng, shapes, fillings):
     """uint8 [n, 3, 32, 32] from the names of n shapes and n fillings, arrays of str."""
     n = len(shapes)
     grid = np.arange(SIDE, dtype=np.float32) - np.float32(15.5)
@@ -130,8 +132,8 @@ def _colour(rng, mask, ink, x, y):
     inside = colours[:, 1] + ink * (colours[:, 0] - colours[:, 1])
     outside = colours[:, 2] + slope[:, 0] * x + slope[:, 1] * y
     noise = rng.integers(-8, 9, size=(2, n, 3, *ink.shape[2:]), dtype=np.int8).astype(np.float32)
-    picture = outside + mask * (inside - outside) + noise[0] + noise[1]
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    image = outside + mask * (inside - outside) + noise[0] + noise[1]
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
 def _from_middle(position):

@@ -93,6 +93,9 @@ def check_target(directory: str | Path) -> None:
     Raises:
       UserError: it does, is no directory, or cannot be looked into.
     """
+    above = next((path for path in Path(os.path.abspath(directory)).parents if os.path.lexists(path)), None)
+    if above is not None and not os.path.isdir(above):
+        raise UserError(f"export dir {directory}: {above} is not a directory; pass another")
     try:
         if not os.path.lexists(directory) or (os.path.isdir(directory) and files.is_empty(directory)):
             return

@@ -3,7 +3,10 @@
 TensorFlow's own errors about a graph name the place where each op was made: hundreds of lines for a cell run twice.
 """
 
+import re
 import sys
+
+from graph_resnet.errors import reason
 
 
 def one_line_errors(hint: str) -> None:
@@ -23,7 +26,8 @@ def one_line_errors(hint: str) -> None:
 
     def show(shell, kind, error, traceback, tb_offset=None):
         sys.last_type, sys.last_value, sys.last_traceback = kind, error, traceback  # for %tb
-        lines = str(error).splitlines() or [""]
-        print(f"{kind.__name__}: {lines[0]} ({hint}; %tb shows the traceback)", file=sys.stderr)
+        node = re.search(r"^Node: '(.+)'$", str(error), re.MULTILINE)  # of a session's error
+        where = f" [{node[1]}]" if node else ""
+        print(f"{kind.__name__}: {reason(error)}{where} ({hint}; %tb shows the traceback)", file=sys.stderr)
 
     shell.set_custom_exc((Exception,), show)

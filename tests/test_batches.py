@@ -207,6 +207,15 @@ with tf.Session() as s:
     assert len(set(digests)) == 4
 
 
+def test_a_session_without_initialization_is_told_what_to_run(records, graph):
+    for tensor in batches.train_and_validation(records, 8, 4, **RAW):
+        with tf.Session() as session:
+            with pytest.raises(
+                tf.errors.FailedPreconditionError, match="run_local_variables_initializer_and_tables"
+            ):
+                session.run(tensor)
+
+
 def test_bad_sizes_are_named(records, graph):
     with pytest.raises(ValueError, match="got 0 and 8"):
         batches.train_and_validation(records, 0, 8)

@@ -21,6 +21,9 @@ import tensorflow.compat.v1 as tf
 from graph_resnet.data import find, streams
 from graph_resnet.errors import UserError
 
+# The name of the op that yields a batch, so that the error of a session that did not run them names the initializers.
+NEXT = "run_local_variables_initializer_and_tables_initializer_first"
+
 # Mean and standard deviation of CIFAR-10's training pixels, a channel each, in units of x / 255.
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2470, 0.2435, 0.2616)
@@ -88,7 +91,7 @@ def train_and_validation(
         train, train_ready = _record_variable("train_records", "train", records)
         steps = tf.data.Dataset.range(start, tf.int64.max).map(train_batch)
         iterator, restart = _iterator(steps, train_ready)
-        train_next = iterator.get_next()
+        train_next = iterator.get_next(NEXT)
         streams.register(
             streams.Stream(train_next[1], restart, batch_size=batch_size, images=records.num_train, in_order=False)
         )
@@ -174,7 +177,7 @@ def _passes(records, split, image_size, batch_size, mean, std):
     rows, ready = _record_variable(f"{split}_records", split, records)
     dataset = tf.data.Dataset.range(0, count, batch_size).map(batch).repeat()
     iterator, restart = _iterator(dataset, ready)
-    images, labels = iterator.get_next()
+    images, labels = iterator.get_next(NEXT)
     # Read by nobody. The seeds of initial weights count the ops before them, and version 1.0.0 had one here.
     tf.constant(count)
     streams.register(streams.Stream(labels, restart, batch_size=batch_size, images=count, in_order=True))

@@ -171,6 +171,18 @@ def test_a_new_directory_may_be_missing_or_empty(tmp_path, monkeypatch, place):
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".draft")]
 
 
+def test_a_new_directory_may_be_an_empty_mount(tmp_path):
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path], capture_output=True).returncode:
+        pytest.skip("this user may not mount")
+    try:
+        (tmp_path / "lost+found").mkdir()  # as a new ext4 has it
+        with files.new_directory(tmp_path, last="model") as draft:
+            fill(draft)
+        assert tree(tmp_path) == ["assets", "assets/names", "lost+found", "model"] and os.path.ismount(tmp_path)
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
 def test_a_new_directory_that_is_not_empty_or_fails_is_left_as_it_was(tmp_path):
     for target in (tmp_path / "full", tmp_path / "fails"):
         with pytest.raises((OSError, RuntimeError)), files.new_directory(target) as draft:

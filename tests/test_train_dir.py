@@ -15,7 +15,7 @@ import tensorflow.compat.v1 as tf
 
 from graph_resnet import files, locks, plots
 from graph_resnet.errors import UserError
-from graph_resnet.loop import checkpoints, metrics_log, profiles
+from graph_resnet.loop import checkpoints, metrics_log, profiles, saves
 from graph_resnet.recipes import RECIPES
 from graph_resnet.training import run as training_run
 from tests.helpers import ROOT, TINY, comparable, run, start, wait_for_step
@@ -217,7 +217,7 @@ class Disk:
 def test_after_a_power_cut_the_last_announced_checkpoint_is_there(records, tmp_path, monkeypatch):
     directory, after, lost, cuts = tmp_path / "run", tmp_path / "after", [], 0
     disk, announced = Disk(directory, monkeypatch), [None]
-    save = checkpoints.Checkpoints.save
+    save = saves.Checkpoints.save
 
     def noted(self, session, step):
         save(self, session, step)
@@ -235,7 +235,7 @@ def test_after_a_power_cut_the_last_announced_checkpoint_is_there(records, tmp_p
                 if checkpoints.step_in(path) < announced[0] or len(logged) < announced[0]:
                     lost.append((announced[0], path, len(logged)))
 
-    monkeypatch.setattr(checkpoints.Checkpoints, "save", noted)
+    monkeypatch.setattr(saves.Checkpoints, "save", noted)
     disk.at_sync = cut
     directory.mkdir()
     expected = train(records, directory, 16)
@@ -409,7 +409,7 @@ def test_pictures_are_never_fatal_to_a_run(records, tmp_path, monkeypatch, capsy
         monkeypatch.setattr(plots, "curves", lambda *arguments: 1 / 0)
     else:
         (tmp_path / "curves.png" / "full").mkdir(parents=True)
-    draw = training_run._pictures(tmp_path, RECIPES["notebook"], records)
+    draw = training_run._plots(tmp_path, RECIPES["notebook"], records)
     history = [{"step": 3, "split": "val", "loss": 1.0, "accuracy": 0.5, "images": 7}]
     assert draw(history, np.eye(3, dtype=int)) is None
     reason = "division by zero" if fault == "matplotlib fails" else "Is a directory"

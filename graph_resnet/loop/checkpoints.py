@@ -1,30 +1,27 @@
-"""Checkpoints of a train dir: `model.ckpt-N`, written by TensorFlow's Saver, read back only if whole.
+"""Checkpoints of a train dir, `model.ckpt-N`: which there are, and whether they are whole. `saves` writes them."""
 
-A checkpoint is announced when it is on the disk: its data, index and meta file, then the state file that names it as
-the newest, then the names of all in the directory. A power cut leaves the one before, or this one.
-"""
+from __future__ import annotations
 
 import contextlib
 import os
 import re
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import files, locks
+from graph_resnet import files
 from graph_resnet.errors import UserError, reason
-from graph_resnet.loop import metrics_log
 
-KEEP = 5
 SHOWN = 6  # variables in an error
 STATE = "checkpoint"
 STEP = "(0|[1-9][0-9]{0,18})"  # in a name: an int64
 BEST = "best"  # model.ckpt-best-N: no other tool counts it among the newest
 
 
-def steps(train_dir):
+def steps(train_dir: str | Path) -> list[int]:
     """Global steps of the checkpoints in a train dir, whole or not, newest first."""
     return _steps_named(train_dir)
 
@@ -39,12 +36,12 @@ def _steps_named(train_dir, kind=""):
     return sorted((int(match[1]) for match in matches if match), reverse=True)
 
 
-def prefix(train_dir, step):
+def prefix(train_dir: str | Path, step: int | str) -> str:
     """The path by which TensorFlow knows a checkpoint."""
     return str(Path(train_dir) / f"model.ckpt-{step}")
 
 
-def step_in(prefix):
+def step_in(prefix: str) -> int:
     """The step in such a path."""
     return int(prefix.rpartition("-")[2])
 
@@ -56,7 +53,7 @@ def step_of(path: str, name: str = "global_step") -> int | None:
     return int(step) if isinstance(step, np.integer) else None
 
 
-def saved_as(variable) -> tuple[str, list]:
+def saved_as(variable: tf.Variable) -> tuple[str, list]:
     """(name, shape) under which tf.train.Saver keeps a variable: those of the whole one, where it is a part of it."""
     part = variable._get_save_slice_info()  # no public name; the Saver asks it too
     return (part.full_name, list(part.full_shape)) if part else (variable.op.name, variable.shape.as_list())
@@ -78,19 +75,19 @@ def _plain(path):
 
 
 @contextlib.contextmanager
-def reading(path):
+def reading(path: str) -> Iterator[tf.train.NewCheckpointReader]:
     """A tf.train.NewCheckpointReader of the checkpoint `path`, whatever its name."""
     with _plain(path) as plain:
         yield tf.train.NewCheckpointReader(plain)
 
 
-def restore(session, saver, path):
+def restore(session: tf.Session, saver: tf.train.Saver, path: str) -> None:
     """`saver.restore`, whatever the name of `path`."""
     with _plain(path) as plain:
         saver.restore(session, plain)
 
 
-def fault(path):
+def fault(path: str) -> str | None:
     """None if the checkpoint `path` can be read to its last byte (a checksum guards each tensor) and all its numbers
     are finite, else a phrase."""
     try:
@@ -113,7 +110,9 @@ def _parts(path):
     return [f"{path}.index"] + [f"{directory}/{n}" for n in os.listdir(directory) if n.startswith(f"{name}.data-")]
 
 
-def newest_whole(train_dir, say=print, step_name="global_step"):
+def newest_whole(
+    train_dir: str | Path, say: Callable[[str], object] = print, step_name: str = "global_step"
+) -> str | None:
     """Path of the newest checkpoint in a train dir that can be read whole, None if there never was one.
 
     The newest is that which holds the highest step, whatever its name says.
@@ -149,9 +148,9 @@ def newest_whole(train_dir, say=print, step_name="global_step"):
     return None
 
 
-def best(train_dir, say=print):
+def best(train_dir: str | Path, say: Callable[[str], object] = print) -> str | None:
     """Path of the checkpoint that was best on the validation images, None if none was kept (see `keep_if_best`)."""
-    for step in _best_steps(train_dir):
+    for step in best_steps(train_dir):
         path = prefix(train_dir, f"{BEST}-{step}")
         why = fault(path)
         if why is None:
@@ -160,7 +159,7 @@ def best(train_dir, say=print):
     return None
 
 
-def _best_steps(train_dir):
+def best_steps(train_dir: str | Path) -> list[int]:
     """Steps of the checkpoints that were kept as best, the newest, which is the best, first."""
     return _steps_named(train_dir, f"{BEST}-")
 
@@ -178,16 +177,18 @@ def _named_newest(train_dir):
     return named and int(named[1])
 
 
-def check_fit(path, variables, mend):
+def check_fit(
+    path: str, variables: Sequence[tf.Variable] | dict[str, tf.Variable], advice: Callable[[list[str]], str]
+) -> None:
     """Refuses a checkpoint that has not all of some variables, each in its shape and dtype.
 
     Args:
       path: of the checkpoint.
-      variables: list of variables, or dict of them by their names in the checkpoint.
-      mend: function(names of the variables that do not fit) -> str, what to do about it.
+      variables: those to restore, or a dict of them by their names in the checkpoint.
+      advice: function(names of the variables that do not fit) -> what to do about it.
 
     Raises:
-      UserError: one line with the first of them, and the mend.
+      UserError: one line with the first of them, and the advice.
     """
     with reading(path) as reader:
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
@@ -205,165 +206,4 @@ def check_fit(path, variables, mend):
     if misfits:
         more = f"; and {len(misfits) - SHOWN} more" if len(misfits) > SHOWN else ""
         listed = "; ".join(list(misfits.values())[:SHOWN])
-        raise UserError(f"checkpoint {path} does not fit: {listed}{more}. {mend(list(misfits))}")
-
-
-class Checkpoints:
-    """The checkpoints of a run. Made before the graph is finalized; a `train_dir` of None keeps none.
-
-    One is written only if every weight is finite, so that a run that diverged leaves its last good one whole.
-
-    Args:
-      train_dir: str or path.
-      keep_best: whether `keep_if_best` keeps any.
-
-    Attributes:
-      last_step: of the newest checkpoint, None where there is none.
-      resumed: whether the run goes on from a checkpoint.
-    """
-
-    def __init__(self, train_dir, *, keep_best=False):
-        self.train_dir, self._keeps_best = train_dir, keep_best
-        # The rotation is ours: the Saver's takes a '[' in a path for a pattern, and deletes nothing.
-        self.saver = tf.train.Saver(max_to_keep=0)
-        self._variables = tf.global_variables()
-        floats = [v for v in self._variables if v.dtype.base_dtype.is_floating]
-        self._finite = {v.op.name: tf.reduce_all(tf.math.is_finite(v)) for v in floats}
-        self._step_name = tf.train.get_or_create_global_step().op.name
-        self.last_step, self.resumed, self._last_path = None, False, None
-
-    def newest_whole(self, say=print):
-        """Path of the newest checkpoint that can be read whole, None if there never was one.
-
-        Raises:
-          UserError: there were checkpoints and none can be read, or the newest is of another net.
-        """
-        if self.train_dir is None:
-            return None
-        path = newest_whole(self.train_dir, say, self._step_name)
-        if path is not None:
-            check_fit(path, self._variables, lambda names: "It is of another net: pass another --train-dir")
-        return path
-
-    def continue_from(self, path, step):
-        """Counts from the checkpoint at `path`, None for none, and tidies up after a kill.
-
-        Args:
-          path: of the checkpoint.
-          step: int, what it holds. Where its name says otherwise, that step counts as not saved.
-        """
-        self.resumed, self._last_path = path is not None, path
-        if path is not None and step == step_in(path):
-            self.last_step = step
-        self._remove_drafts()
-
-    def _remove_drafts(self):
-        """Removes the halves of files that a kill left: ours, and those of earlier versions."""
-        if self.train_dir is not None:
-            files.remove_drafts(self.train_dir)
-            for pattern in ("model.ckpt-*.tempstate*", "model.ckpt-*.meta.tmp*", "checkpoint.tmp*", "graph.pbtxt.tmp*"):
-                for draft in Path(self.train_dir).glob(pattern):
-                    draft.unlink(missing_ok=True)
-
-    def save(self, session, step):
-        """Writes `model.ckpt-<step>`, unless the run went on from just that; removes the oldest beyond `KEEP`.
-
-        Raises:
-          UserError: a weight is not finite, the file cannot be written (a full disk, say), or the train dir is gone.
-        """
-        if self.train_dir is None or step == self.last_step:
-            return
-        self.check_finite(session, step)
-        older = [other for other in steps(self.train_dir) if other < step]
-        with self._writing(prefix(self.train_dir, step)):
-            if os.path.exists(Path(self.train_dir) / metrics_log.FILE):
-                files.sync(Path(self.train_dir) / metrics_log.FILE)  # what led to these weights
-            self._write(session, "model.ckpt", step)
-            self._name([*reversed(older[: KEEP - 1]), step])
-            self.last_step, self._last_path = step, prefix(self.train_dir, step)
-            for other in older[KEEP - 1 :]:
-                self._remove(other)
-
-    def keep_if_best(self, session, history):
-        """Writes `model.ckpt-best-<step>` after an evaluation, the last in `history`, that is better than all since the
-        best one so far; then removes that.
-
-        The better one has the higher accuracy, the lower loss where there is no accuracy.
-
-        Raises:
-          UserError: it cannot be written.
-        """
-        if self.train_dir is None or not self._keeps_best:
-            return
-        *earlier, newest = (record for record in history if record["split"] == "val")
-        kept = _best_steps(self.train_dir)
-        # A best one of a later step is from before a kill: this run has not come so far again.
-        since = kept[0] if kept and kept[0] <= newest["step"] else 0
-        rivals = [record for record in earlier if record["step"] >= since] if kept else []
-        if not all(_merit(newest) > _merit(record) for record in rivals):
-            return
-        with self._writing(prefix(self.train_dir, f"{BEST}-{newest['step']}")):
-            self._write(session, f"model.ckpt-{BEST}", newest["step"])
-            for step in kept:
-                if step != newest["step"]:
-                    self._remove(f"{BEST}-{step}")
-
-    def check_finite(self, session, step):
-        """Looks at every weight: a loss need not show what a ReLU hides.
-
-        Raises:
-          UserError: one is not finite.
-        """
-        bad = [name for name, finite in session.run(self._finite).items() if not finite]
-        if bad:
-            raise UserError(
-                f"a weight is not finite after step {step} ({bad[0]}), not saved: {self.last_good()}; try a lower "
-                "learning rate"
-            )
-
-    def _write(self, session, name, step):
-        """Writes the checkpoint `<name>-<step>`, its index last."""
-        with files.draft_directory(self.train_dir) as draft:
-            # TensorFlow's own drafts have names that can be foreseen, and it waits for no disk.
-            self.saver.save(session, str(draft / name), global_step=step, write_state=False)
-            files.publish(draft, self.train_dir, last=".index")
-
-    @contextlib.contextmanager
-    def _writing(self, path):
-        """Turns what comes while the checkpoint `path` is written into one line.
-
-        Raises:
-          UserError: the train dir is another run's by now, or the file cannot be written.
-        """
-        locks.check(self.train_dir)
-        try:
-            yield
-        except (tf.errors.OpError, OSError, ValueError) as error:
-            raise UserError(
-                f"cannot write checkpoint {path} ({reason(error)}): {self.last_good()}; "
-                "make room and run the same command"
-            ) from error
-
-    def _name(self, kept):
-        """Writes the state file that names checkpoints by their steps, the newest last."""
-        names = [f"model.ckpt-{step}" for step in kept]
-        state = tf.train.generate_checkpoint_state_proto("/", names[-1], names)
-        files.write(Path(self.train_dir) / STATE, str(state).encode())
-
-    def _remove(self, step):
-        # The index last: without it nobody would know of the rest after a kill in between.
-        for path in sorted(Path(self.train_dir).glob(f"model.ckpt-{step}.*"), key=lambda path: path.suffix == ".index"):
-            path.unlink(missing_ok=True)
-
-    def last_good(self):
-        """A phrase that names the newest checkpoint."""
-        if self.train_dir is None:
-            return "nothing was saved: there is no train dir"
-        if self._last_path is None:
-            return "no checkpoint was written yet"
-        return f"the last good checkpoint is {self._last_path}"
-
-
-def _merit(record):
-    """What makes one evaluation better than another: the higher, the better."""
-    return record["accuracy"] if "accuracy" in record else -record["loss"]
+        raise UserError(f"checkpoint {path} does not fit: {listed}{more}. {advice(list(misfits))}")

@@ -4,6 +4,8 @@
 measured and never rewritten. A resumed run cuts off what the checkpoint does not know: the steps come again, the same.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import json
@@ -11,6 +13,7 @@ import math
 import os
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow.compat.v1 as tf
@@ -106,7 +109,14 @@ class MetricsLog:
       UserError: `metrics.jsonl` or an event file cannot be read or written.
     """
 
-    def __init__(self, train_dir, step, graph_def=None, every=None, say=print):
+    def __init__(
+        self,
+        train_dir: str | Path | None,
+        step: int,
+        graph_def: tf.GraphDef | None = None,
+        every: int | None = None,
+        say: Callable[[str], object] = print,
+    ):
         self.history = []
         self._file, self._events = None, {}
         if train_dir is None:
@@ -126,7 +136,7 @@ class MetricsLog:
             # A new file: the old one may be a link, or have other names.
             files.write(self._path, files.read(self._path, MOST)[: ends[kept - 1]] if kept else b"")
             flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-            # Unbuffered: what could not be written is not tried again behind our back.
+            # Unbuffered: Python would try to write the rest again when it closes the file.
             self._file = open(os.open(self._path, flags), "ab", buffering=0)  # noqa: SIM115 (closed by close())
         self._events = {split: Events(Path(train_dir) / split, step) for split in ("train", "val")}
         if graph_def is not None:
@@ -137,11 +147,11 @@ class MetricsLog:
             first = step + 1 if split == "val" and step else step
             events.add(session_log=tf.SessionLog(status=tf.SessionLog.START), step=first)
 
-    def has(self, split, step):
+    def has(self, split: str, step: int) -> bool:
         """Whether that record is there already."""
         return any(r["split"] == split and r["step"] == step for r in reversed(self.history[-2:]))
 
-    def add(self, split, step, **values):
+    def add(self, split: str, step: int, **values: float | None) -> dict:
         """Appends a record; `values` are numbers, None is left out."""
         values = {name: value for name, value in values.items() if value is not None}
         record = {"step": step, "split": split, **values}
@@ -158,7 +168,7 @@ class MetricsLog:
         self.add_summary(split, summary, step)
         return record
 
-    def add_summary(self, split, summary, step):
+    def add_summary(self, split: str, summary: bytes | tf.Summary, step: int) -> None:
         """Hands a summary (serialized, or a proto) to TensorBoard."""
         if split in self._events:
             if isinstance(summary, bytes):
@@ -177,7 +187,7 @@ def _tag(name):
     return name if name in ("loss", "accuracy") else f"training/{name}"
 
 
-def pictures(pngs):
+def pictures(pngs: dict[str, bytes]) -> tf.Summary:
     """A tf.Summary that shows PNG files, a dict {tag: bytes}, among TensorBoard's images."""
     values = [tf.Summary.Value(tag=tag, image=tf.Summary.Image(encoded_image_string=png)) for tag, png in pngs.items()]
     return tf.Summary(value=values)
@@ -186,14 +196,14 @@ def pictures(pngs):
 class Events:
     """An event file of TensorBoard, each event in it as soon as it is added.
 
-    tf.summary.FileWriter writes in a thread of its own, and on a full disk it is that thread which fails, aloud.
+    tf.summary.FileWriter writes in a thread of its own; on a full disk that thread fails, with a traceback.
 
     Args:
       directory: made where it is missing.
       step: int, part of the file's name: with it two starts in one second, or after the clock was set back, differ.
     """
 
-    def __init__(self, directory, step):
+    def __init__(self, directory: str | Path, step: int):
         name = f"events.out.tfevents.{int(time.time()):010d}.{platform.node()}.{os.getpid()}.{step}"
         self._path = Path(directory) / name
         locks.check(self._path)
@@ -205,7 +215,7 @@ class Events:
             self._writer = tf.io.TFRecordWriter(str(self._path))
         self.add(file_version="brain.Event:2")
 
-    def add(self, **fields):
+    def add(self, **fields: object) -> None:
         """Writes a tf.Event with these fields."""
         event = tf.Event(wall_time=time.time(), **fields)
         locks.check(self._path)

@@ -22,10 +22,10 @@ import tensorflow.compat.v1 as tf
 from graph_resnet import locks
 from graph_resnet.errors import UserError
 from graph_resnet.loop import batch_norm_checks, checkpoints, metrics_log
-from graph_resnet.loop.checkpoints import Checkpoints
 from graph_resnet.loop.graph_to_train import Cadence, GraphToTrain, Shown, check_count
 from graph_resnet.loop.metrics_log import MetricsLog
 from graph_resnet.loop.progress import Progress, say
+from graph_resnet.loop.saves import Checkpoints
 from graph_resnet.loop.signals import Interrupted, StopRequest
 from graph_resnet.loop.updates import Updates
 from graph_resnet.loop.validation import NoBatchError, Validation

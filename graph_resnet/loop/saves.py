@@ -1,0 +1,181 @@
+"""The checkpoints that a run writes, with TensorFlow's Saver: `model.ckpt-N`, the newest `KEEP` of them.
+
+A checkpoint is announced when it is on the disk: its data, index and meta file, then the state file that names it as
+the newest, then the names of all in the directory. A power cut leaves the one before, or this one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import tensorflow.compat.v1 as tf
+
+from graph_resnet import files, locks
+from graph_resnet.errors import UserError, reason
+from graph_resnet.loop import checkpoints, metrics_log
+
+KEEP = 5
+
+
+class Checkpoints:
+    """The checkpoints of a run. Made before the graph is finalized; a `train_dir` of None keeps none.
+
+    One is written only if every weight is finite, so that a run that diverged leaves its last good one whole.
+
+    Args:
+      train_dir: str or path.
+      keep_best: whether `keep_if_best` keeps any.
+
+    Attributes:
+      last_step: of the newest checkpoint, None where there is none.
+      resumed: whether the run goes on from a checkpoint.
+    """
+
+    def __init__(self, train_dir: str | Path | None, *, keep_best: bool = False):
+        self.train_dir, self._keeps_best = train_dir, keep_best
+        # The rotation is ours: the Saver's takes a '[' in a path for a pattern, and deletes nothing.
+        self.saver = tf.train.Saver(max_to_keep=0)
+        self._variables = tf.global_variables()
+        floats = [v for v in self._variables if v.dtype.base_dtype.is_floating]
+        self._finite = {v.op.name: tf.reduce_all(tf.math.is_finite(v)) for v in floats}
+        self._step_name = tf.train.get_or_create_global_step().op.name
+        self.last_step, self.resumed, self._last_path = None, False, None
+
+    def newest_whole(self, say: Callable[[str], object] = print) -> str | None:
+        """Path of the newest checkpoint that can be read whole, None if there never was one.
+
+        Raises:
+          UserError: there were checkpoints and none can be read, or the newest is of another net.
+        """
+        if self.train_dir is None:
+            return None
+        path = checkpoints.newest_whole(self.train_dir, say, self._step_name)
+        if path is not None:
+            checkpoints.check_fit(path, self._variables, lambda names: "It is of another net: pass another --train-dir")
+        return path
+
+    def continue_from(self, path: str | None, step: int) -> None:
+        """Counts from the checkpoint at `path`, None for none, and tidies up after a kill.
+
+        Args:
+          path: of the checkpoint.
+          step: int, what it holds. Where its name says otherwise, that step counts as not saved.
+        """
+        self.resumed, self._last_path = path is not None, path
+        if path is not None and step == checkpoints.step_in(path):
+            self.last_step = step
+        self._remove_drafts()
+
+    def _remove_drafts(self):
+        """Removes the halves of files that a kill left: ours, and those of earlier versions."""
+        if self.train_dir is not None:
+            files.remove_drafts(self.train_dir)
+            for pattern in ("model.ckpt-*.tempstate*", "model.ckpt-*.meta.tmp*", "checkpoint.tmp*", "graph.pbtxt.tmp*"):
+                for draft in Path(self.train_dir).glob(pattern):
+                    draft.unlink(missing_ok=True)
+
+    def save(self, session: tf.Session, step: int) -> None:
+        """Writes `model.ckpt-<step>`, unless the run went on from just that; removes the oldest beyond `KEEP`.
+
+        Raises:
+          UserError: a weight is not finite, the file cannot be written (a full disk, say), or the train dir is gone.
+        """
+        if self.train_dir is None or step == self.last_step:
+            return
+        self.check_finite(session, step)
+        older = [other for other in checkpoints.steps(self.train_dir) if other < step]
+        with self._writing(checkpoints.prefix(self.train_dir, step)):
+            if os.path.exists(Path(self.train_dir) / metrics_log.FILE):
+                files.sync(Path(self.train_dir) / metrics_log.FILE)  # what led to these weights
+            self._write(session, "model.ckpt", step)
+            self._name([*reversed(older[: KEEP - 1]), step])
+            self.last_step, self._last_path = step, checkpoints.prefix(self.train_dir, step)
+            for other in older[KEEP - 1 :]:
+                self._remove(other)
+
+    def keep_if_best(self, session: tf.Session, history: Sequence[dict]) -> None:
+        """Writes `model.ckpt-best-<step>` after an evaluation, the last in `history`, that is better than all since the
+        best one so far; then removes that.
+
+        The better one has the higher accuracy, the lower loss where there is no accuracy.
+
+        Raises:
+          UserError: it cannot be written.
+        """
+        if self.train_dir is None or not self._keeps_best:
+            return
+        *earlier, newest = (record for record in history if record["split"] == "val")
+        kept = checkpoints.best_steps(self.train_dir)
+        # A best one of a later step is from before a kill: this run has not come so far again.
+        since = kept[0] if kept and kept[0] <= newest["step"] else 0
+        rivals = [record for record in earlier if record["step"] >= since] if kept else []
+        if not all(_merit(newest) > _merit(record) for record in rivals):
+            return
+        with self._writing(checkpoints.prefix(self.train_dir, f"{checkpoints.BEST}-{newest['step']}")):
+            self._write(session, f"model.ckpt-{checkpoints.BEST}", newest["step"])
+            for step in kept:
+                if step != newest["step"]:
+                    self._remove(f"{checkpoints.BEST}-{step}")
+
+    def check_finite(self, session: tf.Session, step: int) -> None:
+        """Looks at every weight: a loss need not show what a ReLU hides.
+
+        Raises:
+          UserError: one is not finite.
+        """
+        bad = [name for name, finite in session.run(self._finite).items() if not finite]
+        if bad:
+            raise UserError(
+                f"a weight is not finite after step {step} ({bad[0]}), not saved: {self.last_good()}; try a lower "
+                "learning rate"
+            )
+
+    def _write(self, session, name, step):
+        """Writes the checkpoint `<name>-<step>`, its index last."""
+        with files.draft_directory(self.train_dir) as draft:
+            # TensorFlow's own drafts have names that can be foreseen, and it waits for no disk.
+            self.saver.save(session, str(draft / name), global_step=step, write_state=False)
+            files.publish(draft, self.train_dir, last=".index")
+
+    @contextlib.contextmanager
+    def _writing(self, path):
+        """Turns what comes while the checkpoint `path` is written into one line.
+
+        Raises:
+          UserError: the train dir is another run's by now, or the file cannot be written.
+        """
+        locks.check(self.train_dir)
+        try:
+            yield
+        except (tf.errors.OpError, OSError, ValueError) as error:
+            raise UserError(
+                f"cannot write checkpoint {path} ({reason(error)}): {self.last_good()}; "
+                "make room and run the same command"
+            ) from error
+
+    def _name(self, kept):
+        """Writes the state file that names checkpoints by their steps, the newest last."""
+        names = [f"model.ckpt-{step}" for step in kept]
+        state = tf.train.generate_checkpoint_state_proto("/", names[-1], names)
+        files.write(Path(self.train_dir) / checkpoints.STATE, str(state).encode())
+
+    def _remove(self, step):
+        # The index last: without it nobody would know of the rest after a kill in between.
+        for path in sorted(Path(self.train_dir).glob(f"model.ckpt-{step}.*"), key=lambda path: path.suffix == ".index"):
+            path.unlink(missing_ok=True)
+
+    def last_good(self) -> str:
+        """A phrase that names the newest checkpoint."""
+        if self.train_dir is None:
+            return "nothing was saved: there is no train dir"
+        if self._last_path is None:
+            return "no checkpoint was written yet"
+        return f"the last good checkpoint is {self._last_path}"
+
+
+def _merit(record):
+    """What makes one evaluation better than another: the higher, the better."""
+    return record["accuracy"] if "accuracy" in record else -record["loss"]

@@ -210,9 +210,7 @@ with tf.Session() as s:
 def test_a_session_without_initialization_is_told_what_to_run(records, graph):
     for tensor in batches.train_and_validation(records, 8, 4, **RAW):
         with tf.Session() as session:
-            with pytest.raises(
-                tf.errors.FailedPreconditionError, match="run_local_variables_initializer_and_tables"
-            ):
+            with pytest.raises(tf.errors.FailedPreconditionError, match="run_local_variables_initializer_and_tables"):
                 session.run(tensor)
 
 

@@ -1,12 +1,14 @@
 """The precision of a run: asked for, recorded, or measured."""
 
+import dataclasses
+
 import pytest
 
-from graph_resnet.architectures import ARCHITECTURES
 from graph_resnet.errors import UserError
 from graph_resnet.recipes import RECIPES
 from graph_resnet.session import has_bfloat16
 from graph_resnet.training import precision
+from graph_resnet.training.work import costliest_group, default_threads, step_work
 
 STRONG = RECIPES["strong"]
 
@@ -58,7 +60,7 @@ def test_a_recorded_bfloat16_is_refused_where_there_is_none(monkeypatch):
 def test_the_block_that_costs_most(recipe, expected):
     """ResNet-18 at 32x32: 30 * 30 * 64^2 is less than 8 * 8 * 256^2, the VALID stem makes the sizes odd."""
     recipe = RECIPES[recipe]
-    side, group = precision._costliest(ARCHITECTURES[recipe.net], recipe.image_size)
+    side, group = costliest_group(recipe.architecture, recipe.image_size)
     assert (side, group.scope) == expected
 
 
@@ -69,3 +71,12 @@ def test_a_measurement_times_both(recipe):
     assert set(seconds) == {"bfloat16", "float32"} and all(
         1e-3 < value < 5 for value in seconds.values()
     )  # no graph of nothing
+
+
+def test_small_steps_have_one_thread():
+    """At 96x96: 2 units x (24^2 x 17,408 + 12^2 x 278,528) products, times 2 operations, 3 passes and 64 images."""
+    notebook = RECIPES["notebook"]
+    assert step_work(notebook) == 2 * (24**2 * 17_408 + 12**2 * 278_528) * 2 * 3 * 64
+    sizes = [(96, 64), (32, 64), (32, 16), (64, 16)]
+    recipes = [dataclasses.replace(notebook, image_size=side, batch_size=batch) for side, batch in sizes]
+    assert [default_threads(recipe) for recipe in recipes] == [None, None, 1, None]

@@ -92,7 +92,9 @@ class Machine:
     precision: str = declared(
         Choice(PRECISIONS), "auto: the quicker one, by a short measurement (default)", default="auto"
     )
-    threads: int | None = declared(Maybe(Whole(1, 1024)), "CPU threads (default: all cores)", default=None)
+    threads: int | None = declared(
+        Maybe(Whole(1, 1024)), "CPU threads (default: all cores, one for a small step)", default=None
+    )
     cluster_timeout: int = declared(
         Whole(1, 10**6), "seconds to wait for the other workers at the start (default: 300)", default=300
     )

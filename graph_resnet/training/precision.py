@@ -7,7 +7,6 @@ bfloat16. So `auto` times one block of the net at hand, forward and backward, in
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 
@@ -18,6 +17,7 @@ from graph_resnet.architectures import Architecture, Group
 from graph_resnet.recipes import Recipe
 from graph_resnet.session import bfloat16_fault, check_precision, has_bfloat16, session_config
 from graph_resnet.training import filter_gradients
+from graph_resnet.training.work import block_work, costliest_group
 
 import tf_slim as slim  # isort: skip  (graph_resnet.net made it importable)
 
@@ -63,8 +63,8 @@ def measure(recipe: Recipe, *, threads: int | None = None) -> dict[str, float]:
     precisions take turns; each figure is the least of `ROUNDS`, which other work on the machine disturbs least.
     """
     architecture = recipe.architecture
-    side, group = _costliest(architecture, recipe.image_size)
-    images = max(1, min(recipe.batch_size, int(WORK / _work(side, group))))
+    side, group = costliest_group(architecture, recipe.image_size)
+    images = max(1, min(recipe.batch_size, int(WORK / block_work(side, group))))
     with tf.Graph().as_default() as graph:
         steps = {}
         for precision in ("float32", "bfloat16"):
@@ -100,25 +100,6 @@ def _step(architecture: Architecture, group: Group, shape: list[int], precision:
             output = net.unit(images, group, architecture, stride=1, scope="block")
     gradients = tf.gradients(tf.reduce_mean(output), [images, *tf.trainable_variables(f"{precision}/block/")])
     return [tf.reshape(gradient, [-1])[0] for gradient in gradients]
-
-
-def _costliest(architecture: Architecture, image_size: int) -> tuple[int, Group]:
-    """(height and width of its images, group) of the group whose blocks cost most."""
-    stem = architecture.stem
-    side = math.ceil((image_size - (stem.kernel - 1 if stem.padding == "VALID" else 0)) / stem.stride)
-    sides = []
-    for group in architecture.groups:
-        side = math.ceil(side / (group.pool[1] if group.pool else 1))
-        side = math.ceil(side / group.stride)
-        sides.append(max(1, side))
-    return max(zip(sides, architecture.groups), key=lambda pair: pair[1].units * _work(*pair))
-
-
-def _work(side: int, group: Group) -> float:
-    """Multiplications and additions of one block for one image."""
-    depth, inner = group.depth, group.bottleneck
-    weights = 2 * depth * inner + 9 * inner**2 if inner else 18 * depth**2
-    return 2.0 * side**2 * weights
 
 
 def _seconds(run: Callable[[], object]) -> float:

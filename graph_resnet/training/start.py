@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import typing
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from graph_resnet.errors import UserError, printable
 from graph_resnet.recipes import RECIPES, SEED, Recipe
 from graph_resnet.training import finished, train_dir
 from graph_resnet.training.options import Data, Machine, Output, Show, Start, checked
+from graph_resnet.training.work import default_threads
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def train(
             raise UserError(f"recipe {recipe!r}: not one of {', '.join(RECIPES)}")
         recipe = RECIPES[recipe]
     recipe, data, start, output, machine = map(checked, (recipe, data, start, output, machine))
+    machine = dataclasses.replace(machine, threads=machine.threads or default_threads(recipe))
     try:
         SEED.check(seed)
     except ValueError:

@@ -30,7 +30,7 @@ from graph_resnet.data import find
 STEPS = 40
 RUN = "--dataset synthetic --image-size 32 --batch-size 8 --save-every 5 --eval-every 10 --log-every 1".split()
 RUN += ["--precision", "float32", "--steps", STEPS]
-OURS = ("[data]", "[precision]", "[train]", "[val]", "[report]", "[files]")  # what every run says
+OURS = ("[data]", "[progress]", "[precision]", "[train]", "[val]", "[report]", "[files]")  # what every run says
 
 
 class Trials:

@@ -105,7 +105,7 @@ def test_held_out_records_are_validated_on_and_not_trained_on(numbered):
 
 @pytest.mark.parametrize("count", [-1, 6])
 def test_something_has_to_be_left_to_train_on(numbered, count):
-    with pytest.raises(UserError, match=f"hold-out {count}: pictures in .* has 6 training records; hold out fewer"):
+    with pytest.raises(UserError, match=f"hold-out {count}: images in .* has 6 training records; hold out fewer"):
         hold_out(numbered, count)
 
 

@@ -36,7 +36,7 @@ class Net(nn.Module):
 
     def convolution(self, x, scope, depth, size, stride=1, *, padding="SAME", norm=True, relu=True):
         """Convolution, batch norm, ReLU."""
-        kept = self.row.biases
+        kept = self.row.keras_style
         strides, bias = (stride, stride), kept or not norm
         x = nn.Conv(depth, (size, size), strides, padding, use_bias=bias, dtype=self.dtype, name=f"{scope}.conv")(x)
         if norm:
@@ -49,7 +49,7 @@ class Net(nn.Module):
         depth, inner = group.depth, group.bottleneck
         shortcut = x
         if x.shape[-1] != depth or (stride > 1 and not inner):
-            norm = bool(inner) or not self.row.biases
+            norm = bool(inner) or not self.row.keras_style
             shortcut = self.convolution(x, f"{scope}.shortcut", depth, 1, stride, norm=norm, relu=False)
         if inner:
             y = self.convolution(x, f"{scope}.conv1", inner, 1)

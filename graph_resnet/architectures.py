@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graph_resnet.fields import Choice, Maybe, Pair, Row, Rows, Switch, Text, Whole, declared
+from graph_resnet.fields import Choice, Maybe, Number, Pair, Row, Rows, Switch, Text, Whole, declared
 
 SIZE, DEPTH = Whole(1, 64), Whole(1, 65_536)
 
@@ -19,6 +19,7 @@ class Stem:
     kernel: int = declared(SIZE, "height and width of its filters")
     stride: int = declared(SIZE, default=1)
     padding: str = declared(Choice(("SAME", "VALID")), default="SAME")
+    frozen: bool = declared(Switch(), "the filters stay as they begin; a bias and no batch norm follows", default=False)
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Group:
     bottleneck: int | None = declared(Maybe(DEPTH), "channels within a bottleneck; None: basic blocks", default=None)
     stride: int = declared(SIZE, "of the first block", default=1)
     pool: tuple[int, int] | None = declared(Maybe(Pair(SIZE)), "size, stride of a max pool before them", default=None)
+    pooled: int | None = declared(Maybe(SIZE), "pooled blocks: size of the max pool within each", default=None)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ class Architecture:
         Maybe(Text(100)), "around the last layer; None: it is `<scope>/logit`", default=None
     )
     keras_style: bool = declared(Switch(), default=False)
+    activation: str = declared(Choice(("relu", "gelu")), "behind convolutions", default="relu")
+    global_pool: str = declared(Choice(("mean", "max")), "over the pixels of the last group", default="mean")
+    logits_scale: float = declared(Number(0, 1e3), "that the last layer's output is multiplied by", default=1.0)
 
 
 def _keras(scope, units):
@@ -82,6 +87,20 @@ ARCHITECTURES = {
             Group("block3", 1, 256, pool=(3, 2)),
             Group("block4", 1, 512, pool=(3, 2)),
         ),
+    ),
+    # K. Jordan: 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:2404.00498, 2024: widths, pools, stem, scale.
+    # Residual blocks stand in the place of its plain ones, which begin with filters that pass their input on.
+    "fast": Architecture(
+        scope="fast",
+        stem=Stem("stem", "conv1", 24, 2, padding="VALID", frozen=True),
+        groups=(
+            Group("block1", 1, 64, pooled=2),
+            Group("block2", 1, 256, pooled=2),
+            Group("block3", 1, 256, pooled=2),
+        ),
+        activation="gelu",
+        global_pool="max",
+        logits_scale=1 / 9,
     ),
     "resnet18": _keras("resnet18", (2, 2, 2, 2)),
     "resnet34": _keras("resnet34", (3, 4, 6, 3)),

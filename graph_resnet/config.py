@@ -134,7 +134,9 @@ def _recipe(values: dict) -> tuple[Recipe, list[str]]:
 
 def recipe_values(recipe: Recipe) -> dict:
     """A recipe for JSON: its fields, with the net's name. The net's row stands beside it: see `row_values`."""
-    return {**fields.shallow(recipe), "net": recipe.net_name}
+    values = {**fields.shallow(recipe), "net": recipe.net_name}
+    del values["result"]  # of the row as it stands, not of a run
+    return values
 
 
 def row_values(recipe: Recipe) -> dict:

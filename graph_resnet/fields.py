@@ -245,6 +245,7 @@ def declared(
     flag: bool = True,
     aliases: tuple[str, ...] = (),
     negatable: bool = True,
+    compare: bool = True,
 ) -> Any:
     """A field of a dataclass, with its kind and its help.
 
@@ -255,9 +256,10 @@ def declared(
       flag: whether a command has a flag for it.
       aliases: other names of the flag.
       negatable: whether the flag of a `Switch` has a `--no-` form.
+      compare: whether rows that differ in it alone are unequal.
     """
     about = {"kind": kind, "help": help, "flag": flag, "aliases": aliases, "negatable": negatable}
-    return dataclasses.field(default=default, metadata=about)
+    return dataclasses.field(default=default, compare=compare, metadata=about)
 
 
 def read(row: type, values: dict) -> Any:

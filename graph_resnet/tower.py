@@ -23,6 +23,7 @@ def logits(
         batch_norm_scale=row.keras_style,
         weight_decay=recipe.weight_decay,
         batch_norm=batch_norm,
+        activation=row.activation,
     )
     with slim.arg_scope(scope):
         return net.build(

@@ -45,6 +45,8 @@ def parse(argv: list[str] | None = None) -> tuple[Recipe, argparse.Namespace]:
     length = first.add_mutually_exclusive_group()
     length.add_argument(*LENGTH, dest="steps", **flag(recipes.STEPS, "global step at which the run ends"))
     length.add_argument("--epochs", **flag(recipes.EPOCHS, "the same, in passes over the training images"))
+    length.add_argument("--minutes", **flag(recipes.MINUTES, "the same, in minutes of training and evaluation: the "
+        "steps are counted once, from the speed of some of them"))  # fmt: skip
     source = first.add_mutually_exclusive_group()
     add_flags(source, options.Data, ("data_dir", "dataset_dir"))
     first.add_argument("--train-dir", "--model-dir", **flag(options.DIRECTORY, "checkpoints, metrics, curves; run the "
@@ -112,6 +114,8 @@ def _check_together(parser: argparse.ArgumentParser, flags: argparse.Namespace, 
         parser.error("argument --dataset: pictures come with --dataset-dir DIR")
     if flags.exclude_scopes and not flags.init_checkpoint:
         parser.error("argument --exclude-scopes: goes with --init-checkpoint PATH, whose variables it leaves out")
+    if flags.minutes and (flags.workers or os.environ.get("TF_CONFIG")):
+        parser.error("argument --minutes: each of several workers would choose a length of its own; pass --steps")
     if flags.keep_best and not flags.hold_out:
         parser.error("argument --keep-best: goes with --hold-out N; the test images are not there to select by")
 
@@ -140,7 +144,7 @@ def main(argv: list[str] | None = None) -> int:
 
             result = job.train(recipe, directory, seed=flags.seed, show=show, **rows)
         else:
-            result = training.train(recipe, directory, seed=flags.seed, show=show, **rows)
+            result = training.train(recipe, directory, seed=flags.seed, show=show, minutes=flags.minutes, **rows)
     if result is not None:
         print(f"[files]: curves {Path(directory, 'curves.png')}, checkpoints {Path(directory, 'model.ckpt-*')}, "
               f"event files: tensorboard --logdir {directory}\n[final]: {result}")  # fmt: skip

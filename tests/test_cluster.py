@@ -20,6 +20,7 @@ from graph_resnet.data import find, synthetic
 from graph_resnet.distributed import cluster, local_workers, tf_config
 from graph_resnet.distributed.sync_batch_norm import synchronized_batch_norm
 from graph_resnet.errors import UserError
+from graph_resnet.loop.precise_batch_norm import PreciseBatchNorm
 from graph_resnet.loop.signals import Interrupted
 from graph_resnet.recipes import RECIPES
 from graph_resnet.session import session_config
@@ -29,7 +30,7 @@ from tests.helpers import TINY, comparable, records_of, run, start, wait_for_ste
 import tf_slim as slim  # isort: skip  (graph_resnet makes it importable)
 
 BUILDING = threading.Lock()  # slim's stack of arg_scopes is shared by all threads
-LENGTH = "--steps 24 --save-every 5 --eval-every 12".split()
+LENGTH = "--steps 24 --save-every 5 --eval-every 12 --lookahead 5 --precise-batch-norm 2".split()
 
 
 def environment(index, addresses, job="worker", **cluster):
@@ -107,7 +108,7 @@ def test_stopped_killed_and_started_again_they_end_as_if_nothing_had_happened(un
     assert (tmp_path / name).read_bytes() == (whole_dir / name).read_bytes()
 
 
-@pytest.mark.parametrize("recipe", ["notebook", "resnet18-flip"])  # convolutions without and with a bias
+@pytest.mark.parametrize("recipe", ["notebook", "resnet18-flip", "fast"])  # convolutions without and with a bias
 def test_in_bfloat16(recipe, tmp_path):
     options = "--dataset synthetic --image-size 16 --batch-size 4 --steps 2 --precision bfloat16 --workers 2".split()
     status, lines, err = run("--recipe", recipe, *options, "--train-dir", tmp_path)
@@ -123,7 +124,10 @@ def few_records(tmp_path):
 
 
 def updates(recipe, records, count, place=None):
-    """Makes `count` updates, as one of several workers if it has a place: {name: value of the variable after them}."""
+    """Makes `count` updates, as one of several workers if it has a place: {name: value of the variable after them}.
+
+    The moving averages are set from the recipe's precise batches, unless these are 0.
+    """
     config = session_config(threads=1)
     workers = cluster.Cluster(place, recipe.batch_size, config) if place else None
     if workers:
@@ -131,12 +135,15 @@ def updates(recipe, records, count, place=None):
     with tf.Graph().as_default():
         with BUILDING:
             built = graph.build(recipe, records, seed=5, cluster=workers)
+        precise = PreciseBatchNorm(built, workers) if recipe.precise_batch_norm else None
         broadcast = workers.broadcast() if workers else tf.no_op()
         initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
         with tf.Session(workers.target if workers else "", config=config) as session:
             for op in (initialize, broadcast, tf.tables_initializer()):
                 session.run(op)
             losses = [session.run([built.train_loss, built.train_op])[0] for _ in range(count)]
+            if precise:
+                precise.run(session, 0)
             result = {v.op.name: session.run(v) for v in tf.global_variables()}
     if workers:
         workers.finished()
@@ -202,6 +209,19 @@ def test_synchronized_batch_norm_refuses_what_it_would_get_wrong(options, messag
     with tf.Graph().as_default(), slim.arg_scope([slim.batch_norm], **options):
         with pytest.raises(ValueError, match=message):
             synchronized_batch_norm(tf.zeros([2, 4, 4, 3]), cluster=None)
+
+
+def test_precise_moving_averages_are_those_of_all_slices(slices, few_records):
+    """The same on both workers; of the first batch norm what one worker finds, but for the n - 1 of its variances."""
+    recipe = replace(slices, precise_batch_norm=3)
+    first, second = updates_of_two(recipe, few_records, 0)
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    one, batch_norm = updates(recipe, few_records, 0), "resnet/block1/conv5_5/BatchNorm/"
+    for name, rtol in ((batch_norm + "moving_mean", 1e-3), (batch_norm + "moving_variance", 1e-2)):
+        np.testing.assert_allclose(first[name], one[name], rtol=rtol, atol=1e-4, err_msg=name)
+    pixels = 3 * 64 - 1  # of the smaller slice: the most that n - 1 makes of it
+    assert np.all(first[batch_norm + "moving_variance"] < one[batch_norm + "moving_variance"] * (1 + 1 / pixels))
 
 
 def test_workers_that_would_train_something_else_are_refused(tmp_path):

@@ -110,7 +110,7 @@ def test_a_name_is_shown_and_not_obeyed(tmp_path):
             {**changed("recipe", "colour", value="red"), "versions": {"graph_resnet": "9.9.9"}},
             "unknown recipe field 'colour'; graph_resnet 9.9.9 wrote it, this is ",
         ),
-        (changed("recipe", "net", value="vgg"), "net is 'vgg', not one of bottleneck, deep, resnet18"),
+        (changed("recipe", "net", value="vgg"), "net is 'vgg', not one of bottleneck, deep, fast, resnet18"),
         (changed("recipe", "net", value=["a"]), "net is ['a'], not one of"),
         (changed("recipe", "image_size", value="96"), "image_size is '96', not a whole number from 1 to 4,096"),
         (changed("recipe", "image_size", value=0), "image_size is 0, not a whole number from 1 to 4,096"),

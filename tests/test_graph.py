@@ -15,7 +15,7 @@ from graph_resnet.training import graph as training_graph
 from tests.helpers import FLAGS, SOURCES, another
 
 # What a few updates on one machine cannot show: lengths, CIFAR-100's labels, several workers.
-NOT_SEEN = {"eval_every", "label", "sync_batch_norm"}
+NOT_SEEN = {"eval_every", "label", "precise_batch_norm", "sync_batch_norm"}
 
 
 def trained_variables(recipe, *, seed=0):
@@ -56,6 +56,7 @@ def test_every_field_changes_what_is_trained(f, small, monkeypatch):
     recipe, before = small
     shorten_nets(monkeypatch)
     other = {"net": "deep", "dataset": "synthetic100", "image_size": 24, "batch_size": 5, "warmup_steps": 2, "crop": 3}
+    other |= {"lookahead": 2}
     value = other.get(f.name, another(f, getattr(recipe, f.name))[1])
     after = trained_variables(dataclasses.replace(recipe, **{f.name: value}))
     # Nothing but the moving averages tells of their decay.
@@ -140,12 +141,36 @@ def rates(total_steps, **values):
         ("linear", [1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]),
         ("cosine", [(1 + np.cos(np.pi * k / 8)) / 2 for k in range(8)]),
         ("piecewise", [1, 1, 1, 1, 1 / 10, 1 / 10, 1 / 100, 1 / 100]),
+        (
+            "triangular",
+            [0.2, 0.2 + 0.8 * 0.125 / 0.23, *(0.07 + 0.93 * (1 - k / 8) / 0.77 for k in range(2, 8))],
+        ),
     ],
 )
 def test_schedules(schedule, expected):
     np.testing.assert_allclose(rates(8, schedule=schedule), expected, rtol=1e-5)
     warmed = rates(12, schedule=schedule, warmup_steps=4)
     np.testing.assert_allclose(warmed, [1 / 4, 2 / 4, 3 / 4, 1, *expected], rtol=1e-5)
+
+
+def test_beta_rate_is_of_beta_alone(graph, records):
+    """A step of plain descent moves beta by `beta_rate` times its gradient, everything else by its gradient."""
+    base = dataclasses.replace(recipes.RECIPES["strong"], image_size=16, batch_size=2, warmup_steps=0, momentum=0.0)
+    moved = {}
+    for rate in (1.0, 64.0):
+        recipe = dataclasses.replace(base, optimizer="momentum", beta_rate=rate)
+        with tf.Graph().as_default(), tf.Session() as session:
+            built = training_graph.build(recipe, records, seed=0)
+            session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+            session.run(tf.tables_initializer())
+            before = session.run(tf.trainable_variables())
+            session.run(built.train_op)
+            after = session.run(tf.trainable_variables())
+            names = [v.op.name for v in tf.trainable_variables()]
+            moved[rate] = {n: b - a for n, a, b in zip(names, before, after)}
+    for name, change in moved[64.0].items():
+        factor = 64 if name.endswith("/beta") else 1
+        np.testing.assert_allclose(change, factor * moved[1.0][name], rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 def test_nesterov(graph, records):

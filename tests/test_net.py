@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import json
+import math
 import pathlib
 import re
 import subprocess
@@ -12,8 +13,18 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from graph_resnet import recipes
-from graph_resnet.net import ResNet, basic_block, residual_block, resnet_arg_scope, subsample
+from graph_resnet import net, recipes
+from graph_resnet.architectures import ARCHITECTURES
+from graph_resnet.net import (
+    ACTIVATIONS,
+    ResNet,
+    basic_block,
+    gelu,
+    pooled_block,
+    residual_block,
+    resnet_arg_scope,
+    subsample,
+)
 from graph_resnet.session import session_config
 from graph_resnet.training import graph as training_graph
 
@@ -144,6 +155,62 @@ def test_basic_block_is_the_reference(graph, in_depth, stride, norm):
     assert ("unit/shortcut/weights" in values) == ((in_depth, stride) != (8, 1))
     expected = reference_block(x, values, "unit", (stride, 1), norm)
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("norm", [None, "BatchNorm"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_pooled_block_is_the_reference(graph, activation, norm):
+    """On 7x9 images: the pools leave the last row and column out."""
+    x = images(3, 7, 9, 5)
+    with (
+        norm_scope(norm),
+        slim.arg_scope([slim.conv2d], activation_fn=ACTIVATIONS[activation]),
+        tf.Session() as session,
+    ):
+        y = pooled_block(tf.constant(x), 8, scope="unit")
+        values = random_values(session)
+        result = session.run(y)
+    assert set(values) == {f"unit/{c}/{v}" for c in ("conv1", "conv2") for v in {"weights"} | norm_variables(norm)}
+    act = {"relu": lambda a: np.maximum(a, 0), "gelu": lambda a: a / (1 + np.exp(-1.702 * a))}[activation]
+    wide = conv_same(x.astype(np.float64), values["unit/conv1/weights"])
+    wide = wide if norm else wide + values["unit/conv1/biases"]
+    small = wide[:, :6, :8].reshape(3, 3, 2, 4, 2, 8).max((2, 4))
+    shortcut = act(normalized(small, norm, values, "unit/conv1") if norm else small)
+    residual = normalized(conv_same(shortcut, values["unit/conv2/weights"]), norm, values, "unit/conv2")
+    np.testing.assert_allclose(result, act(shortcut + residual), rtol=1e-4, atol=1e-4)
+
+
+def test_pooled_block_refuses_what_it_cannot_do(graph):
+    with pytest.raises(ValueError, match="unit: pool must be positive, got 0"):
+        pooled_block(tf.zeros([1, 4, 4, 2]), 8, 0, scope="unit")
+
+
+def test_gelu_is_near_the_exact_one_and_has_its_own_gradient(graph):
+    x = np.linspace(-6, 6, 241, dtype=np.float32)
+    exact = [v / 2 * (1 + math.erf(v / math.sqrt(2))) for v in x.tolist()]
+    placeholder = tf.constant(x)
+    y = gelu(placeholder)
+    with tf.Session() as session:
+        value, gradient = session.run([y, tf.gradients(y, placeholder)[0]])
+    assert 0.01 < np.abs(value - exact).max() < 0.021
+    np.testing.assert_allclose(gradient[1:-1], (value[2:] - value[:-2]) / (x[2:] - x[:-2]), atol=2e-3)
+
+
+def test_the_fast_net(graph):
+    """Sizes of its stages, its parameters, and a stem that keeps its filters."""
+    row = ARCHITECTURES["fast"]
+    with slim.arg_scope(resnet_arg_scope(activation=row.activation, weight_decay=1e-3)):
+        logits = net.build(row, tf.zeros([2, 32, 32, 3]), 10, is_training=True)
+    assert logits.shape == (2, 10)
+    sizes = {
+        name: graph.get_tensor_by_name(f"fast/{name}/unit1/add:0").shape for name in ("block1", "block2", "block3")
+    }
+    assert sizes == {"block1": (2, 15, 15, 64), "block2": (2, 7, 7, 256), "block3": (2, 3, 3, 256)}
+    assert sum(v.shape.num_elements() for v in tf.trainable_variables()) == 1_971_362
+    stem = [v.op.name for v in tf.global_variables("fast/stem")]
+    assert stem == ["fast/stem/conv1/weights", "fast/stem/conv1/biases"]
+    assert "fast/stem/conv1/weights" not in {v.op.name for v in tf.trainable_variables()}
+    assert len(tf.losses.get_regularization_losses()) == 7  # of six convolutions and the last layer
 
 
 def test_basic_block_can_leave_the_shortcut_bare(graph):

@@ -65,9 +65,11 @@ def test_list_names_every_recipe_without_tensorflow():
     for recipe in recipes.RECIPES.values():
         rows = [i for i, line in enumerate(lines) if line.startswith(f"{recipe.name} ")]
         assert len(rows) == 1, recipe.name
-        first, second = lines[rows[0] : rows[0] + 2]
+        first, second, third = [*lines, ""][rows[0] : rows[0] + 3]
         assert recipe.length in first and recipe.dataset in first
         assert second.strip() == recipe.source
+        assert third.strip() == (f"measured: {recipe.result}" if recipe.result else third.strip())
+        assert ("measured" in third) == bool(recipe.result)
 
 
 @pytest.mark.parametrize("name", ["notebook", "resnet18-cifar100"])
@@ -82,7 +84,7 @@ def test_every_field_has_its_flag(f, name):
 
 def test_fields_without_a_flag_of_that_kind_are_few():
     fields = {f.name for f in dataclasses.fields(recipes.Recipe)} - {f.name for f in FLAGS}
-    assert fields == {"name", "source", "steps", "epochs"}
+    assert fields == {"name", "source", "steps", "epochs", "result"}
 
 
 @pytest.mark.parametrize("name", ["notebook", "resnet18-flip"])

@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 from graph_resnet.session import has_bfloat16
 from tests.helpers import TINY, comparable, records_of, run, start, summaries, wait_for_step
 
-LENGTH = "--steps 24 --save-every 5 --eval-every 12".split()
+LENGTH = "--steps 24 --save-every 5 --eval-every 12 --lookahead 4 --precise-batch-norm 2".split()
 
 
 def command(train_dir, *more):

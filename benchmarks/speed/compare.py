@@ -28,7 +28,8 @@ from graph_resnet.data import find
 from graph_resnet.errors import UserError
 
 NETS = {"bottleneck": "bottleneck net, 96x96", "resnet18": "ResNet-18, 32x32"}
-BATCH = {"bottleneck": 64, "resnet18": 128}
+TRAINED = {**NETS, "fast": "recipe fast, 32x32"}
+BATCH = {"bottleneck": 64, "resnet18": 128, "fast": 1024}
 PRECISIONS = ("float32", "bfloat16")
 TRAIN = (sys.executable, "-m", "graph_resnet.train")
 TOLERANCE = 1e-3  # of logits, as a part of the greatest
@@ -80,7 +81,7 @@ class Session:
 
     def training(self, net):
         """Training steps of all peers, and matrix products for the floor."""
-        what = f"Training, {NETS[net]}, batch {BATCH[net]}"
+        what = f"Training, {TRAINED[net]}, batch {BATCH[net]}"
         peers = training_peers(net, self.quick)
         with contextlib.ExitStack() as stack:
             workers, facts = self.start(stack, {**peers, "products": ("ours", "products", {})})
@@ -118,7 +119,7 @@ class Session:
             f"{product_flops / median(row) / 1e9:,.0f} GFLOP/s in {precision}" for precision, row in products.items()
         )
         note = f"{flops / 1e9:.1f} GFLOP a step; products of 2048x2048 matrices reached {rates}."
-        return Table(f"Limits, {NETS[net]}", ("", "median (least to greatest)"), found, note)
+        return Table(f"Limits, {TRAINED[net]}", ("", "median (least to greatest)"), found, note)
 
     def inference(self, net):
         """Predictions, one image and 64 at a time."""
@@ -183,15 +184,17 @@ def training_peers(net, quick):
     peers = {f"ours, {p}": ("ours", "training", {"net": net, "precision": p}) for p in PRECISIONS}
     own_input = {"net": net, "precision": "bfloat16", "own_input": True}
     peers["ours, bfloat16, its own input"] = ("ours", "training", own_input)
-    peers["the tutorial's own graph"] = ("tutorial", "training", {"net": net})
-    if not quick:
-        peers["Keras 3, GradientTape loop"] = ("keras", "loop", {"net": net})
-    peers["Keras 3, fit"] = ("keras", "fit", {"net": net})
+    if net in NETS:
+        peers["the tutorial's own graph"] = ("tutorial", "training", {"net": net})
+        if not quick:
+            peers["Keras 3, GradientTape loop"] = ("keras", "loop", {"net": net})
+        peers["Keras 3, fit"] = ("keras", "fit", {"net": net})
     for precision in PRECISIONS:
         for compiled in (False,) if quick else (False, True):
             name = f"PyTorch, {precision}{', torch.compile' if compiled else ''}"
             peers[name] = "pytorch", "training", {"net": net, "precision": precision, "compiled": compiled}
-        peers[f"Flax, {precision}"] = "flax", "training", {"net": net, "precision": precision}
+        if net in NETS:
+            peers[f"Flax, {precision}"] = "flax", "training", {"net": net, "precision": precision}
     return peers
 
 
@@ -233,6 +236,7 @@ def main():
     )
     sections = {
         "training": lambda s: [s.training(net) for net in NETS],
+        "fast": lambda s: s.training("fast"),
         "inference": lambda s: [s.inference(net) for net in NETS],
         "input": lambda s: s.input(),
         "start-up": lambda s: s.start_up(),

@@ -2,7 +2,8 @@
 
 Where SAME padding is odd, TensorFlow has the odd row and column at the end, PyTorch's own `padding` at the beginning:
 its net is ours in a mirror. So images and filters are turned by 180 degrees when they are loaded, which costs no time
-in a step; padding apart from the convolution would copy each layer.
+in a step; padding apart from the convolution would copy each layer. Not so for `fast`, whose padding is even, and whose
+pools leave out the last row of an odd image in both.
 """
 
 from collections import OrderedDict
@@ -18,10 +19,17 @@ from benchmarks.speed.worker import Peer, timed
 VERSIONS = {"PyTorch": torch.__version__}
 
 
-class Convolution(nn.Module):
-    """SAME or unpadded convolution, batch norm, ReLU."""
+def quick_gelu(x):
+    """x * sigmoid(1.702 * x), as `net.gelu`."""
+    return x * torch.sigmoid(1.702 * x)
 
-    def __init__(self, depths, size, stride=1, *, padded=True, bias=False, norm=True, scale=False, relu=True):
+
+class Convolution(nn.Module):
+    """SAME or unpadded convolution, max pool, batch norm, activation."""
+
+    def __init__(
+        self, depths, size, stride=1, *, padded=True, bias=False, pool=1, norm=True, scale=False, act=torch.relu
+    ):
         super().__init__()
         # A 1x1 filter has no padding, so that the mirror shows: of an even number of rows TensorFlow takes the first,
         # third, ..., which here are the last, last but two, ...
@@ -31,15 +39,17 @@ class Convolution(nn.Module):
         self.norm = nn.BatchNorm2d(depths[1], eps=1e-3, momentum=0.01) if norm else None
         if norm and not scale:
             self.norm.weight.requires_grad_(False).fill_(1)
-        self.relu = relu
+        self.pool, self.act = pool, act
 
     def forward(self, x):
         if self.skip > 1:
             x = x[:, :, (x.shape[2] + 1) % 2 :: self.skip, (x.shape[3] + 1) % 2 :: self.skip]
         x = self.conv(x)
+        if self.pool > 1:
+            x = nn.functional.max_pool2d(x, self.pool)
         if self.norm is not None:
             x = self.norm(x)
-        return x.relu() if self.relu else x
+        return self.act(x) if self.act else x
 
 
 class Block(nn.Module):
@@ -75,12 +85,12 @@ def bottleneck():
     """The tutorial's net; modules are named as our scopes."""
 
     def block(depth, narrow, out, stride=1):
-        shortcut = None if depth == out else Convolution((depth, out), 1, stride, relu=False)
+        shortcut = None if depth == out else Convolution((depth, out), 1, stride, act=None)
         return Block(
             shortcut,
             Convolution((depth, narrow), 1),
             Convolution((narrow, narrow), 3, stride),
-            Convolution((narrow, out), 1, relu=False),
+            Convolution((narrow, out), 1, act=None),
         )
 
     return sequence(
@@ -99,11 +109,11 @@ def resnet18():
     kept = {"bias": True, "scale": True}
 
     def block(depth, out, stride=1):
-        shortcut = None if stride == 1 else Convolution((depth, out), 1, stride, bias=True, norm=False, relu=False)
+        shortcut = None if stride == 1 else Convolution((depth, out), 1, stride, bias=True, norm=False, act=None)
         return Block(
             shortcut,
             Convolution((depth, out), 3, stride, **kept),
-            Convolution((out, out), 3, relu=False, **kept),
+            Convolution((out, out), 3, act=None, **kept),
         )
 
     depths = (64, 64, 128, 256, 512)
@@ -117,7 +127,42 @@ def resnet18():
     return sequence(stem=stem, pool=pool, **blocks, mean=GlobalMean(), logit=nn.Linear(512, ready.CLASSES))
 
 
-NETS = {"bottleneck": (bottleneck, "resnet"), "resnet18": (resnet18, "resnet18")}
+class PooledBlock(nn.Module):
+    """3x3, max pool, 3x3 plus its input: `net.pooled_block`."""
+
+    def __init__(self, depth, out):
+        super().__init__()
+        self.conv1 = Convolution((depth, out), 3, pool=2, act=quick_gelu)
+        self.conv2 = Convolution((out, out), 3, act=None)
+
+    def forward(self, x):
+        x = self.conv1(x)
+        return quick_gelu(x + self.conv2(x))
+
+
+class Scaled(nn.Module):
+    """The greatest of each channel, a linear layer, its output times 1/9."""
+
+    def __init__(self, depth):
+        super().__init__()
+        self.logit = nn.Linear(depth, ready.CLASSES)
+
+    def forward(self, x):
+        return self.logit(x.amax((2, 3))) / 9
+
+
+def fast():
+    """The net of the recipe `fast`, likewise."""
+    stem = Convolution((3, 24), 2, padded=False, bias=True, norm=False, act=quick_gelu)
+    stem.conv.weight.requires_grad_(False)
+    blocks = {
+        f"block{i}": sequence(unit1=PooledBlock(*depths))
+        for i, depths in enumerate(((24, 64), (64, 256), (256, 256)), 1)
+    }
+    return sequence(stem=sequence(conv1=stem), **blocks, head=Scaled(256))
+
+
+NETS = {"bottleneck": (bottleneck, "resnet"), "resnet18": (resnet18, "resnet18"), "fast": (fast, "fast")}
 NAMES = {
     "norm.weight": "BatchNorm/gamma",
     "norm.bias": "BatchNorm/beta",
@@ -136,13 +181,14 @@ def model(recipe):
     net = make().to(memory_format=torch.channels_last)
     frozen = {name for name, parameter in net.named_parameters() if not parameter.requires_grad}
     for name, tensor in net.state_dict().items():
-        if name in frozen or name.endswith("num_batches_tracked"):
+        if (name in frozen and name.endswith("norm.weight")) or name.endswith("num_batches_tracked"):
             continue
         *path, module, kind = name.split(".")
         shape = list(tensor.shape)
+        path = [part for part in path if part != "head"]
         value = ready.weight("/".join([scope, *path, NAMES[f"{module}.{kind}"]]), [*shape[2:], *shape[1::-1]])
         if len(shape) == 4:
-            value = value[::-1, ::-1].transpose(3, 2, 0, 1)
+            value = _turned(value, recipe, (0, 1)).transpose(3, 2, 0, 1)
         elif len(shape) == 2:
             value = value.T
         tensor.copy_(torch.from_numpy(value.copy()))
@@ -153,12 +199,17 @@ def model(recipe):
 def _logits(net, recipe):
     """Of the images that all peers are asked for, in float32."""
     with torch.no_grad():
-        return net(_images(ready.batches(recipe, count=1)[0][0, :4])).tolist()
+        return net(_images(ready.batches(recipe, count=1)[0][0, :4], recipe)).tolist()
 
 
-def _images(batch):
-    """float32 [B, H, W, 3] -> [B, 3, H, W] in channels_last, turned by 180 degrees."""
-    return torch.from_numpy(np.ascontiguousarray(batch[:, ::-1, ::-1])).permute(0, 3, 1, 2)
+def _images(batch, recipe):
+    """float32 [B, H, W, 3] -> [B, 3, H, W] in channels_last, turned as the filters are."""
+    return torch.from_numpy(np.ascontiguousarray(_turned(batch, recipe, (1, 2)))).permute(0, 3, 1, 2)
+
+
+def _turned(array, recipe, axes):
+    """The array turned by 180 degrees, for the nets whose padding is odd."""
+    return array if recipe.net == "fast" else np.flip(array, axes)
 
 
 def training(net, precision, compiled):
@@ -167,16 +218,20 @@ def training(net, precision, compiled):
     network, facts = model(recipe)
     network.train()
     images, labels = ready.batches(recipe)
-    batches = [(_images(x), torch.from_numpy(y).long()) for x, y in zip(images, labels)]
+    batches = [(_images(x, recipe), torch.from_numpy(y).long()) for x, y in zip(images, labels)]
     # fused: the quickest of PyTorch's implementations.
-    if recipe.optimizer == "momentum":
-        optimizer = torch.optim.SGD(network.parameters(), recipe.learning_rate, recipe.momentum, fused=True)
+    if recipe.optimizer != "adam":  # Nesterov momentum for muon, too, as in the published recipe
+        nesterov = {"nesterov": recipe.optimizer != "momentum", "weight_decay": recipe.weight_decay}
+        optimizer = torch.optim.SGD(
+            [p for p in network.parameters() if p.requires_grad],
+            recipe.learning_rate, recipe.momentum, **nesterov, fused=True,
+        )  # fmt: skip
     else:
         optimizer = torch.optim.Adam(network.parameters(), recipe.learning_rate, eps=1e-7, fused=True)
 
     def loss_of(x, y):
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            return nn.functional.cross_entropy(network(x), y)
+            return nn.functional.cross_entropy(network(x), y, label_smoothing=recipe.label_smoothing)
 
     loss_of = torch.compile(loss_of) if compiled else loss_of
     steps = 0
@@ -210,7 +265,7 @@ def inference(net, precision, how):
             module.conv, module.norm = fuse_conv_bn_eval(module.conv, module.norm), None
     network.requires_grad_(False)
     facts["logits"] = _logits(network, recipe)
-    images = _images(ready.batches(recipe, count=1)[0][0])
+    images = _images(ready.batches(recipe, count=1)[0][0], recipe)
     if precision == "bfloat16":
         network, images = network.to(torch.bfloat16), images.to(torch.bfloat16)
     network = network.to(memory_format=torch.channels_last)

@@ -182,7 +182,8 @@ class Cluster:
           those of the mean over workers of each batch's means and variances.
         """
         trained = {variable.ref() for variable in tf.trainable_variables()}
-        moving = [v for v in tf.model_variables() if v.ref() not in trained] if update_ops else []
+        averages = [v for v in tf.model_variables() if v.ref() not in trained and "/moving_" in v.op.name]
+        moving = averages if update_ops else []
         with tf.name_scope("all_reduce"):
             self._wish = tf.placeholder_with_default(0.0, [], name="wish_to_stop")
             with tf.control_dependencies(update_ops):

@@ -38,6 +38,9 @@ class GraphToTrain:
     feed_fn: Callable[..., Feed] | None = None
     # The same for the evaluation: see `validation.Validation`.
     val_feed_fn: Callable[..., Feed] | None = None
+    # Training batches from which batch norm's moving averages are set before an evaluation, at the weights as they are:
+    # what is evaluated is what is saved. 0 leaves the averages as the updates have them. See `precise_batch_norm`.
+    precise_batch_norm: int = 0
     val_batches: int | None = None  # in an evaluation. None: all of data that ends, one batch of data that does not
     val_logits: tf.Tensor | None = None  # float [B, C], of a validation batch, for `Shown.take_logits`
 
@@ -67,6 +70,7 @@ class GraphToTrain:
                     f"{name}: is a {type(getattr(self, name)).__name__}; pass a function that returns a dict "
                     "{placeholder: value}"
                 )
+        check_count("precise_batch_norm", self.precise_batch_norm, least=0)
         if self.val_batches is not None:
             check_count("val_batches", self.val_batches)
 

@@ -24,6 +24,7 @@ from graph_resnet.errors import UserError
 from graph_resnet.loop import batch_norm_checks, checkpoints, metrics_log
 from graph_resnet.loop.graph_to_train import Cadence, GraphToTrain, Shown, check_count
 from graph_resnet.loop.metrics_log import MetricsLog
+from graph_resnet.loop.precise_batch_norm import PreciseBatchNorm
 from graph_resnet.loop.progress import Progress, say
 from graph_resnet.loop.saves import Checkpoints
 from graph_resnet.loop.signals import Interrupted, StopRequest
@@ -81,6 +82,7 @@ def train_graph(
     with graph.graph.as_default(), tf.name_scope("session_loop"):
         updates, validation = Updates(graph), Validation(graph)
         _warn(graph, validation)
+        precise = PreciseBatchNorm(graph, cluster) if graph.precise_batch_norm else None
         broadcast = cluster.broadcast() if cluster else None
         saves = Checkpoints(train_dir, keep_best=keep_best)
         restored = saves.newest_whole(say)
@@ -122,7 +124,9 @@ def train_graph(
         leads = cluster is None or cluster.is_chief
         sizes = {"images": updates.images, "steps_an_epoch": updates.steps_an_epoch}
         progress = stack.enter_context(Progress(step, max_step, lines=leads, **sizes))
-        loop = _Loop(session, updates, validation, saves, log, progress, stop, cadence, shown, step, max_step, leads)
+        loop = _Loop(
+            session, updates, validation, precise, saves, log, progress, stop, cadence, shown, step, max_step, leads
+        )
         return loop.run(cluster.finished if cluster else lambda: None)
 
 
@@ -177,6 +181,7 @@ class _Loop:
     session: tf.train.SingularMonitoredSession
     updates: Updates
     validation: Validation
+    precise: PreciseBatchNorm | None
     saves: Checkpoints
     log: MetricsLog
     progress: Progress
@@ -200,6 +205,9 @@ class _Loop:
         self.updates.start_clock()
         while self.step < self.max_step and not self.ended:
             self.leave_if_asked()
+            # By the step alone: the workers, of which one keeps records, must agree.
+            if self.step % self.cadence.eval_every == 0 and (self.step or self.cadence.eval_at_start):
+                self.set_averages()
             if self.due("val", self.cadence.eval_every):
                 self.evaluate()
             if self.step // self.cadence.save_every > (self.saves.last_step or 0) // self.cadence.save_every:
@@ -207,6 +215,8 @@ class _Loop:
             if not self.ended:
                 self.update()
         self.leave_if_asked()
+        if not self.ended:
+            self.set_averages()
         finished()
         try:
             self.evaluate()
@@ -230,6 +240,12 @@ class _Loop:
     def save(self):
         self.saves.save(self.raw, self.step)
         self.updates.start_clock()
+
+    def set_averages(self):
+        """Precise batch norm. Also after a restart: the same weights and batches give the same averages."""
+        if self.precise:
+            self.precise.run(self.raw, self.step)
+            self.updates.start_clock()
 
     def evaluate(self):
         # The record may be there from before the checkpoint that this run continues from.

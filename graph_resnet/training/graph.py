@@ -8,7 +8,7 @@ from graph_resnet import tower
 from graph_resnet.data import batches
 from graph_resnet.errors import UserError
 from graph_resnet.loop.graph_to_train import GraphToTrain
-from graph_resnet.training import filter_gradients, whitening
+from graph_resnet.training import filter_gradients, lookahead, muon, whitening
 
 
 def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cluster=None):
@@ -87,12 +87,24 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
         rate = learning_rate(recipe, step, recipe.total_steps(records.num_train))
     update = optimizer(recipe, rate)
     gradients = update.compute_gradients(minimized, _trainable(trainable_scopes))
+    if recipe.beta_rate != 1:
+        gradients = [(g * recipe.beta_rate if v.op.name.endswith("/beta") else g, v) for g, v in gradients]
     if cluster:
         gradients, train_loss, train_acc, update_ops = cluster.in_step(gradients, train_loss, train_acc, update_ops)
     with tf.control_dependencies(update_ops):
         train_op = update.apply_gradients(gradients, step)
+    if recipe.lookahead:
+        train_op = lookahead.after(train_op, step, recipe.lookahead, recipe.total_steps(records.num_train))
     return GraphToTrain(
-        train_op, train_loss, train_acc, val_loss, val_acc, val_confusion, learning_rate=rate, val_logits=val_logits
+        train_op,
+        train_loss,
+        train_acc,
+        val_loss,
+        val_acc,
+        val_confusion,
+        learning_rate=rate,
+        val_logits=val_logits,
+        precise_batch_norm=recipe.precise_batch_norm,
     )
 
 
@@ -115,16 +127,25 @@ def learning_rate(recipe, step, total_steps):
         ),
         "cosine": lambda since: tf.train.cosine_decay(peak, since, span),
         "linear": lambda since: tf.train.polynomial_decay(peak, since, span, end_learning_rate=0.0),
+        "triangular": lambda since: peak * _triangle(tf.cast(since, tf.float32) / span),
     }[recipe.schedule](tf.maximum(step - warmup, 0))
     if not warmup:
         return rate
     return tf.where(step < warmup, peak * (tf.cast(step, tf.float32) + 1) / warmup, rate)
 
 
+def _triangle(progress):
+    """0.2 at 0, 1 at 0.23, 0.07 at 1, straight lines between: K. Jordan, arXiv:2404.00498, 2024."""
+    rise, fall = progress / 0.23, (1 - progress) / (1 - 0.23)
+    return tf.minimum(0.2 + 0.8 * rise, 0.07 + 0.93 * fall)
+
+
 def optimizer(recipe, rate):
     """The recipe's, with a learning rate that is a float or a scalar tensor."""
     if recipe.optimizer == "adam":
         return tf.train.AdamOptimizer(rate, epsilon=1e-7)  # Keras's epsilon
+    if recipe.optimizer == "muon":
+        return muon.Muon(rate, recipe.momentum)
     return tf.train.MomentumOptimizer(rate, recipe.momentum, use_nesterov=recipe.optimizer == "nesterov")
 
 

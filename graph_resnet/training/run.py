@@ -22,7 +22,7 @@ from graph_resnet.inference import report
 from graph_resnet.inference.evaluation import of_training
 from graph_resnet.loop import Cadence, Shown, checkpoints, metrics_log, profiles, progress, train_graph
 from graph_resnet.session import check_precision, session_config, use_precision
-from graph_resnet.training import description, finished, graph, train_dir
+from graph_resnet.training import description, duration, finished, graph, train_dir
 from graph_resnet.training.init_checkpoint import InitialWeights
 from graph_resnet.training.precision import choose_precision
 from graph_resnet.training.start import Job, Result, same_run
@@ -52,6 +52,11 @@ def _run(job):
         train_dir.check_name(path, "data file")
     changed = same_run(job.directory, before, config, job.allow_other_data) if begun else []
     settings, workers, why = _session(job, config, before)
+    if job.minutes is not None:
+        if job.recipe.steps is None:
+            job = replace(job, recipe=duration.within(job, config["precision"], settings))
+        config["recipe"] |= {"steps": job.recipe.steps, "epochs": None}
+        config["minutes"] = job.minutes
     built = graph.build(
         job.recipe,
         job.records,
@@ -113,13 +118,17 @@ def _session(job, config, before):
         config["precision"] = workers.chief_says(config["precision"] if workers.is_chief else "")
         check_precision(config["precision"])
     use_precision(settings, config["precision"])
-    if workers and config["precision"] == "bfloat16" and job.recipe.architecture.keras_style:
+    if workers and config["precision"] == "bfloat16" and _has_biases(job.recipe.architecture):
         # The remapper makes one op of a convolution and its bias, whose bfloat16 form the distributed runtime
         # refuses ("Value for attr 'T' of bfloat16 is not in the list of allowed values"). 2 is RewriterConfig.OFF.
         settings.graph_options.rewrite_options.remapping = 2
     with tf.Session(config=settings):
         pass  # TensorFlow sizes its thread pools when the first session opens; open ours before tf.data does
     return settings, workers, why
+
+
+def _has_biases(architecture):
+    return architecture.keras_style or architecture.stem.frozen
 
 
 def _beginning(job, before, weights):

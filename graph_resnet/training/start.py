@@ -7,13 +7,13 @@ import dataclasses
 import os
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graph_resnet import config, locks
 from graph_resnet.data import find
 from graph_resnet.errors import UserError, printable
-from graph_resnet.recipes import RECIPES, SEED, Recipe
+from graph_resnet.recipes import MINUTES, RECIPES, SEED, Recipe
 from graph_resnet.training import finished, train_dir
 from graph_resnet.training.options import Data, Machine, Output, Show, Start, checked
 from graph_resnet.training.work import default_threads
@@ -62,7 +62,8 @@ class Job:
     Attributes:
       directory: the train dir; None for a worker that is not the chief.
       join: function(batch size, ConfigProto) -> `distributed.cluster.Cluster` where several workers train in step.
-      minutes: the run's length where it is neither in steps nor in epochs, None otherwise.
+      minutes: the run's length in minutes, None where it has another. Until its steps are counted, once, the recipe has
+        neither steps nor epochs.
     """
 
     recipe: Recipe
@@ -88,6 +89,7 @@ def train(
     output: Output = Output(),
     machine: Machine = Machine(),
     show: Show = Show(),
+    minutes: float | None = None,
 ) -> Result:
     """Trains a recipe, or goes on with it, until its last step.
 
@@ -100,6 +102,8 @@ def train(
       output: what is kept of the run.
       machine: precision, threads.
       show: what is shown of it: nothing, unless asked.
+      minutes: the length of the run, evaluations included, in the place of the recipe's. Its steps are counted once,
+        from the speed of some of them; a train dir that was begun with the same minutes keeps them.
 
     Raises:
       UserError: one line: bad arguments, no data, a train dir of another run, no memory, a loss that is not finite, ...
@@ -115,12 +119,19 @@ def train(
         SEED.check(seed)
     except ValueError:
         raise UserError(f"seed is {seed!r:.60}, not {SEED}") from None
+    try:
+        minutes = minutes if minutes is None else MINUTES.check(minutes)
+    except ValueError:
+        raise UserError(f"minutes is {minutes!r:.60}, not {MINUTES}") from None
     if output.keep_best and not data.hold_out:
         raise UserError("keep_best goes with hold_out; the test images are not there to select by")
     directory = Path(directory or Path("runs") / recipe.name)
     with claimed(directory):
         records = records_of(recipe, data, show)
-        done = finished.find(directory, recipe, records, seed, start)
+        if minutes is not None:
+            recipe = replace(recipe, steps=_steps_counted(directory, minutes), epochs=None)
+        counted = recipe.steps or recipe.epochs
+        done = finished.find(directory, recipe, records, seed, start) if counted else None
         if done is not None:
             show.line(f"[train dir]: {directory}, finished already; for more, raise the number of steps")
             return Result(directory, **done)
@@ -128,7 +139,14 @@ def train(
             show.before_tensorflow()
         from graph_resnet.training import run
 
-        return run.run(Job(recipe, records, directory, seed, data.allow_other_data, start, output, machine, show))
+        rows = {"start": start, "output": output, "machine": machine, "show": show}
+        return run.run(Job(recipe, records, directory, seed, data.allow_other_data, **rows, minutes=minutes))
+
+
+def _steps_counted(directory, minutes):
+    """The steps that an earlier start counted for these minutes, None if there was none."""
+    before = config.read_json(directory) or {}
+    return before["recipe"].get("steps") if before.get("minutes") == minutes else None
 
 
 def records_of(recipe: Recipe, data: Data, show: Show) -> find.Records:

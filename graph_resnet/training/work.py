@@ -30,7 +30,7 @@ def costliest_group(architecture: Architecture, image_size: int) -> tuple[int, G
 
 
 def group_sizes(architecture: Architecture, image_size: int) -> list[tuple[int, Group]]:
-    """Each group behind the height and width, in pixels, of its blocks' output."""
+    """Each group behind the height and width, in pixels, of its blocks' output (pooled: of the input)."""
     stem = architecture.stem
     side = math.ceil((image_size - (stem.kernel - 1 if stem.padding == "VALID" else 0)) / stem.stride)
     sizes = []
@@ -38,6 +38,7 @@ def group_sizes(architecture: Architecture, image_size: int) -> list[tuple[int, 
         side = math.ceil(side / (group.pool[1] if group.pool else 1))
         side = math.ceil(side / group.stride)
         sizes.append((max(1, side), group))
+        side //= (group.pooled or 1) ** group.units
     return sizes
 
 
@@ -45,4 +46,6 @@ def block_work(side: int, group: Group) -> float:
     """Multiplications and additions of one block for one image."""
     depth, inner = group.depth, group.bottleneck
     weights = 2 * depth * inner + 9 * inner**2 if inner else 18 * depth**2
+    if group.pooled:
+        weights = 9 * depth**2 * (1 + 1 / group.pooled**2)
     return 2.0 * side**2 * weights

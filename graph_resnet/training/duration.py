@@ -1,0 +1,73 @@
+"""A run's length from the minutes that it may take: its schedule then ends when the time does."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+
+import tensorflow.compat.v1 as tf
+
+from graph_resnet.errors import UserError
+from graph_resnet.recipes import Recipe
+from graph_resnet.training import graph
+from graph_resnet.training.start import Job
+
+WARM_UP = 3  # steps that are not timed
+SECONDS, MOST = 10, 50  # how long, and how many steps at most, the speed is measured
+
+
+def within(job: Job, precision: str, settings: tf.ConfigProto) -> Recipe:
+    """The recipe with as many steps as the job's minutes allow, evaluations included.
+
+    The speed is that of some steps in a graph of their own, whose weights are thrown away.
+
+    Args:
+      job: the run, of one worker.
+      precision, settings: of its sessions, one of which was open before.
+
+    Raises:
+      UserError: not even one step fits.
+    """
+    recipe = dataclasses.replace(job.recipe, steps=MOST)
+    step, evaluation = _seconds(recipe, job, precision, settings)
+    left = 60 * job.minutes - evaluation  # the last one is always made
+    every = job.recipe.eval_every or max(1, round(job.records.num_train / recipe.batch_size))
+    steps = int(left / (step + evaluation / every))
+    if steps < 1:
+        cost = f"a step takes {step:.2f} s and an evaluation {evaluation:.0f} s"
+        raise UserError(f"minutes {job.minutes:g}: {cost}; pass more minutes")
+    job.show.line(
+        f"[minutes]: {steps:,} steps fit into {job.minutes:g}: {step:.3f} s a step, {evaluation:.1f} s an evaluation"
+    )
+    return dataclasses.replace(job.recipe, steps=steps)
+
+
+def _seconds(recipe, job, precision, settings):
+    """(seconds of a step, of an evaluation)."""
+    with tf.Graph().as_default():
+        built = graph.build(
+            recipe,
+            job.records,
+            seed=job.seed,
+            precision=precision,
+            trainable_scopes=job.start.trainable_scopes,
+        )
+        with tf.Session(config=settings) as session:
+            session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+            session.run(tf.tables_initializer())
+            steps = _timed(session, built.train_op)
+            batches = _timed(session, built.val_loss)
+    return statistics.median(steps), statistics.median(batches) * -(-job.records.num_val // recipe.batch_size)
+
+
+def _timed(session, fetch):
+    """Seconds of each of several runs."""
+    for _ in range(WARM_UP):
+        session.run(fetch)
+    seconds = []
+    while len(seconds) < WARM_UP or (sum(seconds) < SECONDS and len(seconds) < MOST):
+        since = time.perf_counter()
+        session.run(fetch)
+        seconds.append(time.perf_counter() - since)
+    return seconds

@@ -15,6 +15,7 @@ from graph_resnet import config, evaluate, inference, tower
 from graph_resnet.data import batches, find
 from graph_resnet.errors import UserError
 from graph_resnet.inference import evaluation, forward, pictures, restore
+from graph_resnet.loop import GraphToTrain
 from graph_resnet.loop.validation import Validation
 from graph_resnet.session import has_bfloat16, session_config
 from tests.helpers import run
@@ -129,13 +130,18 @@ def test_the_numbers_are_those_of_the_training_command_in_bfloat16_too(net, val_
     with tf.Graph().as_default(), tf.Session(config=session_config("bfloat16")) as session:
         recipe = net.recipe
         images, labels = batches.in_order(records, 32, recipe.batch_size, mean=recipe.mean, std=recipe.std)
-        validation = Validation(*tower.loss_and_accuracy(restore.net_of_batches(net, images), labels))
+        logits = restore.net_of_batches(net, images)
+        loss, accuracy = tower.loss_and_accuracy(logits, labels)
+        engine = GraphToTrain(tf.no_op(), loss, val_loss=loss, val_acc=accuracy, val_logits=logits)
+        validation = Validation(engine)
         restore.load(session, checkpoint)
         session.run([tf.local_variables_initializer()])
         session.run([tf.tables_initializer()])
         expected = validation.run(session)
     assert found["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-6)  # a thousandth is an image
     assert found["loss"] == pytest.approx(expected["loss"], abs=1e-6)
+    of_the_pass = evaluation.measures(expected["logits"], val_run[2], net.class_names)
+    assert of_the_pass["loss"] == pytest.approx(expected["loss"], abs=1e-6)  # what the report of a run takes
     assert found["loss"] != evaluation.measures(in_float32, val_run[2], net.class_names)["loss"]
 
 
@@ -207,8 +213,8 @@ def test_which_checkpoint(trained_dir, tmp_path):
     os.truncate(tmp_path / "copy" / "model.ckpt-25.data-00000-of-00001", 1000)
     said = []
     assert restore.find_checkpoint(tmp_path / "copy", say=said.append) == str(tmp_path / "copy" / "model.ckpt-20")
-    assert len(said) == 1 and "model.ckpt-25 cannot be read" in said[0]
-    with pytest.raises(UserError, match="model.ckpt-25: cannot be read"):
+    assert len(said) == 1 and "model.ckpt-25 cannot be used" in said[0]
+    with pytest.raises(UserError, match="model.ckpt-25: cannot be used"):
         restore.find_checkpoint(directory, tmp_path / "copy" / "model.ckpt-25")
 
 
@@ -254,7 +260,7 @@ def test_weights_that_are_not_finite_are_one_line_in_every_command(trained_dir, 
     with pytest.raises(UserError) as caught:
         call()
     assert str(caught.value) == (
-        f"checkpoint {checkpoint}: cannot be read ({name} is not finite: the net diverged); pass another --checkpoint"
+        f"checkpoint {checkpoint}: cannot be used ({name} is not finite: the net diverged); pass another --checkpoint"
     )
     assert not (tmp_path / "exported").exists()
 

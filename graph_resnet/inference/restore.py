@@ -64,7 +64,7 @@ def _best(directory: str | Path, say: Callable[[str], object]) -> str:
 def _whole(prefix: str, flag: str) -> str:
     why = checkpoints.fault(prefix)
     if why is not None:
-        raise UserError(f"checkpoint {prefix}: cannot be read ({why}); pass another {flag}")
+        raise UserError(f"checkpoint {prefix}: cannot be used ({why}); pass another {flag}")
     return prefix
 
 

@@ -221,7 +221,7 @@ def _check_optimizer(train_dir, old, new):
     """Refuses what the optimizer's variables in the checkpoint do not fit."""
     before, now = old["recipe"].get("optimizer"), new["recipe"]["optimizer"]
     again = f"or start another run from these weights with --init-checkpoint {train_dir}"
-    if isinstance(before, str) and SLOTS.get(before) != SLOTS[now]:
+    if isinstance(before, str) and SLOTS.get(before, before) != SLOTS.get(now, now):
         raise UserError(
             f"train dir {train_dir}: was trained with the optimizer {before}, whose state {now} cannot go on from; "
             f"pass --optimizer {before}, {again}"

@@ -1,5 +1,6 @@
 """The programs in the docs: each is run, and does what the page says of it."""
 
+import json
 import re
 import subprocess
 import sys
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from tests.helpers import ROOT
+from graph_resnet import train
+from tests.helpers import ROOT, run
 
 LINES = 45  # of a program, blank ones left out
 
@@ -135,3 +137,36 @@ def test_a_page_names_files_that_exist(page):
     missing = [name for name in named if not (ROOT / name).exists()]
     missing += [link for link in links if link and not (page.parent / link).exists()]
     assert not missing
+
+
+def test_a_row_and_a_recipe_of_ones_own(tmp_path):
+    """The file of the page, by the command; then what needs no file: the row stands in config.json."""
+    source = next(source for source in programs("docs/extending.md") if "Architecture(" in source)
+    (tmp_path / "mine.py").write_text(source)
+    train_dir = tmp_path / "run"
+    flags = "--dataset synthetic --image-size 16 --batch-size 50 --steps 2 --precision float32".split()
+    status, lines, err = run("--recipe", tmp_path / "mine.py", *flags, "--train-dir", train_dir)
+    assert status == 0, err
+    assert any(line.startswith("[net]: small, ") for line in lines)
+    (tmp_path / "mine.py").unlink()
+    status, evaluated, err = run("--train-dir", train_dir, "--json", module="graph_resnet.evaluate")
+    assert status == 0, err
+    assert f"acc = {json.loads(evaluated[0])['accuracy']:.4f}" in lines[-1]
+    recipe, _ = train.parse(["--recipe", str(train_dir / "config.json"), "--steps", "3"])
+    assert (recipe.net.scope, recipe.image_size, recipe.steps) == ("small", 16, 3)
+
+
+@pytest.mark.parametrize("name", ["focal_loss", "from_tensor_slices"])
+def test_graphs_of_ones_own_learn(name, capsys):
+    source = next(source for source in programs("docs/extending.md") if name in source)
+    names = {}
+    exec(compile(source, name, "exec"), names)
+    evaluations = [record for record in names["history"] if record["split"] == "val"]
+    assert evaluations[-1]["loss"] < evaluations[0]["loss"]
+    assert evaluations[-1]["images"] == {"focal_loss": 1000, "from_tensor_slices": 50}[name]
+
+
+def test_a_loop_of_ones_own():
+    names = {}
+    exec(compile(programs("docs/extending.md")[-1], "loop", "exec"), names)
+    assert len(names["losses"]) == 20 and np.isfinite(names["losses"]).all()

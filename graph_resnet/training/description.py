@@ -115,6 +115,7 @@ def lines(job: Job, config: dict, why: str) -> list[str]:
         f"[length]: {total:,} steps of {recipe.batch_size} images, {epochs:.3g} epochs; evaluated every "
         f"{recipe.eval_steps(count):,} steps, saved every {job.output.save_every:,}",
         f"[learning rate]: {_schedule(recipe, total)}",
+        f"[data dir]: {config['data']['directory']}",
         f"[precision]: {config['precision']}, {why}",
         f"[machine]: {host['cpu']}, {host['cores']} cores{threads}",
     ]

@@ -157,10 +157,7 @@ def records_of(recipe: Recipe, data: Data, show: Show) -> find.Records:
     """
     records = find.for_recipe(recipe, data.data_dir, data.dataset_dir, data.hold_out)
     kind = "validation" if records.held_out else "test"
-    where = Path(records.directory or records.train[0].parent)
-    show.line(
-        f"[data]: {records.title}, {records.num_train:,} training and {records.num_val:,} {kind} images, in {where}"
-    )
+    show.line(f"[data]: {records.title}, {records.num_train:,} training and {records.num_val:,} {kind} images")
     for note in records.notes:
         show.line(f"[data]: {printable(note)}")
     return records

@@ -76,6 +76,7 @@ def _switch_to_v1(real):
     warnings.filterwarnings("ignore", category=UserWarning, module=r"tensorflow\.python\.keras\.")
     _facade = TensorFlow1(real)
     v1_names.add()
+    v1_names.add_inside()
 
 
 def facade() -> types.ModuleType:

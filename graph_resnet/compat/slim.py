@@ -107,11 +107,11 @@ def batch_norm_without_keras(batch_norm):
 
 def _has_keras_layer():
     """Whether TensorFlow or tf_keras offers the layer that slim wants, where slim looks for it."""
-    if "BatchNormalization" in vars(normalization):  # hasattr would import tf_keras
-        return True
-    layer = getattr(tf.compat.v1.layers, "BatchNormalization", None)
     from .batch_normalization import BatchNormalization
 
+    if vars(normalization).get("BatchNormalization", BatchNormalization) is not BatchNormalization:
+        return True  # getattr would import tf_keras
+    layer = getattr(tf.compat.v1.layers, "BatchNormalization", None)
     return layer is not None and layer is not BatchNormalization and not _asks_normalization_module()
 
 

@@ -102,6 +102,8 @@ MODULES = {
     "layers": (".layers",),
     "layers.experimental": ("tensorflow.python.keras.legacy_tf_layers.base",),
     "nn.rnn_cell": ("tensorflow.python.ops.rnn_cell",),
+    "python.keras.applications": ("keras.applications",),
+    "python.keras.applications.imagenet_utils": ("keras.applications.imagenet_utils",),
     "pywrap_tensorflow": (".contrib.framework:pywrap",),
 }
 
@@ -145,6 +147,25 @@ NAMES = {
     "estimator.ModeKeys": ".contrib.learn:EstimatorModeKeys",
     "saved_model.main_op": "tensorflow.python.saved_model.main_op",
     "test.mock": "unittest.mock",
+}
+
+# The modules of TensorFlow that `tf.contrib.slim` let out, because it imported them.
+for _package, _modules in {
+    "framework": "dtypes ops sparse_tensor tensor_shape",
+    "ops": "array_ops check_ops clip_ops control_flow_ops embedding_ops init_ops lookup_ops math_ops nn nn_ops"
+    " random_ops resource_variable_ops sparse_ops string_ops variable_scope",
+    "training": "moving_averages",
+}.items():
+    NAMES.update({f"contrib.slim.{_module}": f"tensorflow.python.{_package}.{_module}" for _module in _modules.split()})
+
+# Names inside of TensorFlow that its modules have lost: (module, name) -> the place.
+ADDED_INSIDE = {
+    ("tensorflow.python.keras.utils", "get_file"): "keras:utils.get_file",
+    ("tensorflow.python.keras.utils.data_utils", "get_file"): "keras:utils.get_file",
+    ("tensorflow.python.layers.normalization", "BatchNormalization"): ".batch_normalization:BatchNormalization",
+    ("tensorflow.python.layers.normalization", "batch_normalization"): ".batch_normalization:batch_normalization",
+    ("tensorflow.python.layers.layers", "BatchNormalization"): ".batch_normalization:BatchNormalization",
+    ("tensorflow.python.layers.layers", "batch_normalization"): ".batch_normalization:batch_normalization",
 }
 
 # What `tensorflow.compat.v1` has lost and is given: name -> an attribute that tells a module which is there from one

@@ -31,6 +31,18 @@ def add(names=tuple(tables.ADDED_TO_V1)):
     _add_to(sys.modules["tensorflow"].compat.v1, names)
 
 
+def _add_inside(module):
+    for (name, attribute), place in tables.ADDED_INSIDE.items():
+        if name == module.__name__ and attribute not in vars(module):
+            setattr(module, attribute, modules.locate(place))
+
+
+def add_inside():
+    """Adds `tables.ADDED_INSIDE` to those modules that are imported, or once they are."""
+    for name in {name for name, _ in tables.ADDED_INSIDE}:
+        when_imported(name, _add_inside)
+
+
 def add_layers():
     """Adds `tf.layers` alone, which tf-slim 1.2.0 is made of."""
     add(("layers",))

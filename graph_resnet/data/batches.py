@@ -93,7 +93,7 @@ def train_and_validation(
         iterator, restart = _iterator(steps, train_ready)
         train_next = iterator.get_next(NEXT)
         streams.register(
-            streams.Stream(train_next[1], restart, batch_size=batch_size, images=records.num_train, in_order=False)
+            streams.Stream(train_next[1], restart, batch_size, images=records.num_train, in_order=False, start=start)
         )
 
         val_next = _passes(records, "val", image_size, val_batch_size or batch_size, mean, std)
@@ -180,7 +180,7 @@ def _passes(records, split, image_size, batch_size, mean, std):
     images, labels = iterator.get_next(NEXT)
     # Read by nobody. The seeds of initial weights count the ops before them, and version 1.0.0 had one here.
     tf.constant(count)
-    streams.register(streams.Stream(labels, restart, batch_size=batch_size, images=count, in_order=True))
+    streams.register(streams.Stream(labels, restart, batch_size, images=count))
     return images, labels
 
 

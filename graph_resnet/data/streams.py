@@ -2,7 +2,7 @@
 
 An input built by hand takes part in the same way:
 
-    streams.register(streams.Stream(labels, restart=iterator.initializer, batch_size=64, images=10000, in_order=True))
+    streams.register(streams.Stream(labels, restart=iterator.initializer, batch_size=64, images=10000))
 
 The loop takes those streams that its tensors depend on. So a graph may have any number of inputs.
 """
@@ -21,10 +21,11 @@ class Stream:
     """A stream of batches in a v1 graph."""
 
     labels: tf.Tensor  # int [B], of the batch at hand: what depends on its op reads the stream
-    restart: tf.Operation  # starts the stream again: a shuffled one at the global step, one in order at its beginning
+    restart: tf.Operation  # starts the stream again: a shuffled one at `start`, one in order at its beginning
     batch_size: int  # images in a batch; the last one of a pass in order may be smaller
     images: int  # in an epoch or a pass
-    in_order: bool  # one pass after the other, each image once a pass: what an evaluation is made of
+    in_order: bool = True  # one pass after the other, each image once a pass: what an evaluation is made of
+    start: tf.Tensor | None = None  # int64 scalar, the global step; fed where that is not the number of batches so far
 
     @property
     def name(self) -> str:

@@ -69,12 +69,17 @@ class FeedFunction:
             raise UserError(f"{self.name}: returned a {type(feed).__name__}, not a dict {{placeholder: value}}")
         graph = tf.get_default_graph()
         for key, value in feed.items():
+            if isinstance(key, (tf.SparseTensor, tf.IndexedSlices)):
+                continue
             try:
                 tensor = graph.as_graph_element(key, allow_operation=False)
             except (TypeError, ValueError, KeyError) as error:
                 reason = str(error.args[0]).splitlines()[0] if error.args else type(error).__name__
                 raise UserError(f"{self.name}: {key!r} is no tensor of this graph ({reason})") from None
-            shape = np.shape(value)
+            try:
+                shape = np.shape(np.asarray(value, tensor.dtype.as_numpy_dtype))
+            except (TypeError, ValueError) as error:
+                raise UserError(f"{self.name}: the value for {tensor.name} does not fit ({error})") from None
             if not tensor.shape.is_compatible_with(shape):
                 raise UserError(f"{self.name}: a value of shape {shape} for {tensor.name}, which is {tensor.shape}")
         return dict(feed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,6 +121,21 @@ def check_count(name: str, value: int, least: int = 1) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise UserError(f"{name}: must be a whole number, at least {least}, got {value!r}")
+
+
+def checked_hooks(hooks: Iterable) -> list:
+    """Some hooks as a list.
+
+    Raises:
+      UserError: one is not a hook, but its class, say.
+    """
+    if hooks is None or isinstance(hooks, tf.train.SessionRunHook):
+        hooks = [] if hooks is None else [hooks]
+    for hook in hooks:
+        if not isinstance(hook, tf.train.SessionRunHook):
+            name = hook.__name__ if isinstance(hook, type) else repr(hook)
+            raise UserError(f"hooks: {name} is no SessionRunHook; pass instances of one, such as StopAtStepHook(5)")
+    return list(hooks)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import tensorflow.compat.v1 as tf
 from graph_resnet import locks
 from graph_resnet.errors import UserError
 from graph_resnet.loop import batch_norm_checks, checkpoints, metrics_log
-from graph_resnet.loop.graph_to_train import Cadence, GraphToTrain, Shown, check_count
+from graph_resnet.loop.graph_to_train import Cadence, GraphToTrain, Shown, check_count, checked_hooks
 from graph_resnet.loop.metrics_log import MetricsLog
 from graph_resnet.loop.precise_batch_norm import PreciseBatchNorm
 from graph_resnet.loop.progress import Progress, say
@@ -77,6 +77,7 @@ def train_graph(
       Interrupted: SIGINT, SIGTERM or SIGHUP came; what was trained is saved.
     """
     check_count("max_step", max_step, least=0)
+    hooks = checked_hooks(hooks)
     # For TensorBoard, without what the loop adds to it.
     drawn = None if train_dir is None else graph.graph.as_graph_def(add_shapes=True)
     with graph.graph.as_default(), tf.name_scope("session_loop"):
@@ -108,7 +109,7 @@ def train_graph(
         stack.enter_context(graph.graph.as_default())
         if train_dir is not None:
             stack.enter_context(locks.claim(train_dir))
-        hooks, master = list(hooks), ""
+        master = ""
         if cluster:
             stop, master = cluster.stop_together(stop), cluster.target
             hooks.append(stop)
@@ -124,6 +125,8 @@ def train_graph(
         leads = cluster is None or cluster.is_chief
         sizes = {"images": updates.images, "steps_an_epoch": updates.steps_an_epoch}
         progress = stack.enter_context(Progress(step, max_step, lines=leads, **sizes))
+        if not updates.plain:
+            updates.rewind(session.raw_session())
         loop = _Loop(
             session, updates, validation, precise, saves, log, progress, stop, cadence, shown, step, max_step, leads
         )
@@ -221,7 +224,7 @@ class _Loop:
         try:
             self.evaluate()
         except NoBatchError as error:
-            if not self.ended:
+            if not self.ended:  # else its data may have ended with the training data: save all the same
                 raise
             say(f"[val]: not measured at the end: {error}")
         self.save()
@@ -252,7 +255,9 @@ class _Loop:
         if not self.leads or not self.validation or self.log.has("val", self.step):
             return
         self.saves.check_finite(self.raw, self.step)
-        result = self.validation.run(self.raw, between_batches=self.leave_if_asked, say=say)
+        result = self.validation.run(self.raw, between_batches=self.leave_if_asked, say=say, over=self.ended)
+        if self.validation.moves_training:
+            self.updates.rewind(self.raw)
         confusion, logits = result.pop("confusion", None), result.pop("logits", None)
         self.check_finite("validation loss", result["loss"])
         self.log.add("val", self.step, **result)

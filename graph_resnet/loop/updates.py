@@ -43,10 +43,13 @@ class Updates:
         step_op = graphs.source(_handle(self._step))
         moves = [always for variable, always in _assignments(graph.train_op) if variable is step_op]
         self.plain = moves in ([], [True])
+        # Batches so far. A variable of its own only where the step does not tell: checkpoints stay as they are.
+        self._made = self._step if self.plain else _counter()
         with tf.control_dependencies([graph.train_op]):
             op = graph.train_op if moves else tf.assign_add(self._step, 1, name="count_step").op
+            counted = [] if self.plain else [tf.assign_add(self._made, 1).op]
         with tf.control_dependencies([op]):
-            self._fetches = {"op": op, "step": self._step.read_value(), "loss": graph.train_loss}
+            self._fetches = {"op": [op, *counted], "step": self._step.read_value(), "loss": graph.train_loss}
         measured = {"loss": graph.train_loss, "accuracy": graph.train_acc}
         self._measured = {name: tensor for name, tensor in measured.items() if tensor is not None}
         rate = math.nan if graph.learning_rate is None else graph.learning_rate
@@ -54,7 +57,7 @@ class Updates:
         self._is_training, self._feeds = graph.is_training, FeedFunction("feed_fn", graph.feed_fn)
         read = graphs.streams(graphs.ancestors(graph.train_op, *self._measured.values()))
         shuffled = [stream for stream in read if not stream.in_order]
-        self._restart = [stream.restart for stream in shuffled]
+        self._shuffled = [stream for stream in shuffled if stream.start is not None]
         stream = next(iter(shuffled or read), None)
         self.images = stream and stream.batch_size
         self.steps_an_epoch = stream and stream.images / stream.batch_size
@@ -66,6 +69,12 @@ class Updates:
     def step_in(self, checkpoint: str) -> int:
         """The global step that a checkpoint of this graph holds."""
         return checkpoints.step_of(checkpoint, self._step.op.name)
+
+    def rewind(self, session: tf.Session) -> None:
+        """Starts the shuffled streams at the batch of the next update, after a measurement or a restored checkpoint."""
+        if self._shuffled:
+            made = session.run(self._made)
+            session.run([stream.restart for stream in self._shuffled], {s.start: made for s in self._shuffled})
 
     def start_clock(self) -> None:
         self._since, self._updates = time.perf_counter(), 0
@@ -87,7 +96,7 @@ class Updates:
             if measure and self._is_training is not None:
                 raw = session.raw_session()
                 result = raw.run(self._measured, {self._is_training: False, **feed})
-                raw.run(self._restart)  # so that the update still gets batch number `step`
+                self.rewind(raw)  # so that the update still gets the same batch
             training = {} if self._is_training is None else {self._is_training: True}
             result = {**session.run(fetches, {**training, **feed}), **result}
         now = time.perf_counter()
@@ -104,6 +113,12 @@ class Updates:
             if self.images:
                 record["images_per_second"] = round(self.images / mean, 2)
         return Update(step, record, now - begun, mean)
+
+
+def _counter():
+    """The int64 variable that counts updates, saved with the others; one in a graph, however often that is trained."""
+    with tf.variable_scope(tf.VariableScope(reuse=tf.AUTO_REUSE), auxiliary_name_scope=False):
+        return tf.get_variable("session_loop/updates", initializer=tf.zeros([], tf.int64), trainable=False)
 
 
 def _assignments(train_op):

@@ -33,6 +33,10 @@ class Validation:
 
     Args:
       graph: built in the default graph, which is not finalized yet.
+
+    Attributes:
+      leaks: whether the training op pulls validation batches.
+      moves_training: whether an evaluation pulls training batches, so that the training streams must be rewound.
     """
 
     def __init__(self, graph: GraphToTrain):
@@ -61,8 +65,8 @@ class Validation:
             self._passes = [Pass(op) for op in sorted(foreign - measured, key=lambda op: op.name)]
         own = {stream.labels.op for stream in self._streams} | (foreign - measured)
         self.leaks = bool(own & trained - measured)
-        # A training stream that an evaluation reads from, and that the training op reads too.
-        self._moved = [stream.restart for stream in read if not stream.in_order and stream.labels.op in trained]
+        self.moves_training = any(not stream.in_order and stream.labels.op in trained for stream in read)
+        self._shared = [Pass(op) for op in sorted(foreign & measured, key=lambda op: op.name)]
         self._restart = [stream.restart for stream in self._streams]
         self._restart += [each.restart for each in self._passes if each.restart is not None]
         sizes = [tf.size(stream.labels) for stream in self._streams[:1]]
@@ -72,13 +76,16 @@ class Validation:
     def __bool__(self) -> bool:
         return bool(self._means)
 
-    def run(self, session: tf.Session, between_batches: Callable[[], None] = lambda: None, say=print) -> dict:
+    def run(
+        self, session: tf.Session, between_batches: Callable[[], None] = lambda: None, say=print, over=False
+    ) -> dict:
         """One evaluation.
 
         Args:
           session: a tf.Session of the graph.
           between_batches: called before each batch; what it raises ends the evaluation.
           say: called with a line where only one batch of endless data is measured.
+          over: whether the training is over. Then training data that is measured here, too, may start again.
 
         Returns:
           {"loss": nats, "accuracy": 0..1}, as far as asked for; "images": how many, where that is known and they are
@@ -91,6 +98,8 @@ class Validation:
         ends = self._has_an_end(session, say)
         most = self._most or (None if ends else 1)
         session.run(self._restart)
+        if over:
+            session.run([each.restart for each in self._shared if each.restart is not None])
         expected = self._streams[0].images if self._streams and self._most is None else None
         results, counts, matrices, rows = [], [], {}, []
         fetches = [self._means, self._matrix, self._logits, [] if self._sizes is None else self._sizes]
@@ -109,7 +118,6 @@ class Validation:
                 counts.append(feeds.count(feed) if self._feeds else _only(sizes))
                 matrices = {name: cells + matrices.get(name, 0) for name, cells in matrix.items()}
                 bar.update(counts[-1] or 1)
-        session.run(self._moved)
         if not results:
             raise NoBatchError(
                 "val_loss: its data is at its end before the first batch; it must start again for each evaluation (an "

@@ -27,7 +27,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import numbers
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 import graph_resnet.compat.slim  # noqa: F401  (makes `import tf_slim` work)
@@ -71,8 +73,7 @@ def subsample(x, factor, scope=None):
     Raises:
       ValueError: `factor` is below 1.
     """
-    if factor < 1:
-        raise ValueError(f"subsample: factor must be at least 1, got {factor}")
+    factor = _whole("subsample", "factor", factor, least=1)
     if factor == 1:
         return x
     return slim.max_pool2d(x, [1, 1], stride=factor, padding="SAME", scope=scope)
@@ -86,20 +87,26 @@ def residual_block(x, bottleneck_depth, out_depth, stride=1, scope="residual_blo
     conv2,conv3}/weights`, with `biases` or `BatchNorm/...` as the arg_scope decides.
 
     Args:
-      x: float tensor [B, H, W, C]; C must be known, the rest need not be.
+      x: float tensor or array [B, H, W, C]; C must be known, the rest need not be.
       bottleneck_depth: int, channels of the first two convolutions.
       out_depth: int, channels of the output. Where C equals it the shortcut is `subsample`, else a 1x1 convolution.
       stride: int, at least 1.
-      scope: variable scope of the block.
+      scope: variable scope of the block; None takes the first free of 'residual_block', 'residual_block_1', ...
 
     Returns:
-      float tensor [B, ceil(H / stride), ceil(W / stride), out_depth], at least 0.
+      float tensor [B, ceil(H / stride), ceil(W / stride), out_depth], at least 0. Padding is SAME, whatever the
+      arg_scope says.
 
     Raises:
-      ValueError: C is unknown, a depth is not positive, or the stride is below 1.
+      ValueError: C is unknown, a depth or the stride is not a whole number of at least 1, or the arg_scope is of NCHW,
+        or has a rate beside a stride.
     """
-    in_depth = _checked_depth(x, scope, stride, bottleneck_depth=bottleneck_depth, out_depth=out_depth)
-    with tf.variable_scope(scope):
+    block = "residual_block" if scope is None else scope
+    x, in_depth = _checked_input(x, block)
+    stride = _whole(block, "stride", stride, least=1)
+    bottleneck_depth = _whole(block, "bottleneck_depth", bottleneck_depth)
+    out_depth = _whole(block, "out_depth", out_depth)
+    with tf.variable_scope(scope, "residual_block"), _same_padding(block, stride):
         if in_depth == out_depth:
             shortcut = subsample(x, stride, "shortcut")
         else:
@@ -120,7 +127,7 @@ def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortc
       x: float tensor [B, H, W, C]; C must be known.
       out_depth: int, channels of both convolutions.
       stride: int, at least 1.
-      scope: variable scope of the block.
+      scope: variable scope of the block; None takes the first free of 'basic_block', 'basic_block_1', ...
       normalize_shortcut: False leaves the normalizer out of a convolutional shortcut, which then has a bias, as the
         Keras tutorials have it.
 
@@ -128,11 +135,14 @@ def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortc
       float tensor [B, ceil(H / stride), ceil(W / stride), out_depth], at least 0.
 
     Raises:
-      ValueError: C is unknown, `out_depth` is not positive, or the stride is below 1.
+      ValueError: as `residual_block`.
     """
-    in_depth = _checked_depth(x, scope, stride, out_depth=out_depth)
+    block = "basic_block" if scope is None else scope
+    x, in_depth = _checked_input(x, block)
+    stride = _whole(block, "stride", stride, least=1)
+    out_depth = _whole(block, "out_depth", out_depth)
     bare = {} if normalize_shortcut else {"normalizer_fn": None}
-    with tf.variable_scope(scope):
+    with tf.variable_scope(scope, "basic_block"), _same_padding(block, stride):
         if in_depth == out_depth and stride == 1:
             shortcut = x
         else:
@@ -161,7 +171,9 @@ def pooled_block(x, out_depth, pool=2, scope="pooled_block"):
     Raises:
       ValueError: C is unknown, or `out_depth` or `pool` is not positive.
     """
-    _checked_depth(x, scope, 1, out_depth=out_depth, pool=pool)
+    block = "pooled_block" if scope is None else scope
+    x, _ = _checked_input(x, block)
+    out_depth, pool = _whole(block, "out_depth", out_depth), _whole(block, "pool", pool)
     options = current_arg_scope().get(arg_scope_func_key(slim.conv2d), {})
     normalizer, activation = options.get("normalizer_fn"), options.get("activation_fn", tf.nn.relu)
     behind = "normalizer_fn" if normalizer else "activation_fn"
@@ -171,25 +183,66 @@ def pooled_block(x, out_depth, pool=2, scope="pooled_block"):
         following = normalizer or activation
         return following(smaller, **params) if following else smaller
 
-    with tf.variable_scope(scope):
+    with tf.variable_scope(scope, "pooled_block"), _same_padding(block, 1):
         shortcut = slim.conv2d(x, out_depth, [3, 3], scope="conv1", **{behind: pooled})  # [B, H // pool, ...]
         residual = slim.conv2d(shortcut, out_depth, [3, 3], activation_fn=None, scope="conv2")
         total = shortcut + residual
         return activation(total) if activation else total
 
 
-def _checked_depth(x, scope, stride, **depths):
-    """Channels of `x`, after a look at a block's arguments."""
-    if stride < 1:
-        raise ValueError(f"{scope}: stride must be at least 1, got {stride}")
-    for name, depth in depths.items():
-        if depth < 1:
-            raise ValueError(f"{scope}: {name} must be positive, got {depth}")
+def _checked_input(x, block):
+    """`x` as a tensor, and its channels."""
+    if not tf.is_tensor(x):
+        x = tf.convert_to_tensor(x)
+        x = x if x.dtype.is_floating and x.dtype != tf.float64 else tf.cast(x, tf.float32)
+    if not x.dtype.is_floating:
+        raise ValueError(f"{block}: input must be of a float type, got {x.dtype.name}; pass tf.cast(x, tf.float32)")
     # Under disable_v2_behavior() x.shape[-1] is a Dimension, never None.
     in_depth = tf.dimension_value(x.shape[-1]) if x.shape.rank == 4 else None
     if in_depth is None:
-        raise ValueError(f"{scope}: input must be [batch, height, width, depth] with a known depth, got {x.shape}")
-    return in_depth
+        raise ValueError(f"{block}: input must be [batch, height, width, depth] with a known depth, got {x.shape}")
+    return x, in_depth
+
+
+def _whole(block, name, value, least=None):
+    """A depth or a stride as an int: [2, 2] is the stride 2, and a constant tensor is its value.
+
+    Raises:
+      ValueError: names the block and the argument.
+    """
+    if tf.is_tensor(value):
+        known = tf.get_static_value(value)
+        if known is None:
+            raise ValueError(f"{block}: {name} must be a number, got the tensor {value.name}, which is none yet")
+        value = known
+    value = value.value if isinstance(value, tf.Dimension) else value
+    values = np.ravel(np.array(value, dtype=object))
+    if len(values) not in (1, 2) or (len(values) == 2 and (name not in ("stride", "factor") or values[0] != values[1])):
+        raise ValueError(f"{block}: {name} must be one whole number, got {value!r}")
+    number = values[0]
+    if not isinstance(number, numbers.Real) or isinstance(number, (bool, np.bool_)) or not float(number).is_integer():
+        raise ValueError(f"{block}: {name} must be one whole number, got {value!r}")
+    if number < (least or 1):
+        raise ValueError(f"{block}: {name} must be {f'at least {least}' if least else 'positive'}, got {value}")
+    return int(number)
+
+
+def _same_padding(block, stride):
+    """An arg_scope in which both ways through a block end in the same shape, whatever the caller's arg_scope says.
+
+    Raises:
+      ValueError: the caller's arg_scope has a data format or a rate that the block cannot have.
+    """
+    for layer in (slim.conv2d, slim.max_pool2d):
+        defaults = current_arg_scope().get(arg_scope_func_key(layer), {})
+        if str(defaults.get("data_format") or "NHWC").startswith("NC"):
+            raise ValueError(
+                f"{block}: data_format {defaults['data_format']!r} of the arg_scope: the block is for NHWC; transpose "
+                "its input with tf.transpose(x, [0, 2, 3, 1])"
+            )
+        if stride > 1 and np.any(np.ravel(defaults.get("rate", 1)) != 1):
+            raise ValueError(f"{block}: rate {defaults['rate']} of the arg_scope goes with stride 1, not {stride}")
+    return slim.arg_scope([slim.conv2d, slim.max_pool2d], padding="SAME")
 
 
 def resnet_arg_scope(

@@ -295,6 +295,83 @@ def test_unknown_depth_is_refused(graph, block, shape, shown):
         block(tf.placeholder(tf.float32, shape))
 
 
+BLOCKS = {
+    "residual_block": lambda x, **options: residual_block(x, **{"bottleneck_depth": 4, "out_depth": 8, **options}),
+    "basic_block": lambda x, **options: basic_block(x, **{"out_depth": 8, **options}),
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"x": images(2, 5, 7, 3).astype(np.float64)},
+        {"x": images(2, 5, 7, 3).tolist()},
+        {"stride": [2, 2]},
+        {"stride": (2, 2)},
+        {"stride": np.int64(2)},
+        {"stride": 2.0},
+        {"out_depth": lambda: tf.constant(8)},
+        {"out_depth": tf.Dimension(8)},
+        {"scope": None},
+        {"padding": "VALID"},
+    ],
+    ids=lambda options: f"{next(iter(options))}",
+)
+def test_what_can_mean_one_thing_works(graph, block, options):
+    """Each call has the output and the variables of the plain one."""
+    plain = {"x": tf.constant(images(2, 5, 7, 3)), "stride": 2, "scope": block}
+    options = {name: value() if callable(value) else value for name, value in options.items()}
+    padding = options.pop("padding", "SAME")
+
+    def built(**options):
+        with (
+            tf.variable_scope("net", reuse=tf.AUTO_REUSE),
+            slim.arg_scope([slim.conv2d, slim.max_pool2d], padding=padding),
+        ):
+            return BLOCKS[block](**options)
+
+    wanted, got = built(**plain), built(**{**plain, **options})
+    assert got.shape.as_list() == [2, 3, 4, 8]
+    assert {v.op.name.split("/")[1] for v in tf.global_variables()} == {block}
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        np.testing.assert_allclose(*session.run([wanted, got]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stride": [1, 2]}, "stride must be one whole number, got [1, 2]"),
+        ({"stride": 1.5}, "stride must be one whole number, got 1.5"),
+        ({"stride": "2"}, "stride must be one whole number, got '2'"),
+        ({"stride": None}, "stride must be one whole number, got None"),
+        ({"stride": True}, "stride must be one whole number, got True"),
+        ({"out_depth": [8, 8]}, "out_depth must be one whole number, got [8, 8]"),
+        ({"out_depth": lambda: tf.placeholder(tf.int32, [], "d")}, "out_depth must be a number, got the tensor d:0"),
+        ({"out_depth": float("nan")}, "out_depth must be one whole number, got nan"),
+        ({"x": lambda: tf.zeros([2, 4, 4, 3], tf.uint8)}, "input must be of a float type, got uint8; pass tf.cast("),
+        ({"data_format": "NCHW"}, "data_format 'NCHW' of the arg_scope: the block is for NHWC; transpose its input"),
+        ({"rate": 2, "stride": 2}, "rate 2 of the arg_scope goes with stride 1, not 2"),
+        ({"rate": [2, 1], "stride": 2}, "rate [2, 1] of the arg_scope goes with stride 1, not 2"),
+    ],
+)
+def test_what_cannot_is_one_line_with_block_and_argument(graph, block, options, message):
+    options = {"x": lambda: tf.zeros([2, 4, 4, 3]), "scope": "a", **options}
+    options = {name: value() if callable(value) else value for name, value in options.items()}
+    scope = {name: options.pop(name) for name in ("data_format", "rate") if name in options}
+    with slim.arg_scope([slim.conv2d], **scope), pytest.raises(ValueError) as error:
+        BLOCKS[block](**options)
+    assert str(error.value).startswith(f"a: {message}") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_rate_without_a_stride_works(graph, block):
+    with slim.arg_scope([slim.conv2d], rate=2):
+        assert BLOCKS[block](tf.zeros([2, 9, 9, 3])).shape.as_list() == [2, 9, 9, 8]
+
+
 # The bottleneck net.
 
 

@@ -48,6 +48,8 @@ def _run(job):
     begun = job.directory is not None and bool(checkpoints.steps(job.directory))
     before = _config_before(job.directory) if begun else None
     config = description.for_config(job, data, before)
+    if begun and job.machine.precision == "auto":  # which keeps to the recorded one
+        config["precision"] = before.get("precision", "auto")
     for path in job.records.train + job.records.test:
         train_dir.check_name(path, "data file")
     changed = same_run(job.directory, before, config, job.allow_other_data) if begun else []

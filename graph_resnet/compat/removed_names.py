@@ -1,4 +1,4 @@
-"""Names that numpy, scipy and Python removed since TensorFlow 1, given back inside a process that asks for it.
+"""Names that numpy, scipy, Pillow and Python removed since TensorFlow 1, given back inside a process that asks for it.
 
 Each row says what replaced the name. What is still there is left alone, and a module that is not installed stays so:
 the names are added when the program imports the module.
@@ -73,6 +73,11 @@ REMOVED = {
         "logsumexp": "__import__('scipy.special').special.logsumexp",
         "comb": "__import__('scipy.special').special.comb",
         "factorial": "__import__('scipy.special').special.factorial",
+    },
+    "PIL.Image": {
+        "ANTIALIAS": "m.LANCZOS",
+        "LINEAR": "m.BILINEAR",
+        "CUBIC": "m.BICUBIC",
     },
     "scipy.signal": {
         "gaussian": "m.windows.gaussian",

@@ -162,6 +162,10 @@ for _package, _modules in {
 ADDED_INSIDE = {
     ("tensorflow.python.keras.utils", "get_file"): "keras:utils.get_file",
     ("tensorflow.python.keras.utils.data_utils", "get_file"): "keras:utils.get_file",
+    ("tensorflow.python.framework.graph_util", "convert_variables_to_constants"): (
+        "v1:graph_util.convert_variables_to_constants"
+    ),
+    ("tensorflow.python.pywrap_tensorflow", "NewCheckpointReader"): ".contrib.framework:pywrap.NewCheckpointReader",
     ("tensorflow.python.layers.normalization", "BatchNormalization"): ".batch_normalization:BatchNormalization",
     ("tensorflow.python.layers.normalization", "batch_normalization"): ".batch_normalization:batch_normalization",
     ("tensorflow.python.layers.layers", "BatchNormalization"): ".batch_normalization:BatchNormalization",

@@ -77,7 +77,7 @@ ARCHITECTURES = {
     ),
     # Blocks where they pay on 32x32 images: a wide one or two each at 32x32, 16x16, 8x8 and 4x4. Basic ones, which take
     # less time than bottlenecks and learn more; max pools lead from one size to the next, as blocks with a stride learn
-    # more slowly (docs/accuracy.md).
+    # more slowly (docs/trials.md).
     "deep": Architecture(
         scope="deep",
         stem=Stem("stem", "conv1", 32, 3),

@@ -217,7 +217,7 @@ def _rows() -> Iterator[Recipe]:
     yield dataclasses.replace(
         cifar100, name="resnet34-cifar100", net="resnet34", source="as resnet18-cifar100, with ResNet-34"
     )
-    # An output of the net's last convolution sees 49 pixels: half of a side of 96, all of 48 (docs/accuracy.md).
+    # An output of the net's last convolution sees 49 pixels: half of a side of 96, all of 48 (docs/trials.md).
     strong = dataclasses.replace(
         notebook,
         name="strong",

@@ -49,6 +49,10 @@ INGREDIENTS = {
     "without label smoothing": {"label_smoothing": 0.0},
     "without crop": {"crop": 0},
     "without whitening": {"whitening": False},
+    "without lookahead": {"lookahead": 0},
+    "beta at the rate of the weights": {"beta_rate": 1.0},
+    "Nesterov momentum for all": {"optimizer": "nesterov"},
+    "precise batch norm": {"precise_batch_norm": 10},
 }
 
 
@@ -132,7 +136,10 @@ def _trials(what, base):
     if what == "ingredients":
         rates = base.learning_rate / 2, base.learning_rate * 2
         others = {f"learning rate {rate:g}": {"learning_rate": rate} for rate in rates}
-        return {name: (changes, {}) for name, changes in (INGREDIENTS | others).items()}
+        trials = {name: (changes, {}) for name, changes in (INGREDIENTS | others).items()}
+        # What the recipe has not cannot be taken away.
+        same = [n for n, (changes, _) in trials.items() if changes and dataclasses.replace(base, **changes) == base]
+        return {name: trial for name, trial in trials.items() if name not in same}
     trials = {"bottleneck": ({"net": "bottleneck", "image_size": 96, "learning_rate": 0.05}, {})}
     for text in ROWS:
         ARCHITECTURES[text] = row(text)

@@ -7,9 +7,14 @@ import contextvars
 import errno
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 
-from tqdm.auto import tqdm
+from tqdm import TqdmWarning
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", TqdmWarning)  # a notebook without ipywidgets gets the lines instead of a bar
+    from tqdm.auto import tqdm
 
 FIRST_LINE, NEXT_LINES = 10, 60  # seconds after which a file or a pipe gets its first line, and each further one
 BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"

@@ -7,14 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tqdm.auto import tqdm
 
 from graph_resnet.errors import UserError
 from graph_resnet.loop import feeds, graphs
 from graph_resnet.loop.feeds import FeedFunction
 from graph_resnet.loop.graph_to_train import GraphToTrain
 from graph_resnet.loop.iterators import Pass
-from graph_resnet.loop.progress import bar_options
+from graph_resnet.loop.progress import bar_options, tqdm
 
 
 class NoBatchError(UserError):

@@ -219,7 +219,7 @@ def check_same_run(train_dir: str | Path, old: dict, new: dict, other_data: str 
 
 def _check_optimizer(train_dir, old, new):
     """Refuses what the optimizer's variables in the checkpoint do not fit."""
-    before, now = old["recipe"].get("optimizer"), new["recipe"]["optimizer"]
+    before, now = old["recipe"].get("optimizer"), new["recipe"].get("optimizer")
     again = f"or start another run from these weights with --init-checkpoint {train_dir}"
     if isinstance(before, str) and SLOTS.get(before, before) != SLOTS.get(now, now):
         raise UserError(

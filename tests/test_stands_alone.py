@@ -174,7 +174,7 @@ ROOMS = {
     "": {"net", "compat"},  # graph_resnet/__init__.py
     **{name: set() for name in BASE},
 }
-COMMANDS = {"train", "evaluate", "predict", "export", "report", "tf1", "notebook"}
+COMMANDS = {"__main__", "train", "evaluate", "predict", "export", "report", "tf1", "notebook"}
 
 
 def imported(file):

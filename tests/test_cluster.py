@@ -25,7 +25,7 @@ from graph_resnet.loop.signals import Interrupted
 from graph_resnet.recipes import RECIPES
 from graph_resnet.session import session_config
 from graph_resnet.training import graph
-from tests.helpers import TINY, comparable, records_of, run, start, wait_for_step
+from tests.helpers import PROGRESS, TINY, comparable, records_of, run, start, wait_for_step
 
 import tf_slim as slim  # isort: skip  (graph_resnet makes it importable)
 
@@ -54,7 +54,9 @@ def finish(processes):
     finally:
         for process in processes:
             process.kill()
-    return [(process.returncode, out.splitlines(), err) for process, (out, err) in zip(processes, results)]
+    return [
+        (process.returncode, out.splitlines(), PROGRESS.sub("", err)) for process, (out, err) in zip(processes, results)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def test_stopped_killed_and_started_again_they_end_as_if_nothing_had_happened(un
     assert (status, other[0]) == (143, 143)
     saved = re.fullmatch(r"stopped at step (\d+): the last good checkpoint is .*\n", err)[1]
     assert (tmp_path / f"model.ckpt-{saved}.index").exists()
-    assert other[2] == f"stopped at step {saved}: the checkpoints are the chief's\n"
+    assert other[2].startswith(f"stopped at step {saved}: the checkpoints are the chief's; to go on: python -m ")
 
     addresses, processes = start_all(*command)
     wait_for_step(processes[0], tmp_path, 17)

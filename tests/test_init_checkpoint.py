@@ -121,5 +121,5 @@ def test_another_number_of_classes_from_the_command_line(records, tmp_path):
     assert list((tmp_path / "a" / "profile").glob("timeline-*.json"))
     assert any(re.match(r"\S*Conv2D\S* +\d+ +\d+\.\d\d +\d", line) for line in lines)
     page = (tmp_path / "a" / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
+    assert "data:image/png;base64," in page and "<svg" in page
     assert "http" not in page and "<script" not in page  # nothing from elsewhere

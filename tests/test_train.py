@@ -65,7 +65,8 @@ def test_what_tensorboard_shows(undisturbed):
     graphs = [e.graph_def for e in tf.train.summary_iterator(str(file)) if e.HasField("graph_def")]
     (names,) = ([node.name.split("/") for node in tf.GraphDef.FromString(graph).node] for graph in graphs)
     assert {name[0] for name in names} == {
-        "global_step", "input", "resnet", "training", "validation", "learning_rate", "gradients", "Momentum", "weights"
+        "global_step", "input", "resnet", "training", "validation", "learning_rate", "gradients", "Momentum", "weights",
+        "lookahead",
     }  # fmt: skip
     assert {name[2] for name in names if name[:2] == ["resnet", "block3"]} == {"residual_block1", "residual_block2"}
 

@@ -66,7 +66,8 @@ def undisturbed(tmp_path_factory, cache):
     status, lines, err = run(
         *TINY, *LENGTH, "--train-dir", train_dir, "--workers=2", env={**os.environ, "XDG_CACHE_HOME": str(cache)}
     )
-    assert (status, err) == (0, "")
+    said = [line for line in err.splitlines() if "[progress]: " not in line]  # which a slow machine has time for
+    assert (status, said) == (0, [])
     return train_dir, lines
 
 

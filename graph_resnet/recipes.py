@@ -275,6 +275,7 @@ def _rows() -> Iterator[Recipe]:
         batch_norm_decay=0.6,
         whitening=True,
         eval_every=50,
+        result="89.41% on CIFAR-10 (JPEG-75), 0.40 PFLOP, one seed",
     )
 
 

@@ -1,10 +1,10 @@
 """tf-slim 1.1.0, the newest release, and 1.2.0 from its repository, on TensorFlow 2.16 to 2.21, without tf_keras.
 
-Without this module 1.1.0 is imported on TensorFlow 2.21, but `slim.batch_norm` fails, and the nets that use it: it asks
-for the Keras 2 layer, which TensorFlow no longer contains. Other names have moved inside TensorFlow. 1.2.0 fails at its
-import, for `tf.layers`. `import graph_resnet` lets this module follow whenever slim is imported. Importing this module puts the names back (only those that
-are missing) and leads `slim.batch_norm` to slim's own code, which needs no Keras. It changes nothing else in
-TensorFlow. Whatever of slim was imported earlier works too.
+Without this module 1.1.0 is imported on TensorFlow 2.21, but `slim.batch_norm` fails, and the nets that use it: it
+asks for the Keras 2 layer, which TensorFlow no longer contains. Other names have moved inside TensorFlow. 1.2.0 fails
+at its import, for `tf.layers`. `import graph_resnet` lets this module follow whenever slim is imported. It gives back
+the names that are missing and leads `slim.batch_norm` to slim's own code, which needs no Keras. It changes nothing
+else in TensorFlow. Whatever of slim was imported earlier works too.
 
     import graph_resnet.compat.slim  # noqa: F401
     import tf_slim as slim
@@ -31,7 +31,8 @@ tf_slim.metrics tf_slim.summaries_test tf_slim.training`: 506 pass, 44 fail, for
 (evaluation_test needs a module `nose.tools` with `nottest`):
 - testDecodeExampleWithRawEncoding, ...WithRAWEncoding, ...FloatDtype: `ndarray.tostring`, removed in numpy 2.3.
 - SingleEvaluationTest.testAdditionalHooks: an argument of DumpingDebugHook that TensorFlow removed.
-- F1ScoreTest.testSomeCorrect: compares a float32 to 7 places. CountTest.testReturnType: expects a tensor, not a variable.
+- F1ScoreTest.testSomeCorrect: compares a float32 to 7 places.
+- CountTest.testReturnType: expects a tensor and gets a variable.
 - StreamingPrecisionRecallAtEqualThresholdsLargeTest: `np.product`, removed in numpy 2.0.
 - the other 37, in evaluation_test, learning_test and tf_slim.training: they prepare their data by `int()` of an array
   with one element, an error since numpy 2.4. They pass with numpy below.

@@ -11,7 +11,7 @@ test: .venv/installed-test lint
 	$(BIN)/python -m pytest
 
 quick: .venv/installed-test lint
-	FUZZ_CASES=20 $(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow"
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

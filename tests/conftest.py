@@ -18,9 +18,9 @@ for signum, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 
 # Files whose tests run the commands, or train: `make quick` leaves them out. Single tests elsewhere carry the marker.
 SLOW_FILES = set(
-    "any_graph benchmarks cluster compat_slim docs evaluate export graph inference init_checkpoint machine notebook predict "
-    "reliability report resnet18_keras stands_alone summary tensorboard tf1_programs tf1_run train train_dir "
-    "training".split()
+    "any_graph benchmarks cluster compat_slim docs evaluate export graph inference init_checkpoint machine notebook "
+    "predict reliability report resnet18_keras stands_alone summary tensorboard tf1_programs tf1_run train "
+    "train_dir training".split()
 )
 
 

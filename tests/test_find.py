@@ -662,12 +662,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", f"{self.other_host}/good/x")
             self.end_headers()
         else:
-            body = {"wrong": b"<html>Please log in</html>"}.get(kind, self.content)
+            body = {"wrong": b"<html>Please log in</html>", "long": 2 * self.content}.get(kind, self.content)
             self.send_response(200)
             if kind != "unsized":
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body if kind in ("good", "wrong") else body[: len(body) // 2])
+            self.wfile.write(body if kind in ("good", "wrong", "long") else body[: len(body) // 2])
             if kind == "stall":
                 self.wfile.flush()
                 self.done.wait(20)
@@ -679,8 +679,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def serve(monkeypatch):
     """A function of a kind of answer: makes cifar("cifar10") download from there, and returns the layout."""
-    import tensorflow  # noqa: F401  here, so that no test's seconds count its start
-
     state = {"content": archive_of(*good_members()), "done": threading.Event()}
     handler = type("TestHandler", (Handler,), state)
     servers = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) for _ in range(2)]
@@ -724,9 +722,10 @@ def test_download(serve, fresh_cache, capsys, kind):
     ("kind", "expected"),
     [
         ("missing", "404"),
-        ("cut", "retrieval incomplete"),
+        ("cut", "bytes with a wrong sha256"),
         ("unsized", "bytes with a wrong sha256"),
         ("wrong", "26 bytes with a wrong sha256, not "),
+        ("long", "it is longer than the dataset's archive"),
     ],
 )
 def test_failed_download(serve, fresh_cache, kind, expected):
@@ -750,16 +749,26 @@ def test_download_without_a_server(serve, fresh_cache):
 
 
 def test_stalling_download(serve, fresh_cache):
-    socket.setdefaulttimeout(17)
-    try:
-        layout, start = serve("stall"), time.monotonic()
-        with pytest.raises(match=f"^{layout.url}: cannot be .*timed out.*--data-dir DIR"):
-            archives.download(layout, fresh_cache / "new", timeout=0.3)
-        assert time.monotonic() - start < 10
-        assert socket.getdefaulttimeout() == 17
-    finally:
-        socket.setdefaulttimeout(None)
+    layout, start = serve("stall"), time.monotonic()
+    with pytest.raises(match=f"^{layout.url}: cannot be .*timed out.*--data-dir DIR"):
+        archives.download(layout, fresh_cache / "new", timeout=0.3)
+    assert time.monotonic() - start < 10
     assert leftovers(fresh_cache) == []
+
+
+def test_a_download_begins_without_tensorflow(serve, fresh_cache):
+    """Whose import takes seconds and writes into the terminal."""
+    layout = serve("missing")
+    code = (
+        "import dataclasses, sys\nfrom graph_resnet.data import archives, find\n"
+        "from graph_resnet.errors import UserError\n"
+        f"layout = dataclasses.replace(find.CIFAR10, url={layout.url!r})\n"
+        f"try:\n    archives.download(layout, {str(fresh_cache / 'new')!r})\n"
+        "except UserError as error:\n    print(error)\nassert 'tensorflow' not in sys.modules"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert result.returncode == 0 and "cannot be downloaded (404 Not Found)" in result.stdout
+    assert result.stderr == f"Downloading {layout.url}, 170,052,171 bytes\n"
 
 
 def test_cache_that_cannot_be_written(tmp_path, monkeypatch):

@@ -5,12 +5,13 @@ directory = download(layouts.CIFAR10, cache / 'cifar-10-batches-bin')
 
 import contextlib
 import gzip
+import http.client
 import os
 import shutil
-import socket
 import sys
 import tarfile
 import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +19,7 @@ from tqdm import tqdm
 
 from graph_resnet import files
 from graph_resnet.data.layouts import NAMES_FILE_BYTES, OTHERWISE, PICKLE_BYTES, Layout
-from graph_resnet.data.records import check_file
+from graph_resnet.data.records import check_file, sha256
 from graph_resnet.errors import UserError, reason
 
 MOST_MEMBERS = 100
@@ -45,44 +46,42 @@ def download(layout: Layout, target: Path | str, *, timeout: float = 60) -> Path
 
 
 def _fetch(layout, archive, timeout):
-    """Downloads a dataset's archive as the file `archive`."""
-    import tensorflow as tf  # here, because nothing else in this module needs it
-
-    before = socket.getdefaulttimeout()  # urllib, beneath get_file, is given no timeout of its own
+    """Downloads a dataset's archive as the file `archive`. A redirect may lead to any host: the sha256 decides."""
+    print(f"Downloading {layout.url}, {layout.size:,} bytes", file=sys.stderr)
     try:
-        socket.setdefaulttimeout(timeout)
-        # A redirect may lead to any host: the sha256 says whether the bytes are right.
-        with contextlib.redirect_stdout(sys.stderr):  # the progress bar: stdout is for results
-            tf.keras.utils.get_file(
-                archive.name,
-                layout.url,
-                cache_dir=str(archive.parent),
-                cache_subdir=".",
-                file_hash=layout.sha256,
-                hash_algorithm="sha256",
-            )
-    except Exception as error:  # urllib, http, ssl, socket and get_file have dozens between them
-        if isinstance(error.__context__, urllib.error.HTTPError):
-            error.__context__.close()  # a 404's connection, which get_file leaves open
-        why = str(error).removeprefix(f"URL fetch failure on {layout.url}: ").removeprefix("None -- ")
-        if archive.exists():  # get_file leaves it only if its hash is wrong
-            why = f"{archive.stat().st_size:,} bytes with a wrong sha256, not {layout.size:,}"
-        raise UserError(f"{layout.url}: cannot be downloaded ({why}); {OTHERWISE}") from error
-    finally:
-        socket.setdefaulttimeout(before)
+        with (
+            urllib.request.urlopen(layout.url, timeout=timeout) as answer,
+            open(archive, "wb") as file,
+            tqdm.wrapattr(file, "write", total=layout.size, unit="B", leave=False, disable=None) as counted,
+        ):
+            bounded = _Bounded(answer, layout.size, "it is longer than the dataset's archive")
+            shutil.copyfileobj(bounded, counted)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise _not_downloaded(layout, f"{error.code} {error.reason}") from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        cause = getattr(error, "reason", error)  # what a URLError is about
+        why = reason(cause if isinstance(cause, Exception) else error)
+        raise _not_downloaded(layout, why) from error
+    if sha256(archive) != layout.sha256:
+        raise _not_downloaded(layout, f"{archive.stat().st_size:,} bytes with a wrong sha256, not {layout.size:,}")
+
+
+def _not_downloaded(layout, why):
+    return UserError(f"{layout.url}: cannot be downloaded ({why}); {OTHERWISE}")
 
 
 class _Bounded:
-    """Reads from a stream, at most `left` bytes in all, so that an archive cannot unpack without end."""
+    """Reads from a stream, at most `left` bytes in all, so that no archive or download goes on without end."""
 
-    def __init__(self, stream, left):
-        self.stream, self.left = stream, left
+    def __init__(self, stream, left, refusal="it unpacks to more than the dataset"):
+        self.stream, self.left, self.refusal = stream, left, refusal
 
     def read(self, size):
         data = self.stream.read(size)
         self.left -= len(data)
         if self.left < 0:
-            raise ValueError("it unpacks to more than the dataset")
+            raise ValueError(self.refusal)
         return data
 
 

@@ -1,6 +1,7 @@
 # Everything a fresh machine needs: `make demo` trains, `make test` tests, `make quick` tests in two minutes. Both make .venv and install into it first.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test quick lint notebook torture matrix bench bench-quick clean
 
@@ -8,10 +9,10 @@ demo: .venv/installed
 	$(BIN)/python -m graph_resnet.train --dataset synthetic --steps 300 --train-dir runs/demo
 
 test: .venv/installed-test lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 quick: .venv/installed-test lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

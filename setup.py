@@ -29,7 +29,7 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "test": ["hypothesis", "pytest", "ruff>=0.9", "tensorboard", *NOTEBOOK, *ONNX],
+        "test": ["hypothesis", "pytest", "pytest-xdist", "ruff>=0.9", "tensorboard", *NOTEBOOK, *ONNX],
         "notebook": ["notebook", *NOTEBOOK],
         "onnx": ONNX,
         "tensorboard": ["tensorboard"],

@@ -7,19 +7,16 @@ Importing it makes a later `import tf_slim` work on today's TensorFlow, and does
 imported from `graph_resnet.net` on first use, so that the commands can answer `--help` without TensorFlow.
 """
 
+from graph_resnet import lazy
 from graph_resnet.compat import slim_hook
 
 __version__ = "2.0.0"
 
-__all__ = ["ResNet", "basic_block", "residual_block", "resnet18", "resnet34", "resnet_arg_scope", "subsample"]
-
+__getattr__, __dir__, __all__ = lazy.names(
+    __name__,
+    dict.fromkeys(
+        ["ResNet", "basic_block", "residual_block", "resnet18", "resnet34", "resnet_arg_scope", "subsample"], "net"
+    ),
+)
 
 slim_hook.install()
-
-
-def __getattr__(name):
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from graph_resnet import net
-
-    return getattr(net, name)

@@ -27,12 +27,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import numbers
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 import graph_resnet.compat.slim  # noqa: F401  (makes `import tf_slim` work)
+from graph_resnet import block_arguments
 from graph_resnet.architectures import ARCHITECTURES
 
 import tf_slim as slim  # isort: skip
@@ -73,7 +72,7 @@ def subsample(x, factor, scope=None):
     Raises:
       ValueError: `factor` is below 1.
     """
-    factor = _whole("subsample", "factor", factor, least=1)
+    factor = block_arguments.whole("subsample", "factor", factor, least=1)
     if factor == 1:
         return x
     return slim.max_pool2d(x, [1, 1], stride=factor, padding="SAME", scope=scope)
@@ -102,11 +101,11 @@ def residual_block(x, bottleneck_depth, out_depth, stride=1, scope="residual_blo
         or has a rate beside a stride.
     """
     block = "residual_block" if scope is None else scope
-    x, in_depth = _checked_input(x, block)
-    stride = _whole(block, "stride", stride, least=1)
-    bottleneck_depth = _whole(block, "bottleneck_depth", bottleneck_depth)
-    out_depth = _whole(block, "out_depth", out_depth)
-    with tf.variable_scope(scope, "residual_block"), _same_padding(block, stride):
+    x, in_depth = block_arguments.input_and_depth(x, block)
+    stride = block_arguments.whole(block, "stride", stride, least=1)
+    bottleneck_depth = block_arguments.whole(block, "bottleneck_depth", bottleneck_depth)
+    out_depth = block_arguments.whole(block, "out_depth", out_depth)
+    with tf.variable_scope(scope, "residual_block"), block_arguments.same_padding(block, stride):
         if in_depth == out_depth:
             shortcut = subsample(x, stride, "shortcut")
         else:
@@ -138,11 +137,11 @@ def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortc
       ValueError: as `residual_block`.
     """
     block = "basic_block" if scope is None else scope
-    x, in_depth = _checked_input(x, block)
-    stride = _whole(block, "stride", stride, least=1)
-    out_depth = _whole(block, "out_depth", out_depth)
+    x, in_depth = block_arguments.input_and_depth(x, block)
+    stride = block_arguments.whole(block, "stride", stride, least=1)
+    out_depth = block_arguments.whole(block, "out_depth", out_depth)
     bare = {} if normalize_shortcut else {"normalizer_fn": None}
-    with tf.variable_scope(scope, "basic_block"), _same_padding(block, stride):
+    with tf.variable_scope(scope, "basic_block"), block_arguments.same_padding(block, stride):
         if in_depth == out_depth and stride == 1:
             shortcut = x
         else:
@@ -172,8 +171,8 @@ def pooled_block(x, out_depth, pool=2, scope="pooled_block"):
       ValueError: C is unknown, or `out_depth` or `pool` is not positive.
     """
     block = "pooled_block" if scope is None else scope
-    x, _ = _checked_input(x, block)
-    out_depth, pool = _whole(block, "out_depth", out_depth), _whole(block, "pool", pool)
+    x, _ = block_arguments.input_and_depth(x, block)
+    out_depth, pool = block_arguments.whole(block, "out_depth", out_depth), block_arguments.whole(block, "pool", pool)
     options = current_arg_scope().get(arg_scope_func_key(slim.conv2d), {})
     normalizer, activation = options.get("normalizer_fn"), options.get("activation_fn", tf.nn.relu)
     behind = "normalizer_fn" if normalizer else "activation_fn"
@@ -183,66 +182,11 @@ def pooled_block(x, out_depth, pool=2, scope="pooled_block"):
         following = normalizer or activation
         return following(smaller, **params) if following else smaller
 
-    with tf.variable_scope(scope, "pooled_block"), _same_padding(block, 1):
+    with tf.variable_scope(scope, "pooled_block"), block_arguments.same_padding(block, 1):
         shortcut = slim.conv2d(x, out_depth, [3, 3], scope="conv1", **{behind: pooled})  # [B, H // pool, ...]
         residual = slim.conv2d(shortcut, out_depth, [3, 3], activation_fn=None, scope="conv2")
         total = shortcut + residual
         return activation(total) if activation else total
-
-
-def _checked_input(x, block):
-    """`x` as a tensor, and its channels."""
-    if not tf.is_tensor(x):
-        x = tf.convert_to_tensor(x)
-        x = x if x.dtype.is_floating and x.dtype != tf.float64 else tf.cast(x, tf.float32)
-    if not x.dtype.is_floating:
-        raise ValueError(f"{block}: input must be of a float type, got {x.dtype.name}; pass tf.cast(x, tf.float32)")
-    # Under disable_v2_behavior() x.shape[-1] is a Dimension, never None.
-    in_depth = tf.dimension_value(x.shape[-1]) if x.shape.rank == 4 else None
-    if in_depth is None:
-        raise ValueError(f"{block}: input must be [batch, height, width, depth] with a known depth, got {x.shape}")
-    return x, in_depth
-
-
-def _whole(block, name, value, least=None):
-    """A depth or a stride as an int: [2, 2] is the stride 2, and a constant tensor is its value.
-
-    Raises:
-      ValueError: names the block and the argument.
-    """
-    if tf.is_tensor(value):
-        known = tf.get_static_value(value)
-        if known is None:
-            raise ValueError(f"{block}: {name} must be a number, got the tensor {value.name}, which is none yet")
-        value = known
-    value = value.value if isinstance(value, tf.Dimension) else value
-    values = np.ravel(np.array(value, dtype=object))
-    if len(values) not in (1, 2) or (len(values) == 2 and (name not in ("stride", "factor") or values[0] != values[1])):
-        raise ValueError(f"{block}: {name} must be one whole number, got {value!r}")
-    number = values[0]
-    if not isinstance(number, numbers.Real) or isinstance(number, (bool, np.bool_)) or not float(number).is_integer():
-        raise ValueError(f"{block}: {name} must be one whole number, got {value!r}")
-    if number < (least or 1):
-        raise ValueError(f"{block}: {name} must be {f'at least {least}' if least else 'positive'}, got {value}")
-    return int(number)
-
-
-def _same_padding(block, stride):
-    """An arg_scope in which both ways through a block end in the same shape, whatever the caller's arg_scope says.
-
-    Raises:
-      ValueError: the caller's arg_scope has a data format or a rate that the block cannot have.
-    """
-    for layer in (slim.conv2d, slim.max_pool2d):
-        defaults = current_arg_scope().get(arg_scope_func_key(layer), {})
-        if str(defaults.get("data_format") or "NHWC").startswith("NC"):
-            raise ValueError(
-                f"{block}: data_format {defaults['data_format']!r} of the arg_scope: the block is for NHWC; transpose "
-                "its input with tf.transpose(x, [0, 2, 3, 1])"
-            )
-        if stride > 1 and np.any(np.ravel(defaults.get("rate", 1)) != 1):
-            raise ValueError(f"{block}: rate {defaults['rate']} of the arg_scope goes with stride 1, not {stride}")
-    return slim.arg_scope([slim.conv2d, slim.max_pool2d], padding="SAME")
 
 
 def resnet_arg_scope(

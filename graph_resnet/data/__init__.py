@@ -9,20 +9,15 @@
 Names are imported on first use, so that the commands can answer `--help` without TensorFlow.
 """
 
-import importlib
+from graph_resnet import lazy
 
-_HOMES = {
-    "load_data": "batches",
-    "train_and_validation": "batches",
-    "in_order": "batches",
-    "Records": "records",
-    "Stream": "streams",
-}
-
-__all__ = list(_HOMES)
-
-
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy.names(
+    __name__,
+    {
+        "load_data": "batches",
+        "train_and_validation": "batches",
+        "in_order": "batches",
+        "Records": "records",
+        "Stream": "streams",
+    },
+)

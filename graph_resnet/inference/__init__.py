@@ -20,42 +20,20 @@ touches the caller's default graph (but `logits`, which builds in it), eager mod
 TensorFlow is imported by the call that needs it.
 """
 
-from __future__ import annotations
+from graph_resnet import lazy
 
-import importlib
-from typing import Any
-
-_HOMES = {
-    "evaluate": "evaluation",
-    "Evaluation": "evaluation",
-    "predict": "prediction",
-    "Prediction": "prediction",
-    "Predictor": "prediction",
-    "logits": "restore",
-    "export": "saved_model",
-    "Exported": "saved_model",
-    "write_report": "report",
-    "write_comparison": "comparison",
-}
-__all__ = [
-    "Evaluation",
-    "Exported",
-    "Prediction",
-    "Predictor",
-    "evaluate",
-    "export",
-    "logits",
-    "predict",
-    "write_comparison",
-    "write_report",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy.names(
+    __name__,
+    {
+        "evaluate": "evaluation",
+        "Evaluation": "evaluation",
+        "predict": "prediction",
+        "Prediction": "prediction",
+        "Predictor": "prediction",
+        "logits": "restore",
+        "export": "saved_model",
+        "Exported": "saved_model",
+        "write_report": "report",
+        "write_comparison": "comparison",
+    },
+)

@@ -11,28 +11,17 @@ It raises `graph_resnet.errors.UserError`, one line for the reader, for bad inpu
 and eager mode alone. Names are imported on first use; TensorFlow is imported by the call that needs it.
 """
 
-from __future__ import annotations
+from graph_resnet import lazy
 
-import importlib
-from typing import Any
-
-_HOMES = {
-    "train": "start",
-    "Result": "start",
-    "Data": "options",
-    "Start": "options",
-    "Output": "options",
-    "Machine": "options",
-    "Show": "options",
-}
-__all__ = ["Data", "Machine", "Output", "Result", "Show", "Start", "train"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy.names(
+    __name__,
+    {
+        "train": "start",
+        "Result": "start",
+        "Data": "options",
+        "Start": "options",
+        "Output": "options",
+        "Machine": "options",
+        "Show": "options",
+    },
+)

@@ -84,13 +84,14 @@ def test_it_names_no_path_of_a_machine(notebook):
 
 @pytest.fixture
 def execute(notebook, tmp_path, monkeypatch):
-    """Runs the notebook with few and small steps, in a directory that holds nothing."""
+    """Runs the notebook with few and small steps, in a directory that holds only somebody else's `utils`."""
     assert set(FEW) < set(settings(notebook))
     settings_cell(notebook).source += "".join(f"\n{name} = {value}" for name, value in FEW.items())
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for name in ("TMPDIR", "IPYTHONDIR"):
         monkeypatch.setenv(name, str(tmp_path))
-    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "utils").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "utils" / "__init__.py").touch()
 
     def execute(**options):
         NotebookClient(

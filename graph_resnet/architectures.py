@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
-from graph_resnet.fields import Choice, Maybe, Number, Pair, Row, Rows, Switch, Text, Whole, declared
+from graph_resnet.fields import Choice, Maybe, Number, Pair, Row, Rows, Switch, Whole, declared
 
 SIZE, DEPTH = Whole(1, 64), Whole(1, 65_536)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A kind of value: the name of a variable scope, as TensorFlow takes it."""
+
+    def check(self, value: Any) -> str:
+        if not (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,99}", value)):
+            raise ValueError
+        return value
+
+    def __str__(self):
+        return "a scope: at most 100 letters, digits, _ . - and /, a letter or a digit first"
 
 
 @dataclass(frozen=True)
 class Stem:
     """The first convolution of a net."""
 
-    scope: str = declared(Text(100), "scope around it")
-    conv: str = declared(Text(100), "its own scope")
+    scope: str = declared(Scope(), "scope around it")
+    conv: str = declared(Scope(), "its own scope")
     depth: int = declared(DEPTH, "channels of its output")
     kernel: int = declared(SIZE, "height and width of its filters")
     stride: int = declared(SIZE, default=1)
@@ -26,7 +41,7 @@ class Stem:
 class Group:
     """`units` residual blocks at one resolution; the first carries the stride."""
 
-    scope: str = declared(Text(100), "scope around them")
+    scope: str = declared(Scope(), "scope around them")
     units: int = declared(Whole(1, 1000), "blocks")
     depth: int = declared(DEPTH, "channels of their output")
     bottleneck: int | None = declared(Maybe(DEPTH), "channels within a bottleneck; None: basic blocks", default=None)
@@ -44,17 +59,23 @@ class Architecture:
     as in He et al., arXiv:1512.03385, and shortcuts are normalized.
     """
 
-    scope: str = declared(Text(100), "of all variables; it names a net that has no other name")
+    scope: str = declared(Scope(), "of all variables; it names a net that has no other name")
     stem: Stem = declared(Row(Stem))
     groups: tuple[Group, ...] = declared(Rows(Group))
-    unit_scope: str = declared(Text(100), "of a block, in front of its number", default="unit")
+    unit_scope: str = declared(Scope(), "of a block, in front of its number", default="unit")
     classifier_scope: str | None = declared(
-        Maybe(Text(100)), "around the last layer; None: it is `<scope>/logit`", default=None
+        Maybe(Scope()), "around the last layer; None: it is `<scope>/logit`", default=None
     )
     keras_style: bool = declared(Switch(), default=False)
     activation: str = declared(Choice(("relu", "gelu")), "behind convolutions", default="relu")
     global_pool: str = declared(Choice(("mean", "max")), "over the pixels of the last group", default="mean")
     logits_scale: float = declared(Number(0, 1e3), "that the last layer's output is multiplied by", default=1.0)
+
+    def problem(self) -> str | None:
+        """What is wrong with the row as a whole: two parts of one scope, whose variables would be the same."""
+        parts = [self.stem.scope, *(group.scope for group in self.groups), self.classifier_scope or "logit"]
+        twice = next((scope for scope in parts if parts.count(scope) > 1), None)
+        return None if twice is None else f"two parts of the net have the scope {twice!r}; give each its own"
 
 
 def _keras(scope, units):

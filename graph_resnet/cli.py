@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import NoReturn
@@ -21,13 +22,21 @@ from graph_resnet import fields, files, machine
 from graph_resnet.errors import UserError, printable, reason
 from graph_resnet.loop import signals
 
+HELP_WIDTH = 80  # columns, of texts that argparse does not wrap
+
 positive = fields.typed(fields.Whole())
 
 
 class _Parser(argparse.ArgumentParser):
-    """Flags with dashes where underscores were typed; a wrong one is answered in one line, with what was meant."""
+    """Flags with dashes where underscores were typed; a wrong one is answered in one line, with what was meant.
+
+    Help and errors show one name of a flag; its other names, of other trainers, work all the same.
+    """
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):
+        for action in self._option_string_actions.values():
+            if not isinstance(action, argparse.BooleanOptionalAction):
+                action.option_strings = _main_name(action.option_strings)
         return super().parse_args(arguments(args), namespace)
 
     def error(self, message: str) -> NoReturn:
@@ -35,11 +44,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {printable(message)}{hint}; --help lists the flags\n")
 
     def _hint(self, message: str) -> str:
-        for word in re.findall(r"--?[\w-]+", message.partition("unrecognized arguments:")[2]):
-            close = difflib.get_close_matches(word, self._option_string_actions, 1)
+        for word in re.findall(r"(?<!\S)-{0,2}[a-zA-Z][\w-]*", message.partition("unrecognized arguments:")[2]):
+            close = difflib.get_close_matches(f"--{word.lstrip('-')}", self._option_string_actions, 1)
             if close:
                 return f"; did you mean {close[0]}?"
         return ""
+
+
+def _main_name(names: Sequence[str]) -> list[str]:
+    """The names of a flag as `--help` has them: all short ones, and the first long one."""
+    long = [name for name in names if name.startswith("--")]
+    return [name for name in names if name not in long[1:]]
 
 
 def parser(command: str, about: str, epilog: str) -> argparse.ArgumentParser:
@@ -47,7 +62,7 @@ def parser(command: str, about: str, epilog: str) -> argparse.ArgumentParser:
     result = _Parser(
         prog=f"python -m graph_resnet.{command}",
         usage=f"python -m graph_resnet.{command} [flags]",
-        description=about,
+        description=textwrap.fill(about, HELP_WIDTH),
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

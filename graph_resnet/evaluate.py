@@ -8,13 +8,17 @@ from graph_resnet import cli, files
 from graph_resnet.errors import UserError, printable
 
 EPILOG = """examples:
-  python -m graph_resnet.evaluate --train-dir runs/notebook                        the test images, newest checkpoint
-  python -m graph_resnet.evaluate --train-dir runs/notebook --split train          the training images, as they are
-  python -m graph_resnet.evaluate --train-dir runs/notebook --tta --json           for a script
-  python -m graph_resnet.evaluate --train-dir runs/notebook --checkpoint runs/notebook/model.ckpt-5000
+  python -m graph_resnet.evaluate --train-dir runs/notebook
+      the test images, newest checkpoint
+  python -m graph_resnet.evaluate --train-dir runs/notebook --split train
+      the training images, without flips or shifts
+  python -m graph_resnet.evaluate --train-dir runs/notebook --tta --json
+      for a script
+  python -m graph_resnet.evaluate --train-dir runs/notebook --checkpoint best
 
-written into the train dir: confusion-val.png, mistakes-val.png, the errors of which the net was most certain, and
-calibration-val.png; another --split has names of its own. Those of the run and of its report stay as they are.
+Writes confusion-val.png, mistakes-val.png (the most confident mistakes) and
+calibration-val.png into the train dir; other splits have names of their own.
+The pictures of the run and of its report stay as they are.
 
 --json prints one object:
   train_dir, checkpoint, step, data, split, tta, precision
@@ -22,9 +26,12 @@ calibration-val.png; another --split has names of its own. Those of the run and 
   loss               mean cross entropy, nats
   accuracy           0..1; so are the next two
   top5_accuracy
-  calibration_error  expected calibration error in 15 bins (Guo et al. 2017, arXiv:1706.04599)
-  classes            a list of {name, images, accuracy}; the accuracy of a class without images is null
-  confusion          a list of rows: images of class `row` that were taken for class `column`
+  calibration_error  expected calibration error in 15 bins
+                     (Guo et al. 2017, arXiv:1706.04599)
+  classes            a list of {name, images, accuracy}; the accuracy of a class
+                     without images is null
+  confusion          a list of rows: images of class `row` that were taken for
+                     class `column`
   files              {confusion, mistakes, calibration}, paths
 
 from Python: graph_resnet.inference.evaluate(train_dir)
@@ -38,8 +45,8 @@ def parse(argv=None):
     add("--split", default="val", choices=("val", "test", "train"), help="val: what training validated on, the test "
         "images or those of --hold-out (default)")  # fmt: skip
     add("--tta", action="store_true", help="average the logits of each image and of its mirror image")
-    add("--data-dir", "--dataset-dir", dest="data", type=files.path_flag, metavar="DIR", help="as in train: "
-        "record files, their folder or archive, or image folders (default: where they were in training)")  # fmt: skip
+    add("--data-dir", "--dataset-dir", dest="data", type=files.path_flag, metavar="DIR", help="what "
+        "--data-dir or --dataset-dir was in training, by either name (default: the same place)")  # fmt: skip
     add("--allow-other-data", action="store_true", help="measure it on data that it was not trained with")
     add("--precision", default="auto", choices=("auto", "bfloat16", "float32"), help="auto: as in training, where this "
         "CPU can")  # fmt: skip

@@ -8,17 +8,22 @@ from graph_resnet.errors import printable
 
 EPILOG = """examples:
   python -m graph_resnet.export --train-dir runs/notebook --export-dir exported
-  python -m graph_resnet.export --train-dir runs/notebook --export-dir models/cifar/1     for TensorFlow Serving
-  saved_model_cli show --dir exported --tag_set serve --signature_def serving_default
+  python -m graph_resnet.export --train-dir runs/notebook --export-dir models/1
+      for TensorFlow Serving
+  saved_model_cli show --dir exported --tag_set serve \\
+      --signature_def serving_default
 
 signature serving_default:
-  images         uint8 [batch, height, width, 3], of any size: resized bilinearly in the graph; large photos should be
-                 shrunk before, to the size of the training's records, as graph_resnet.predict does
+  images         uint8 [batch, height, width, 3], of any size: resized
+                 bilinearly in the graph. Shrink large photos to the size of the
+                 training's records first, as graph_resnet.predict does.
   logits         float32 [batch, classes]
   probabilities  float32 [batch, classes]
-  classes        int64 [batch]; their names are the lines of assets/class_names.txt, from 0
+  classes        int64 [batch]; their names are the lines of
+                 assets/class_names.txt, from 0
 
---json prints one object: train_dir, checkpoint, step, export_dir, bytes, classes (their names)
+--json prints one object: train_dir, checkpoint, step, export_dir, bytes,
+classes (their names)
 
 from Python: graph_resnet.inference.export(train_dir, export_dir)
 """

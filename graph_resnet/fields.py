@@ -266,7 +266,7 @@ def read(row: type, values: dict) -> Any:
     """A dataclass of declared fields out of a dict that may come from anywhere.
 
     Raises:
-      WrongError: a field is unknown, missing or not what its kind allows.
+      WrongError: a field is unknown, missing or not what its kind allows, or the row's own `problem()` is not None.
     """
     known = {field.name: field for field in dataclasses.fields(row)}
     unknown = sorted(map(str, values.keys() - known.keys()))
@@ -275,7 +275,11 @@ def read(row: type, values: dict) -> Any:
     missing = [f.name for f in known.values() if f.default is dataclasses.MISSING and f.name not in values]
     if missing:
         raise WrongError(f"no {', '.join(missing)}")
-    return row(**{name: _checked(known[name], value) for name, value in values.items()})
+    result = row(**{name: _checked(known[name], value) for name, value in values.items()})
+    problem = result.problem() if hasattr(result, "problem") else None
+    if problem is not None:
+        raise WrongError(problem)
+    return result
 
 
 def _checked(field, value):

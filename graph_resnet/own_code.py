@@ -68,7 +68,7 @@ def _module(path: str) -> ModuleType:
     """Runs a file, which may import what lies beside it."""
     path = os.path.abspath(os.path.expanduser(path))
     if not os.path.isfile(path):
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: {'not a file' if os.path.exists(path) else 'no such file'}")
     name = f"graph_resnet_own_{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -78,22 +78,23 @@ def _module(path: str) -> ModuleType:
     sys.path.insert(0, os.path.dirname(path))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        line = _line_of(error, path)
-        raise UserError(f"{path}{line}: {type(error).__name__}: {reason(error)}") from error
+        why = error.msg if isinstance(error, SyntaxError) else reason(error)
+        raise UserError(f"{_place_of(error, path)}: {type(error).__name__}: {why}") from error
     finally:
         sys.path.remove(os.path.dirname(path))
     return module
 
 
-def _line_of(error: Exception, path: str) -> str:
-    """', line N' of the file in which an exception came, as far as it is known."""
+def _place_of(error: BaseException, path: str) -> str:
+    """'FILE, line N': the last line of the user's files, those in the folder of `path`, that led to an exception."""
     if isinstance(error, SyntaxError):
-        return f", line {error.lineno}"
-    lines, trace = [], error.__traceback__
+        return f"{error.filename or path}, line {error.lineno}"
+    place, trace = path, error.__traceback__
     while trace:
-        if trace.tb_frame.f_code.co_filename == path:
-            lines.append(trace.tb_lineno)
+        file = trace.tb_frame.f_code.co_filename
+        if os.path.dirname(file) == os.path.dirname(path):
+            place = f"{file}, line {trace.tb_lineno}"
         trace = trace.tb_next
-    return f", line {lines[-1]}" if lines else ""
+    return place

@@ -8,19 +8,24 @@ from graph_resnet.errors import UserError, printable
 
 EPILOG = """examples:
   python -m graph_resnet.predict --train-dir runs/notebook cat.jpg
-  python -m graph_resnet.predict --train-dir runs/notebook photos/ 'more/*.png' --top 3
-  python -m graph_resnet.predict --train-dir runs/notebook photos/ --json > predictions.jsonl
-  python -m graph_resnet.predict --train-dir runs/notebook -- --odd-name.png        what follows -- is files
+  python -m graph_resnet.predict --train-dir runs/notebook photos/ 'more/*.png'
+  python -m graph_resnet.predict --train-dir runs/notebook photos/ --json > p
+  python -m graph_resnet.predict --train-dir runs/notebook -- --odd-name.png
+      what follows -- is files
 
-what is done to an image: the largest centred square of it, upright as its EXIF data says, transparent parts on white,
-the first frame of a GIF, is shrunk (by averaging) or enlarged (bilinearly) to the size of the training's records
-(32x32 for CIFAR), and from there normalized and resized as in training.
+What is done to an image: it is turned upright as its EXIF data says,
+transparent parts become white, a GIF gives its first frame. The largest centred
+square is shrunk (by averaging) or enlarged (bilinearly) to the size of the
+training's records (32x32 for CIFAR), then normalized and resized as in
+training.
 
-A file or folder that cannot be used gets a line on stderr; the others are classified all the same, and the exit status
-is 1. Links to folders are not followed. Files that do not end as images do are only counted.
+A file or folder that cannot be used gets a line on stderr; the others are
+classified all the same, and the exit status is 1. Links to folders are not
+followed. Files that do not end as images do are only counted.
 
---json, or an output that is no terminal: a JSON object a line,
-  {"image": path, "predictions": [{"class": name, "label": class number, "probability": 0..1}, ...]}, likeliest first
+With --json, or where the output is no terminal, there is a JSON object a line:
+  {"image": path, "predictions": [{"class": name, "label": class number,
+  "probability": 0..1}, ...]}, likeliest first
 
 from Python: graph_resnet.inference.predict(train_dir, images)
 """

@@ -33,6 +33,8 @@ class Net:
     """A kind of value: the name of a row of ARCHITECTURES, or a row of one's own; as a flag also FILE.py:NAME."""
 
     metavar = "NET"
+    names = tuple(ARCHITECTURES)
+    word = f"{Choice(ARCHITECTURES)}, nor FILE.py:NAME"
 
     def parse(self, text: str) -> str | Architecture:
         if ".py:" in text:

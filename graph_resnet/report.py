@@ -1,4 +1,4 @@
-"""Writes a run, or several side by side, as one HTML page: `python -m graph_resnet.report RUN...`."""
+"""Writes one run, or several side by side, as an HTML page: `python -m graph_resnet.report RUN...`."""
 
 import sys
 
@@ -6,13 +6,17 @@ from graph_resnet import cli, files
 from graph_resnet.errors import printable
 
 EPILOG = """examples:
-  python -m graph_resnet.report runs/notebook                      RUN/report.html again, with an evaluation
-  python -m graph_resnet.report runs/notebook runs/strong          both in comparison.html, curves over one another
+  python -m graph_resnet.report runs/notebook
+      RUN/report.html again, with an evaluation
+  python -m graph_resnet.report runs/notebook runs/strong
+      both in comparison.html, curves over one another
   python -m graph_resnet.report runs/* --output pages/all.html
 
-A training writes its own report at its end. A page is one file that needs nothing else.
+A training writes its own report at its end. A page is one file that needs
+nothing else.
 
-from Python: graph_resnet.inference.write_report(train_dir), write_comparison(train_dirs, path)
+from Python: graph_resnet.inference.write_report(train_dir),
+write_comparison(train_dirs, path)
 """
 
 
@@ -21,8 +25,8 @@ def parse(argv=None):
     add = parser.add_argument
     add("runs", nargs="+", type=files.path_flag, metavar="RUN", help="train dirs of graph_resnet.train")
     add("--output", type=files.path_flag, metavar="FILE", help="the page about several runs (default: comparison.html)")
-    add("--data-dir", "--dataset-dir", dest="data", type=files.path_flag, metavar="DIR", help="for one run: its data "
-        "(default: where it was in training)")  # fmt: skip
+    add("--data-dir", "--dataset-dir", dest="data", type=files.path_flag, metavar="DIR", help="for one run: its "
+        "--data-dir or --dataset-dir, by either name (default: the same place)")  # fmt: skip
     flags = parser.parse_args(cli.arguments(argv))
     if len(flags.runs) == 1 and flags.output:
         parser.error("argument --output: goes with several runs; the page of one stands in its train dir")

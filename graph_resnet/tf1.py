@@ -18,12 +18,14 @@ USAGE = """usage: python -m graph_resnet.tf1 [--no-numpy] SCRIPT [ARGS...]
        python -m graph_resnet.tf1 [--no-numpy] -m MODULE [ARGS...]
        python -m graph_resnet.tf1 --check [--json] FILE_OR_DIR...
 
-Runs a TensorFlow 1 program on today's TensorFlow, or lists the names of TensorFlow that programs use.
+Runs a TensorFlow 1 program on today's TensorFlow, or lists the names of
+TensorFlow that programs use.
 
-  SCRIPT        a Python file, a directory with a __main__.py, or - for the standard input
+  SCRIPT        a Python file, a directory with a __main__.py, or - for stdin
   -m MODULE     a module, as `python -m` finds it
-  --no-numpy    do not give back the names that numpy, scipy and Python have removed since
-  --check       read the files without running them; exit with 1 where a name is gone
+  --no-numpy    leave out the names that numpy, scipy and Python have removed
+  --check       read the files without running them; exit with 1 where a name
+                is gone
   --json        the list as JSON
 """
 

@@ -5,8 +5,22 @@ from __future__ import annotations
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import net
+from graph_resnet.errors import UserError
 
 import tf_slim as slim  # isort: skip  (graph_resnet.net made it importable)
+
+
+def check_image_size(recipe):
+    """Refuses images that are smaller than the first convolution's filters, where it does not pad them.
+
+    Raises:
+      UserError: names the least size.
+    """
+    stem = recipe.architecture.stem
+    if stem.padding == "VALID" and recipe.image_size < stem.kernel:
+        raise UserError(
+            f"image size {recipe.image_size}: {recipe.net_name} needs at least {stem.kernel}; pass a larger one"
+        )
 
 
 def logits(

@@ -13,20 +13,26 @@ from graph_resnet import cli, own_code, recipes
 from graph_resnet.errors import UserError
 from graph_resnet.fields import Choice, Whole, add_flags, flag
 from graph_resnet.recipes import Recipe
-from graph_resnet.training import options
+from graph_resnet.training import options, train_dir
 
 DIED = (
     "error: the process crashed or was killed; if it ran out of memory, lower --batch-size or --image-size, else run "
     "the same command to go on"
 )
-EXAMPLES = r"""examples:
-  python -m graph_resnet.train --steps 20000                        the tutorial's net on CIFAR-10 at 96x96
-  python -m graph_resnet.train --dataset synthetic --steps 300      a try without any data
-  python -m graph_resnet.train --recipe resnet18-cifar100 --data-dir ~/data --train-dir runs/r18
-  python -m graph_resnet.train --dataset-dir ~/flowers --steps 2000 one folder of pictures a class
-  python -m graph_resnet.train --dataset cifar100 --init-checkpoint runs/notebook \
-      --exclude-scopes resnet/classification --train-dir runs/finetuned   another net's weights, a new last layer
-  python -m graph_resnet.train --recipe list                        all recipes, with source and length
+EXAMPLES = """examples:
+  python -m graph_resnet.train --steps 20000
+      the tutorial's net on CIFAR-10 at 96x96
+  python -m graph_resnet.train --dataset synthetic --steps 300
+      a try without any data
+  python -m graph_resnet.train --recipe resnet18-cifar100 --data-dir ~/data
+      another recipe; its train dir is runs/resnet18-cifar100
+  python -m graph_resnet.train --dataset-dir ~/flowers --steps 2000
+      your own images, one folder a class
+  python -m graph_resnet.train --dataset cifar100 --train-dir runs/finetuned \\
+      --init-checkpoint runs/notebook --exclude-scopes resnet/classification
+      another net's weights, a new last layer
+  python -m graph_resnet.train --recipe list
+      all recipes, with source and length
 """
 
 
@@ -58,7 +64,7 @@ def parse(argv: list[str] | None = None) -> tuple[Recipe, argparse.Namespace]:
     add_flags(parser.add_argument_group("another net's weights"), options.Start)
     add_flags(parser.add_argument_group("logs and checkpoints"), options.Output)
     machine = parser.add_argument_group("machine")
-    machine.add_argument("--seed", **flag(recipes.SEED, "of weights, order and augmentation (default: 0)", default=0))
+    machine.add_argument("--seed", **flag(recipes.SEED, "of weights, order and augmentation (default: 0)"))
     add_flags(machine, options.Machine)
     machine.add_argument("--workers", **flag(Whole(1, 1024), "train in step with N processes on this machine, which "
         "share its cores, and the GPUs of CUDA_VISIBLE_DEVICES; several machines are told of each other by TF_CONFIG "
@@ -70,37 +76,60 @@ def parse(argv: list[str] | None = None) -> tuple[Recipe, argparse.Namespace]:
     if flags.recipe == "list":
         print(recipes.table())
         parser.exit()
+    recipe = _recipe(parser, flags.recipe)
+    if flags.recipe.endswith(".json"):
+        _as_in(Path(flags.recipe).expanduser(), flags)
     given = {f.name: getattr(flags, f.name) for f in RECIPE_FLAGS if getattr(flags, f.name) is not None}
     if flags.steps or flags.epochs:
         given |= {"steps": flags.steps, "epochs": flags.epochs}
     _check_together(parser, flags, given)
-    try:
-        return dataclasses.replace(_recipe(flags.recipe), **given), flags
-    except UserError as error:
-        parser.error(f"argument --recipe: {error}")
+    return dataclasses.replace(recipe, **given), flags
 
 
 RECIPE_FLAGS = [f for f in dataclasses.fields(Recipe) if f.metadata["flag"]]
 
 
-def _recipe(text: str) -> Recipe:
-    """The recipe of a name, a Python file, or the config.json of a run.
+def _recipe(parser: argparse.ArgumentParser, text: str) -> Recipe:
+    """The recipe of a name, a Python file, or the config.json of a run. Another name ends the command.
 
     Raises:
-      UserError: there is none.
+      UserError: there is no such file, or it holds no recipe.
     """
     if text.endswith(".py") or ".py:" in text:
         return own_code.recipe(text)
     if text.endswith(".json"):
+        path = Path(text).expanduser()
+        if not path.exists():
+            raise UserError(f"--recipe {text}: no such file")
         from graph_resnet import config
 
-        return config.read(Path(text).expanduser().parent, Path(text).name).recipe
+        return config.read(path.parent, path.name).recipe
     try:
         return recipes.RECIPES[Choice(recipes.RECIPES).parse(text)]
     except ValueError:
         close = difflib.get_close_matches(text, recipes.RECIPES, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise UserError(f"{text!r} is not one of {', '.join(recipes.RECIPES)}, nor a .py or .json file{hint}") from None
+        names = ", ".join(recipes.RECIPES)
+        parser.error(f"argument --recipe: {text!r:.80} is not one of {names}, nor a .py or .json file{hint}")
+
+
+def _as_in(path: Path, flags: argparse.Namespace) -> None:
+    """Sets the flags that were not given to what the run of a config.json had: seed, data, images held out."""
+    from graph_resnet import config
+
+    values = config.read_json(path.parent, path.name)
+    if flags.seed is None:
+        flags.seed = values.get("seed")
+    if flags.hold_out is None:
+        flags.hold_out = values.get("held_out")
+    place, dataset = values["data"].get("directory"), values["recipe"].get("dataset")
+    if not (isinstance(place, str) and os.path.isabs(place)) or flags.dataset not in (None, dataset):
+        return
+    if flags.data_dir is None and flags.dataset_dir is None:
+        if dataset == "pictures":
+            flags.dataset_dir = place
+        elif os.path.exists(place):
+            flags.data_dir = place
 
 
 def _check_together(parser: argparse.ArgumentParser, flags: argparse.Namespace, given: dict) -> None:
@@ -134,17 +163,18 @@ def main(argv: list[str] | None = None) -> int:
         return local_workers.run("graph_resnet.train", cli.arguments(argv), flags.workers, recipe.batch_size)
     from graph_resnet import training
 
+    seed = 0 if flags.seed is None else flags.seed
     rows = {row.__name__.lower(): options.of_flags(row, flags) for row in ROWS}
-    directory = flags.train_dir or os.path.join("runs", recipe.name)
+    directory = flags.train_dir or train_dir.default(recipe.name)
     command = shlex.join(["python", "-m", "graph_resnet.train", *cli.arguments(argv)])
     show = training.Show(print, command=command, before_tensorflow=cli.import_tensorflow)
     with cli.last_words(DIED):
         if os.environ.get("TF_CONFIG"):
             from graph_resnet.distributed import job
 
-            result = job.train(recipe, directory, seed=flags.seed, show=show, **rows)
+            result = job.train(recipe, directory, seed=seed, show=show, **rows)
         else:
-            result = training.train(recipe, directory, seed=flags.seed, show=show, minutes=flags.minutes, **rows)
+            result = training.train(recipe, directory, seed=seed, show=show, minutes=flags.minutes, **rows)
     if result is not None:
         print(f"[files]: curves {Path(directory, 'curves.png')}, checkpoints {Path(directory, 'model.ckpt-*')}, "
               f"event files: tensorboard --logdir {directory}\n[final]: {result}")  # fmt: skip

@@ -1,6 +1,7 @@
 """The recipes as data, and their flags."""
 
 import dataclasses
+import importlib
 import subprocess
 import sys
 
@@ -52,6 +53,32 @@ def test_length_in_steps():
 
 
 # The flags.
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "export", "report", "tf1"])
+def test_help_fits_into_80_columns(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "argv", [command, "--help"])
+    module = importlib.import_module(f"graph_resnet.{command}")
+    if command == "tf1":
+        assert module.main(["--help"]) == 0
+    else:
+        with pytest.raises(SystemExit, match="^0$"):
+            module.parse(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 9 and max(map(len, lines)) <= 80
+
+
+def test_the_package_lists_its_commands_and_runs_them():
+    def package(*words):
+        command = [sys.executable, "-m", "graph_resnet", *words]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+    assert "python -m graph_resnet.evaluate" in package().stdout
+    assert package("train", "--recipe", "list").stdout == recipes.table() + "\n"
+    wrong = package("trian", "--steps", "3")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.endswith("is not one of train, evaluate, predict, export, report, tf1; did you mean train?\n")
 
 
 def test_list_names_every_recipe_without_tensorflow():
@@ -123,7 +150,7 @@ def test_one_number_is_for_all_channels():
         (["--batch-size", "0"], "argument --batch-size: '0' is not a whole number from 1 to 1,048,576"),
         (["--crop", "-1"], "argument --crop: '-1' is not a whole number from 0 to 4,096"),
         (["--image-size=1.5"], "argument --image-size: '1.5' is not a whole number"),
-        (["--steps", "-3"], "argument --steps/--max-steps/"),
+        (["--steps", "-3"], "argument --steps: '-3' is not a whole number"),
         (["--learning-rate", "fast"], "argument --learning-rate: 'fast' is not a number from 0 to 1000"),
         (["--momentum", "nan"], "argument --momentum: 'nan' is not a number from 0 to 1"),
         (["--label-smoothing", "2"], "argument --label-smoothing: '2' is not a number from 0 to 1"),
@@ -131,10 +158,10 @@ def test_one_number_is_for_all_channels():
         (["--seed", "9" * 20], f"argument --seed: '{'9' * 20}' is not a whole number from -2,147,483,647 to"),
         (["--batch-size", "9" * 5000], "' is not a whole number from 1 to 1,048,576"),
         (["--threads", "1000000"], "argument --threads: '1000000' is not a whole number from 1 to 1,024"),
-        (["--steps", "1" + "0" * 18], "argument --steps/"),
+        (["--steps", "1" + "0" * 18], "argument --steps: '1"),
         (["--mean", "inf"], "argument --mean: 'inf' is not a number from -1000 to 1000"),
         (["--mean", "1,2"], "argument --mean: expected 1 or 3 numbers, got 2"),
-        (["--exclude-scopes", "a,,b"], "argument --exclude-scopes/--checkpoint-exclude-scopes: 'a,,b' is not names"),
+        (["--exclude-scopes", "a,,b"], "argument --exclude-scopes: 'a,,b' is not names"),
         (["--trainable-scopes="], "argument --trainable-scopes: '' is not names, none of them empty"),
         (["--keep-best"], "argument --keep-best: goes with --hold-out N"),
         (["--step", "3"], "unrecognized arguments: --step 3; did you mean --steps?"),
@@ -145,6 +172,9 @@ def test_one_number_is_for_all_channels():
         (["--batch", "3"], "unrecognized arguments: --batch 3"),
         (["--recipe", "resnet19"], "argument --recipe: 'resnet19' is not one of notebook, "),
         (["--net", "vgg"], "argument --net: 'vgg' is not one of bottleneck, deep"),
+        (["--net", "resnet19"], "resnet18-pools, nor FILE.py:NAME; did you mean resnet18?"),
+        (["steps", "300"], "unrecognized arguments: steps 300; did you mean --steps?"),
+        (["--max-step", "300"], "did you mean --max-steps?"),
         (["--mean", "1", "2"], "argument --mean: expected 1 or 3 numbers, got 2"),
         (["--steps", "3", "--epochs", "3"], "argument --epochs: not allowed with argument --steps"),
     ],

@@ -108,9 +108,12 @@ def lines(job: Job, config: dict, why: str) -> list[str]:
     recipe, count, host = job.recipe, job.records.num_train, config["machine"]
     total, epochs = recipe.total_steps(count), recipe.total_steps(count) * recipe.batch_size / count
     weights = sum(v.shape.num_elements() for v in tf.trainable_variables())
-    size, threads = recipe.image_size, f", {job.machine.threads} threads" if job.machine.threads else ""
+    size, threads = (
+        recipe.image_size,
+        f", {job.machine.threads} thread{'s' * (job.machine.threads != 1)}" if job.machine.threads else "",
+    )
     return [
-        f"[recipe]: {recipe.name}{_overrides(recipe)}",
+        f"[recipe]: {recipe.name}{_overrides(recipe)}; seed {job.seed}",
         f"[net]: {recipe.net_name}, {weights:,} parameters to train, images of {size}x{size}",
         f"[length]: {total:,} steps of {recipe.batch_size} images, {epochs:.3g} epochs; evaluated every "
         f"{recipe.eval_steps(count):,} steps, saved every {job.output.save_every:,}",

@@ -26,11 +26,7 @@ def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cl
     Raises:
       UserError: a scope has no trainable variable, or the images are too small for the net.
     """
-    stem = recipe.architecture.stem
-    if stem.padding == "VALID" and recipe.image_size < stem.kernel:
-        raise UserError(
-            f"image size {recipe.image_size}: {recipe.net_name} needs at least {stem.kernel}; pass a larger one"
-        )
+    tower.check_image_size(recipe)
     tf.set_random_seed(seed)
     tensors = batches.train_and_validation(
         records,

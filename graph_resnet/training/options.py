@@ -41,12 +41,12 @@ class Data:
         default=None,
     )  # fmt: skip
     dataset_dir: str | None = declared(
-        DIRECTORY, "your own pictures: train/CLASS/* and val/CLASS/*, or CLASS/*, of which a tenth is kept for "
+        DIRECTORY, "images of your own: train/CLASS/* and val/CLASS/*, or CLASS/*, of which a tenth is kept for "
         "validation, the same in every run", default=None,
     )  # fmt: skip
     hold_out: int = declared(
-        Whole(0), "validate on the last N training images and do not train on them, so that settings are not chosen by "
-        "the test images", default=0,
+        Whole(0), "validate on N of the training images (the last of the files, whose order is random), train on the "
+        "others, and leave the test images for the end", default=0,
     )  # fmt: skip
     allow_other_data: bool = declared(
         Switch(), "go on although the data changed since the run began", default=False, negatable=False

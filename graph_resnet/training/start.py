@@ -125,7 +125,9 @@ def train(
         raise UserError(f"minutes is {minutes!r:.60}, not {MINUTES}") from None
     if output.keep_best and not data.hold_out:
         raise UserError("keep_best goes with hold_out; the test images are not there to select by")
-    directory = Path(directory or Path("runs") / recipe.name)
+    if minutes is None and not (recipe.steps or recipe.epochs):
+        raise UserError(f"recipe {recipe.name}: it has neither steps nor epochs; pass --steps N")
+    directory = Path(directory or train_dir.default(recipe.name))
     with claimed(directory):
         records = records_of(recipe, data, show)
         if minutes is not None:
@@ -166,15 +168,16 @@ def records_of(recipe: Recipe, data: Data, show: Show) -> find.Records:
 @contextlib.contextmanager
 def claimed(directory: Path) -> Iterator[None]:
     """Locks a train dir. What a start that failed made of it is removed again, as long as it holds nothing."""
-    missing = [path for path in (directory, *directory.parents) if not os.path.lexists(path)]
+    whole = Path(os.path.abspath(directory))
+    missing = [path for path in (whole, *whole.parents) if not os.path.lexists(path)]
     lock = train_dir.claim(directory)
     try:
         with lock:
             yield
     except BaseException:
         with contextlib.suppress(OSError):
-            if missing and os.listdir(directory) == [locks.LOCK]:
-                os.unlink(directory / locks.LOCK)
+            if missing and os.listdir(whole) == [locks.LOCK]:
+                os.unlink(whole / locks.LOCK)
             for path in missing:
                 os.rmdir(path)
         raise

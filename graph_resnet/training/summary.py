@@ -101,8 +101,11 @@ def of_recipe(recipe):
     """The table of a recipe's net, which needs no data.
 
     Raises:
-      UserError: the dataset has no such labels.
+      UserError: the dataset has no such labels, or its images are too small for the net.
     """
+    tower.check_image_size(recipe)
+    if recipe.dataset not in LAYOUTS:
+        raise UserError(f"dataset {recipe.dataset!r}: only its folders tell how many classes it has; pass another")
     names = {label.kind: label.names for label in LAYOUTS[recipe.dataset].labels}
     if recipe.label not in names:
         raise UserError(f"label {recipe.label!r}: {recipe.dataset} has only {' and '.join(names)} labels")

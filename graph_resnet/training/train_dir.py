@@ -1,6 +1,7 @@
 """The train dir: one run at a time."""
 
 import os
+import re
 import sys
 
 from graph_resnet import locks
@@ -15,6 +16,17 @@ def claim(train_dir):
     """
     check_name(train_dir, "train dir")
     return locks.claim(train_dir)
+
+
+def default(recipe_name: str) -> str:
+    """'runs/NAME'.
+
+    Raises:
+      UserError: a recipe of this name, which may come from anybody's file, would lead elsewhere.
+    """
+    if recipe_name in (".", "..") or not re.fullmatch(r"[^/\\\0]+", recipe_name):
+        raise UserError(f"recipe name {recipe_name!r:.80}: not the name of a folder; pass --train-dir DIR")
+    return os.path.join("runs", recipe_name)
 
 
 def check_name(path, what):

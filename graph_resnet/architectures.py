@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from graph_resnet.fields import Choice, Maybe, Number, Pair, Row, Rows, Switch, Whole, declared
+from graph_resnet.fields import Choice, Maybe, Number, Row, Rows, Several, Switch, Whole, declared
 
 SIZE, DEPTH = Whole(1, 64), Whole(1, 65_536)
 
@@ -46,7 +46,9 @@ class Group:
     depth: int = declared(DEPTH, "channels of their output")
     bottleneck: int | None = declared(Maybe(DEPTH), "channels within a bottleneck; None: basic blocks", default=None)
     stride: int = declared(SIZE, "of the first block", default=1)
-    pool: tuple[int, int] | None = declared(Maybe(Pair(SIZE)), "size, stride of a max pool before them", default=None)
+    pool: tuple[int, int] | None = declared(
+        Maybe(Several(SIZE, 2)), "size, stride of a max pool before them", default=None
+    )
     pooled: int | None = declared(Maybe(SIZE), "pooled blocks: size of the max pool within each", default=None)
 
 

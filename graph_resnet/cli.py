@@ -18,13 +18,13 @@ from types import ModuleType
 from typing import NoReturn
 
 import graph_resnet
-from graph_resnet import fields, files, machine
+from graph_resnet import fields, files, flags, machine
 from graph_resnet.errors import UserError, printable, reason
 from graph_resnet.loop import signals
 
 HELP_WIDTH = 80  # columns, of texts that argparse does not wrap
 
-positive = fields.typed(fields.Whole())
+positive = flags.typed(fields.Whole())
 
 
 class _Parser(argparse.ArgumentParser):

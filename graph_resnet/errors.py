@@ -33,7 +33,7 @@ def writing(path, *errors):
     try:
         yield
     except (OSError, *errors) as error:
-        raise UserError(f"cannot write {path} ({reason(error)}); mend that and run the same command") from error
+        raise UserError(f"cannot write {path} ({reason(error)}); fix that and run the same command") from error
 
 
 def reason(error):

@@ -1,25 +1,20 @@
 """What a value may be, declared once: for the text of a flag and for the same value in `config.json`.
 
     batch_size: int = declared(Whole(1, 2**20), "images in a training batch")       # a field of a dataclass
-    add("--threads", **flag(Whole(1, 1024), "CPU threads"))                         # a flag that is no field
     read(Recipe, values)                                                            # a dict out of a JSON file
 
-A kind has `parse(text)`, which argparse calls, and `check(value)`, which takes what JSON can hold. Both return
-the value to use, or raise ValueError; the kind as text says what is allowed. TensorFlow-free: `--help` is quick.
+A kind has `parse(text)`, which `flags` gives to argparse, and `check(value)`, which takes what JSON can hold. Both
+return the value to use, or raise ValueError; the kind as text says what is allowed. TensorFlow-free: `--help` is quick.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import difflib
 import reprlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from graph_resnet.errors import printable
-
-CHANNELS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,33 +60,37 @@ class Number:
 
 
 @dataclasses.dataclass(frozen=True)
-class PerChannel:
-    """A float for each color channel; a flag may give one for all of them."""
+class Several:
+    """A tuple of `count` values of one kind; a flag may give one for all of them."""
 
-    number: Number
-    metavar = "X"
+    kind: Any
+    count: int
     nargs = "+"
 
-    def parse(self, text: str) -> tuple[float, ...]:
-        return tuple(map(self.number.parse, text.split(",")))
+    def parse(self, text: str) -> tuple:
+        return tuple(map(self.kind.parse, text.split(",")))
 
-    def check(self, value: Any) -> tuple[float, ...]:
-        if not isinstance(value, (list, tuple)) or len(value) != CHANNELS:
+    def check(self, value: Any) -> tuple:
+        if not isinstance(value, (list, tuple)) or len(value) != self.count:
             raise ValueError
-        return tuple(map(self.number.check, value))
+        return tuple(map(self.kind.check, value))
 
     @property
-    def word(self) -> Number:  # what each word of a flag is
-        return self.number
+    def word(self) -> Any:  # what each word of a flag is
+        return self.kind
 
-    def join(self, words: list[tuple[float, ...]]) -> tuple[float, ...]:
-        numbers = tuple(number for word in words for number in word)
-        if len(numbers) not in (1, CHANNELS):
-            raise ValueError(f"expected 1 or {CHANNELS} numbers, got {len(numbers)}")
-        return numbers * (CHANNELS // len(numbers))
+    @property
+    def metavar(self) -> str:
+        return self.kind.metavar
+
+    def join(self, words: list[tuple]) -> tuple:
+        values = tuple(value for word in words for value in word)
+        if len(values) not in (1, self.count):
+            raise ValueError(f"expected 1 or {self.count} values, got {len(values)}")
+        return values * (self.count // len(values))
 
     def __str__(self):
-        return f"{CHANNELS} numbers from {self.number.low:g} to {self.number.high:g}"
+        return f"{self.count} values, each {self.kind}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,21 +182,6 @@ class Maybe:
 
     def __getattr__(self, name):  # metavar, parse: a flag that is given is not None
         return getattr(self.kind, name)
-
-
-@dataclasses.dataclass(frozen=True)
-class Pair:
-    """Two values of one kind."""
-
-    kind: Any
-
-    def check(self, value: Any) -> tuple:
-        if not isinstance(value, (list, tuple)) or len(value) != 2:
-            raise ValueError
-        return tuple(map(self.kind.check, value))
-
-    def __str__(self):
-        return f"a pair of numbers, each {self.kind}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,60 +279,3 @@ def _checked(field, value):
 def shallow(row: Any) -> dict:
     """The fields of a dataclass by name, without taking apart what they hold."""
     return {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
-
-
-def add_flags(group: Any, row: type, only: Iterable[str] | None = None) -> None:
-    """Adds a flag for each declared field of a dataclass to a parser or a group: all, or `only` some of them.
-
-    The value of a flag that is not given is None.
-    """
-    by_name = {f.name: f for f in dataclasses.fields(row) if f.metadata["flag"]}
-    for name in by_name if only is None else only:
-        about = by_name[name].metadata
-        options = {} if about["negatable"] else {"action": "store_true"}
-        names = ("--" + name.replace("_", "-"), *about["aliases"])
-        group.add_argument(*names, **flag(about["kind"], about["help"], **options))
-
-
-def flag(kind: Any, help: str, **options: Any) -> dict[str, Any]:
-    """The arguments of argparse's `add_argument` for a value of a kind; `options` replace them or are added."""
-    inner = kind.kind if isinstance(kind, Maybe) else kind
-    result: dict[str, Any] = {"help": help.replace("%", "%%"), "default": None}
-    if isinstance(inner, Switch):
-        return {**result, "action": argparse.BooleanOptionalAction, **options}
-    result |= {"type": typed(inner), "metavar": getattr(inner, "metavar", None)}
-    if isinstance(inner, Choice):
-        result["metavar"] = "{" + ",".join(inner.names) + "}"
-    if hasattr(inner, "nargs"):
-        result |= {"nargs": inner.nargs, "action": _Joined, "join": inner.join}
-    return {**result, **options}
-
-
-def typed(kind: Any) -> Callable[[str], Any]:
-    """`kind.parse` for argparse's `type`; its ValueError becomes a message with what is allowed, and what was meant."""
-
-    def parse(text):
-        try:
-            return kind.parse(text)
-        except (ValueError, OverflowError):
-            close = difflib.get_close_matches(text, getattr(kind, "names", ()), 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise argparse.ArgumentTypeError(
-                f"{reprlib.repr(text)} is not {getattr(kind, 'word', kind)}{hint}"
-            ) from None
-
-    return parse
-
-
-class _Joined(argparse.Action):
-    """Several words that are one value."""
-
-    def __init__(self, *args, join, **options):
-        super().__init__(*args, **options)
-        self._join = join
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        try:
-            setattr(namespace, self.dest, self._join(values))
-        except ValueError as error:
-            raise argparse.ArgumentError(self, str(error)) from None

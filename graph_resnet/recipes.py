@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graph_resnet.architectures import ARCHITECTURES, Architecture
-from graph_resnet.fields import Choice, Maybe, Number, PerChannel, Row, Switch, Text, Whole, declared
+from graph_resnet.fields import Choice, Maybe, Number, Row, Several, Switch, Text, Whole, declared
 
 # Mean and standard deviation of the training pixels, a channel each, in units of x / 255.
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
@@ -96,10 +96,10 @@ class Recipe:
         Whole(0, 4096), "shift each training image by up to N pixels; reflection fills the border", default=0
     )
     mean: tuple[float, ...] = declared(
-        PerChannel(Number(-1e3, 1e3)), "subtracted from x / 255: one number a channel, or one for all", default=HALF
+        Several(Number(-1e3, 1e3), 3), "subtracted from x / 255: one number a channel, or one for all", default=HALF
     )
     std: tuple[float, ...] = declared(
-        PerChannel(Number(1e-3, 1e3)), "the result is divided by it: one number a channel, or one for all", default=ONE
+        Several(Number(1e-3, 1e3), 3), "the result is divided by it: one number a channel, or one for all", default=ONE
     )
     batch_norm_decay: float = declared(Number(0, 1), "decay of batch norm's moving averages", default=0.99)
     precise_batch_norm: int = declared(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from graph_resnet import cli, own_code, recipes
 from graph_resnet.errors import UserError
-from graph_resnet.fields import Choice, Whole, add_flags, flag
+from graph_resnet.fields import Choice, Whole
+from graph_resnet.flags import add_flags, flag
 from graph_resnet.recipes import Recipe
 from graph_resnet.training import options, train_dir
 

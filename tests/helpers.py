@@ -200,7 +200,7 @@ def another(f, value):
     if isinstance(kind, fields.Choice):
         other = next(choice for choice in kind.names if choice != value)
         return [flag, other], other
-    if isinstance(kind, fields.PerChannel):
+    if isinstance(kind, fields.Several):
         return [flag, "0.25", "0.5", "0.75"], (0.25, 0.5, 0.75)
     return ([flag, "0.125"], 0.125) if isinstance(kind, fields.Number) else ([flag, "77"], 77)
 

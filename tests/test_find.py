@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graph_resnet import config, recipes
-from graph_resnet.data import archives, find, synthetic
+from graph_resnet.data import archives, find, of_runs, synthetic
 from graph_resnet.data.archives import new_directory
 from graph_resnet.data.find import cifar, describe, same_data
 from graph_resnet.errors import UserError
@@ -374,32 +374,34 @@ def test_a_trained_nets_data_is_found_again(tmp_path, monkeypatch, fresh_cache):
     net = trained(cifar("cifar10", "data"))
     assert net.data["directory"] == str(tmp_path / "data")
     monkeypatch.chdir("/")
-    found = find.for_trained(net)
+    found = of_runs.for_trained(net)
     assert found.train[0].parent == tmp_path / "data"
     config.check_data(net, found)
     moved = (tmp_path / "data").rename(tmp_path / "moved")
     with pytest.raises(UserError) as caught:
-        find.for_trained(net)
+        of_runs.for_trained(net)
     gone = f"train dir run: its data is no longer in {tmp_path / 'data'}; pass --data-dir DIR"
     assert str(caught.value) == gone
-    assert find.for_trained(net, moved).train[0].parent == moved
+    assert of_runs.for_trained(net, moved).train[0].parent == moved
     monkeypatch.setenv("CIFAR_DATA_DIR", str(moved))
-    found = find.for_trained(net)
+    found = of_runs.for_trained(net)
     assert found.train[0].parent == moved
-    assert find.for_trained(trained(found, directory="relative")).train[0].parent == moved  # a stranger's config.json
-    assert find.for_trained(trained(found, directory=7)).train[0].parent == moved
+    assert (
+        of_runs.for_trained(trained(found, directory="relative")).train[0].parent == moved
+    )  # a stranger's config.json
+    assert of_runs.for_trained(trained(found, directory=7)).train[0].parent == moved
     write_cifar10(tmp_path / "data", pixel=8)  # others, in the same place
     with pytest.raises(
         UserError, match="was trained on other data .sha256 of data_batch_1.bin was .*; pass its --data-dir"
     ):
-        config.check_data(net, find.for_trained(net))
+        config.check_data(net, of_runs.for_trained(net))
 
 
 def test_a_trained_nets_synthetic_data_is_drawn_again(tmp_path, fresh_cache):
     net = trained(cifar("synthetic", tmp_path / "drawn"))
-    assert find.for_trained(net).train[0].parent == tmp_path / "drawn" / "synthetic-v1"
+    assert of_runs.for_trained(net).train[0].parent == tmp_path / "drawn" / "synthetic-v1"
     (tmp_path / "drawn").rename(tmp_path / "gone")
-    found = find.for_trained(net)
+    found = of_runs.for_trained(net)
     assert found.train[0].parent == fresh_cache / "synthetic-v1"
     config.check_data(net, found)
 

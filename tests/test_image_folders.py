@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from graph_resnet import config, recipes, train
-from graph_resnet.data import find, image_folders
+from graph_resnet.data import find, image_folders, of_runs
 from graph_resnet.data.records import hold_out
 from graph_resnet.errors import UserError
 from tests.helpers import as_nobody, needs_root, run
@@ -500,7 +500,7 @@ def test_a_test_set_is_measured_whole(folder, tmp_path):
     numbered(testset, "b", 15, first=100)
     (testset / "a").mkdir()
     (testset / "b" / "x.heic").touch()
-    found = find.for_trained(net, dataset_dir=testset)
+    found = of_runs.for_trained(net, dataset_dir=testset)
     assert (found.num_train, found.num_val, found.class_names) == (0, 15, ("a", "b"))
     assert found.class_counts("val").tolist() == [0, 15]
     assert found.notes == (
@@ -510,42 +510,42 @@ def test_a_test_set_is_measured_whole(folder, tmp_path):
     with pytest.raises(UserError, match="split 'train': images in testset .2 classes. are only measured"):
         found.split("train")
     shutil.rmtree(testset / "a")
-    assert find.for_trained(net, dataset_dir=testset).num_val == 15
+    assert of_runs.for_trained(net, dataset_dir=testset).num_val == 15
     numbered(testset, "c", 1)
     with pytest.raises(UserError, match=r"testset: c: none of the net's classes \(a, b\)"):
-        find.for_trained(net, dataset_dir=testset)
+        of_runs.for_trained(net, dataset_dir=testset)
 
 
 def test_the_training_folder_is_measured_as_in_training(folder):
     numbered(folder, "a", 20)
     numbered(folder, "b", 20)
     net = trained_on(image_folders.records(folder, 4))
-    assert find.for_trained(net).num_val == 4  # where config.json says that it was
-    assert find.for_trained(net, dataset_dir=folder).num_val == 4
+    assert of_runs.for_trained(net).num_val == 4  # where config.json says that it was
+    assert of_runs.for_trained(net, dataset_dir=folder).num_val == 4
     moved = folder.rename(folder.with_name("moved"))
-    assert find.for_trained(net, dataset_dir=moved).num_val == 4
+    assert of_runs.for_trained(net, dataset_dir=moved).num_val == 4
     with pytest.raises(UserError, match=f"dataset_dir {folder}: no such directory; pass another --dataset-dir"):
-        find.for_trained(net)
+        of_runs.for_trained(net)
     moved.rename(folder)
     save(folder / "a" / "new.png", RED)  # the training's folder has changed: other data, never a test set
-    records = find.for_trained(net, dataset_dir=folder)
+    records = of_runs.for_trained(net, dataset_dir=folder)
     with pytest.raises(UserError, match="was trained on other data"):
         config.check_data(net, records)
 
 
 def test_a_recipe_says_where_to_look(folder):
     cifar, own = recipes.RECIPES["notebook"], train.parse(["--dataset-dir", "x", "--image-size", "4"])[0]
-    assert (own.dataset, find.record_side(own), find.record_side(cifar)) == ("pictures", 4, 32)
+    assert (own.dataset, of_runs.record_side(own), of_runs.record_side(cifar)) == ("pictures", 4, 32)
     for recipe, places, message in (
         (cifar, {"dataset_dir": "x"}, "dataset_dir x: the net's dataset is cifar10; pass --data-dir"),
         (own, {}, "dataset 'pictures'; pass --dataset-dir DIR"),
         (own, {"data_dir": "y"}, "data_dir y: the net's dataset is 'pictures'; pass --dataset-dir DIR"),
     ):
         with pytest.raises(UserError, match=message):
-            find.for_recipe(recipe, **places)
+            of_runs.for_recipe(recipe, **places)
     coarse = train.parse(["--dataset-dir", "x", "--label", "coarse"])[0]
     with pytest.raises(UserError, match="label 'coarse': images in folders have only fine labels"):
-        find.for_recipe(coarse, None, folder)
+        of_runs.for_recipe(coarse, None, folder)
 
 
 @pytest.mark.parametrize(

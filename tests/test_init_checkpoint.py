@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from graph_resnet import recipes, tower
 from graph_resnet.errors import UserError
+from graph_resnet.inference import restore
 from graph_resnet.training import graph, init_checkpoint
 from graph_resnet.training import run as training_run
 from graph_resnet.training.options import Machine, Show, Start
@@ -70,9 +71,41 @@ def test_it_begins_with_the_weights_of_another_net(records, tmp_path, capsys):
     assert "goes on at step 2 of 3, and not from the initial checkpoint" in capsys.readouterr().out
 
 
-def net(num_classes):
-    images = tf.zeros([2, 8, 8, 3])
-    tower.logits(recipe(), images, num_classes, is_training=True)
+def net(num_classes, parts=0):
+    """Logits of the net on zeros; its variables in `parts` parts, whole ones for 0."""
+    partitioner = tf.fixed_size_partitioner(parts) if parts else None
+    with tf.variable_scope(tf.get_variable_scope(), partitioner=partitioner):
+        return tower.logits(recipe(), tf.zeros([2, 8, 8, 3]), num_classes, is_training=True)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0), (2, 3), (1, 1)])
+def test_partitioned_variables_are_taken_whole(tmp_path, before, after):
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(1)
+        expected = net(3, before)
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver().save(session, str(tmp_path / "model.ckpt"), write_state=False)
+        expected = session.run(expected)
+    with tf.Graph().as_default(), tf.Session() as session:
+        logits = net(3, after)
+        session.run(tf.global_variables_initializer())
+        initial = init_checkpoint.InitialWeights(tmp_path / "model.ckpt")
+        initial(session)
+        np.testing.assert_allclose(session.run(logits), expected, rtol=1e-5)
+        assert str(initial).startswith("62 variables of ")
+        session.run(tf.global_variables_initializer())
+        restore.load(session, str(tmp_path / "model.ckpt"))
+        np.testing.assert_allclose(session.run(logits), expected, rtol=1e-5)
+    with tf.Graph().as_default():
+        net(5, after)
+        with pytest.raises(
+            UserError, match=r"biases is \[3\] there, \[5\] here.*--exclude-scopes resnet/classification"
+        ):
+            init_checkpoint.InitialWeights(tmp_path / "model.ckpt")
+        initial = init_checkpoint.InitialWeights(tmp_path / "model.ckpt", ["resnet/classification"])
+        assert str(initial).endswith(
+            "2 start new: resnet/classification/logit/biases, resnet/classification/logit/weights"
+        )
 
 
 def test_what_does_not_fit_is_listed_with_the_flag_that_helps(records, tmp_path):

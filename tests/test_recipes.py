@@ -160,7 +160,7 @@ def test_one_number_is_for_all_channels():
         (["--threads", "1000000"], "argument --threads: '1000000' is not a whole number from 1 to 1,024"),
         (["--steps", "1" + "0" * 18], "argument --steps: '1"),
         (["--mean", "inf"], "argument --mean: 'inf' is not a number from -1000 to 1000"),
-        (["--mean", "1,2"], "argument --mean: expected 1 or 3 numbers, got 2"),
+        (["--mean", "1,2"], "argument --mean: expected 1 or 3 values, got 2"),
         (["--exclude-scopes", "a,,b"], "argument --exclude-scopes: 'a,,b' is not names"),
         (["--trainable-scopes="], "argument --trainable-scopes: '' is not names, none of them empty"),
         (["--keep-best"], "argument --keep-best: goes with --hold-out N"),
@@ -175,7 +175,7 @@ def test_one_number_is_for_all_channels():
         (["--net", "resnet19"], "resnet18-pools, nor FILE.py:NAME; did you mean resnet18?"),
         (["steps", "300"], "unrecognized arguments: steps 300; did you mean --steps?"),
         (["--max-step", "300"], "did you mean --max-steps?"),
-        (["--mean", "1", "2"], "argument --mean: expected 1 or 3 numbers, got 2"),
+        (["--mean", "1", "2"], "argument --mean: expected 1 or 3 values, got 2"),
         (["--steps", "3", "--epochs", "3"], "argument --epochs: not allowed with argument --steps"),
     ],
 )

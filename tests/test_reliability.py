@@ -78,7 +78,7 @@ def test_a_full_disk_while_a_record_is_written(graph, tmp_path):
     for step in range(9):
         log.add("train", step, loss=1.0)
     size = path.stat().st_size
-    with pytest.raises(UserError, match=r"cannot write .*metrics\.jsonl \(.*\); mend that"), file_size_limit(size + 9):
+    with pytest.raises(UserError, match=r"cannot write .*metrics\.jsonl \(.*\); fix that"), file_size_limit(size + 9):
         log.add("train", 9, loss=1.0)
     log.close()
     assert path.stat().st_size == size + 9  # half a line, which the next run leaves out

@@ -99,7 +99,7 @@ def main():
     tf = cli.import_tensorflow()
     from benchmarks.speed import ours
     from graph_resnet import tower, training
-    from graph_resnet.data import find
+    from graph_resnet.data import of_runs
 
     base = dataclasses.replace(recipes.RECIPES[flags.recipe], steps=flags.steps, eval_every=flags.steps)
     held_out = 0 if flags.what == "precisions" else flags.hold_out
@@ -120,7 +120,7 @@ def main():
         training.train(
             recipe, directory, data=data, output=training.Output(log_every=1), show=training.Show(print), **options
         )
-        classes = find.for_recipe(recipe, flags.data_dir).num_classes
+        classes = of_runs.for_recipe(recipe, flags.data_dir).num_classes
         with tf.Graph().as_default():
             tower.logits(recipe, tf.zeros([1, recipe.image_size, recipe.image_size, 3]), classes, is_training=False)
             parameters = sum(v.shape.num_elements() for v in tf.trainable_variables())

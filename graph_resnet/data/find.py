@@ -9,14 +9,13 @@ Typical use:
 
 import os
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 from graph_resnet import files
-from graph_resnet.data import image_folders, pickles, synthetic
+from graph_resnet.data import pickles, synthetic
 from graph_resnet.data.archives import cache_directory, check_unpacked, download, new_directory, unpack
 from graph_resnet.data.layouts import CIFAR10, CIFAR100, LAYOUTS, NAMES_FILE_BYTES, OTHERWISE, SIDE, is_synthetic
-from graph_resnet.data.records import Records, check_file, describe, hold_out, same_data, sha256
+from graph_resnet.data.records import Records, check_file, describe, same_data, sha256
 from graph_resnet.errors import UserError, reason
 
 __all__ = [
@@ -28,9 +27,7 @@ __all__ = [
     "cache_directory",
     "cifar",
     "describe",
-    "for_recipe",
-    "for_trained",
-    "record_side",
+    "in_usual_places",
     "same_data",
 ]
 
@@ -98,11 +95,11 @@ def _locate(dataset, data_dir):
             fix = _other_dataset(_held(place), layout) or OTHERWISE
             raise UserError(f"data_dir {place}: holds no {layout.title} ({forms}); {fix}")
         return place, directory
-    place, directory = _in_usual_places(layout)
+    place, directory = in_usual_places(layout)
     return place, directory or download(layout, place / layout.folder)
 
 
-def _in_usual_places(layout):
+def in_usual_places(layout):
     """(the directory that was looked in, the directory of the record files or None): $CIFAR_DATA_DIR, the cache."""
     if os.environ.get("CIFAR_DATA_DIR"):
         place = _path(os.environ["CIFAR_DATA_DIR"])
@@ -221,87 +218,3 @@ def _class_names(directory, label, dataset):
     if names == drawn and not is_synthetic(dataset):
         raise UserError(f"{path}: synthetic images, not {LAYOUTS[dataset].title}; pass --dataset synthetic")
     return names
-
-
-def record_side(recipe) -> int:
-    """Height and width, in pixels, of the images in a recipe's records."""
-    return recipe.image_size if recipe.dataset == "pictures" else SIDE
-
-
-def for_recipe(
-    recipe, data_dir: str | Path | None = None, dataset_dir: str | Path | None = None, held_out: int = 0
-) -> Records:
-    """The records that a recipe is trained on.
-
-    Args:
-        recipe: `recipes.Recipe`; its dataset says which of the two directories is looked at.
-        data_dir: see `cifar`.
-        dataset_dir: see `image_folders.records`, for the dataset 'pictures'.
-        held_out: how many training records to validate on: see `records.hold_out`.
-
-    Raises:
-        UserError: one line that names what is missing or wrong, and the fix.
-    """
-    if recipe.dataset != "pictures":
-        if dataset_dir is not None:
-            raise UserError(f"dataset_dir {dataset_dir}: the net's dataset is {recipe.dataset}; pass --data-dir")
-        return hold_out(cifar(recipe.dataset, data_dir, label=recipe.label), held_out)
-    if data_dir is not None or dataset_dir is None:
-        what = "dataset 'pictures'" if data_dir is None else f"data_dir {data_dir}: the net's dataset is 'pictures'"
-        raise UserError(f"{what}; pass --dataset-dir DIR, with one folder of images a class")
-    if recipe.label != "fine":
-        raise UserError(f"label {recipe.label!r}: images in folders have only fine labels")
-    return hold_out(image_folders.records(dataset_dir, record_side(recipe)), held_out)
-
-
-def for_trained(trained, data_dir: str | Path | None = None, dataset_dir: str | Path | None = None) -> Records:
-    """The records to measure a trained net on.
-
-    Without a directory they are those that it was trained with, where config.json says that they were. A `dataset_dir`
-    with class folders that is not what the net was trained with is a test set: all of its images are measured.
-
-    Args:
-        trained: `config.TrainedNet`.
-        data_dir, dataset_dir: as in `for_recipe`.
-
-    Raises:
-        UserError: one line that names what is missing or wrong, and what to pass.
-    """
-    recipe, recorded = trained.recipe, trained.data.get("directory")
-    if not (isinstance(recorded, str) and os.path.isabs(recorded)):  # an earlier version's, or a stranger's
-        recorded = None
-    if recipe.dataset == "pictures" and data_dir is None:
-        if dataset_dir is not None and _is_test_set(trained, recorded, dataset_dir):
-            records = image_folders.test_set(dataset_dir, record_side(recipe), trained.class_names)
-            note = f"not what the net was trained with: all images of {dataset_dir} are measured"
-            return replace(records, notes=(note, *records.notes))
-        dataset_dir = dataset_dir or recorded
-    elif data_dir is None and dataset_dir is None and recorded:
-        data_dir = _still_there(trained, recorded)
-    return for_recipe(recipe, data_dir, dataset_dir, trained.held_out)
-
-
-def _still_there(trained, recorded):
-    """The directory of a training's data, or None if it is gone but there is data in the usual places."""
-    dataset = trained.recipe.dataset
-    if os.path.lexists(recorded):
-        return recorded
-    if is_synthetic(dataset) or _in_usual_places(LAYOUTS[dataset])[1]:
-        return None
-    raise UserError(f"train dir {trained.directory}: its data is no longer in {recorded}; pass --data-dir DIR")
-
-
-def _is_test_set(trained, recorded, dataset_dir):
-    """Whether a directory is another than that of the training, which may have been moved, and has no val/ itself."""
-    if image_folders.has_split(dataset_dir):
-        return False
-    if recorded and os.path.realpath(recorded) == os.path.realpath(os.path.expanduser(dataset_dir)):
-        return False
-    known = [file.get("records") for file in trained.data.get("files", ())]
-    if all(isinstance(count, int) for count in known) and image_folders.count(dataset_dir) < sum(known):
-        return True
-    try:
-        records = for_recipe(trained.recipe, None, dataset_dir, trained.held_out)
-    except UserError:  # a class without images, ...
-        return True
-    return same_data(trained.data, describe(records)) is not None

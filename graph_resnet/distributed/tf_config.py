@@ -119,9 +119,11 @@ def rows(batch_size: int, count: int, rank: int = 0) -> slice:
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object as a dict; json itself keeps the last of two values without a word."""
-    names = [name for name, _ in pairs]
-    if repeated := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{_shown(repeated[0])} is in it twice")
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise ValueError(f"{_shown(name)} is in it twice")
+        seen.add(name)
     return dict(pairs)
 
 

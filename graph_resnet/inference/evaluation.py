@@ -18,7 +18,7 @@ import numpy as np
 
 from graph_resnet import config
 from graph_resnet.config import TrainedNet
-from graph_resnet.data import find
+from graph_resnet.data import of_runs
 from graph_resnet.data.find import Records
 from graph_resnet.errors import UserError, printable
 from graph_resnet.inference import metrics
@@ -150,6 +150,7 @@ def evaluate(
     if before_tensorflow is not None:
         before_tensorflow()
     from graph_resnet.inference import forward, restore
+    from graph_resnet.loop import checkpoints
 
     notes = [*net.notes, *(f"[data]: {printable(line)}" for line in records.notes)]
     prefix = restore.find_checkpoint(train_dir, checkpoint, say=notes.append)
@@ -157,7 +158,7 @@ def evaluate(
         net, prefix, records, split=split, tta=tta, precision=precision, threads=threads, progress=progress
     )
     return of_logits(
-        net, records, logits, labels, checkpoint=prefix, step=restore.step_of(prefix), split=split, tta=tta,
+        net, records, logits, labels, checkpoint=prefix, step=checkpoints.step_of(prefix), split=split, tta=tta,
         precision=precision, notes=notes,
     )  # fmt: skip
 
@@ -226,7 +227,7 @@ def records_of(net: TrainedNet, data: str | Path | None = None) -> Records:
       UserError: it is not there; the line says what to pass.
     """
     pictures = net.recipe.dataset == "pictures"
-    return find.for_trained(net, None if pictures else data, data if pictures else None)
+    return of_runs.for_trained(net, None if pictures else data, data if pictures else None)
 
 
 def measures(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:

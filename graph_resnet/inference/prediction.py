@@ -26,7 +26,7 @@ from PIL import Image
 
 from graph_resnet import config, machine
 from graph_resnet.data import image_files
-from graph_resnet.data.find import record_side
+from graph_resnet.data.of_runs import record_side
 from graph_resnet.errors import UserError
 from graph_resnet.inference import metrics
 

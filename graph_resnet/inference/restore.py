@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import config, tower
@@ -68,13 +67,6 @@ def _whole(prefix: str, flag: str) -> str:
     return prefix
 
 
-def step_of(checkpoint: str) -> int | None:
-    """The global step at which a checkpoint was written, None where it does not say."""
-    with checkpoints.reading(checkpoint) as reader:
-        step = reader.get_tensor("global_step") if reader.has_tensor("global_step") else None
-    return int(step) if isinstance(step, np.integer) else None
-
-
 def session(precision: str = "float32", *, threads: int | None = None) -> tf.Session:
     """A session of the default graph, with a pool of threads of its own.
 
@@ -104,11 +96,11 @@ def load(session: tf.Session, checkpoint: str) -> None:
       UserError: one line with variables that are missing or have another shape.
     """
     with session.graph.as_default():
-        restorer({variable.op.name: variable for variable in tf.global_variables()}, checkpoint)(session)
+        restorer(checkpoints.saved_as(tf.global_variables()), checkpoint)(session)
 
 
-def restorer(variables: dict[str, tf.Variable], checkpoint: str) -> Callable[[tf.Session], None]:
-    """Checks a checkpoint against the default graph's `variables`, by their names in it.
+def restorer(variables: dict[str, tf.Variable | list[tf.Variable]], checkpoint: str) -> Callable[[tf.Session], None]:
+    """Checks a checkpoint against the default graph's `variables`, of `checkpoints.saved_as`.
 
     Returns:
       function(session) that restores them.
@@ -168,7 +160,7 @@ def logits(
         start = f"{scope}/" if scope else ""
         own = f"{start}{net.recipe.architecture.scope}/"
         variables = [v for v in tf.get_collection(tf.GraphKeys.MODEL_VARIABLES) if v.op.name.startswith(own)]
-        return result, restorer({v.op.name.removeprefix(start): v for v in variables}, prefix)
+        return result, restorer(checkpoints.saved_as(variables, start), prefix)
 
 
 def check_images(images: object) -> None:

@@ -70,6 +70,7 @@ def export(
     if before_tensorflow is not None:
         before_tensorflow()
     from graph_resnet.inference import restore
+    from graph_resnet.loop import checkpoints
 
     notes = list(net.notes)
     prefix = restore.find_checkpoint(train_dir, checkpoint, say=notes.append)
@@ -83,7 +84,7 @@ def export(
     except OSError as error:
         raise UserError(f"export dir {export_dir}: cannot be written ({reason(error)}); pass another") from error
     return Exported(
-        str(train_dir), prefix, restore.step_of(prefix), str(export_dir), len(model), net.class_names, tuple(notes)
+        str(train_dir), prefix, checkpoints.step_of(prefix), str(export_dir), len(model), net.class_names, tuple(notes)
     )
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +53,30 @@ def step_of(path: str, name: str = "global_step") -> int | None:
     return int(step) if isinstance(step, np.integer) else None
 
 
-def saved_as(variable: tf.Variable) -> tuple[str, list]:
-    """(name, shape) under which tf.train.Saver keeps a variable: those of the whole one, where it is a part of it."""
-    part = variable._get_save_slice_info()  # no public name; the Saver asks it too
-    return (part.full_name, list(part.full_shape)) if part else (variable.op.name, variable.shape.as_list())
+def saved_as(variables: Iterable[tf.Variable], scope: str = "") -> dict[str, tf.Variable | list[tf.Variable]]:
+    """Some variables by the names under which tf.train.Saver keeps them, as it takes them in place of a list.
+
+    A partitioned variable is kept whole, under its own name; its value here is the list of its parts.
+
+    Args:
+      variables: whole ones and parts.
+      scope: what the names begin with in the graph and not in the checkpoint, such as 'mine/'.
+    """
+    saved = {}
+    for variable in variables:
+        part = variable._get_save_slice_info()  # no public name; the Saver asks it too
+        if part is None:
+            saved[variable.op.name.removeprefix(scope)] = variable
+        else:
+            saved.setdefault(part.full_name.removeprefix(scope), []).append(variable)
+    return saved
+
+
+def _shape_and_dtype(variable):
+    """What a checkpoint holds of a value of `saved_as`: (list of int, tf.DType)."""
+    if isinstance(variable, list):
+        return list(variable[0]._get_save_slice_info().full_shape), variable[0].dtype.base_dtype
+    return variable.shape.as_list(), variable.dtype.base_dtype
 
 
 @contextlib.contextmanager
@@ -178,13 +198,13 @@ def _named_newest(train_dir):
 
 
 def check_fit(
-    path: str, variables: Sequence[tf.Variable] | dict[str, tf.Variable], advice: Callable[[list[str]], str]
+    path: str, variables: dict[str, tf.Variable | list[tf.Variable]], advice: Callable[[list[str]], str]
 ) -> None:
     """Refuses a checkpoint that has not all of some variables, each in its shape and dtype.
 
     Args:
       path: of the checkpoint.
-      variables: those to restore, or a dict of them by their names in the checkpoint.
+      variables: those to restore, of `saved_as`.
       advice: function(names of the variables that do not fit) -> what to do about it.
 
     Raises:
@@ -192,11 +212,9 @@ def check_fit(
     """
     with reading(path) as reader:
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-    if not isinstance(variables, dict):
-        variables = {saved_as(variable)[0]: variable for variable in variables}
     misfits = {}
     for name, variable in variables.items():
-        (_, shape), dtype = saved_as(variable), variable.dtype.base_dtype
+        shape, dtype = _shape_and_dtype(variable)
         if name not in shapes:
             misfits[name] = f"{name} is not in it"
         elif shapes[name] != shape:

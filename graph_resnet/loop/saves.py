@@ -54,7 +54,8 @@ class Checkpoints:
             return None
         path = checkpoints.newest_whole(self.train_dir, say, self._step_name)
         if path is not None:
-            checkpoints.check_fit(path, self._variables, lambda names: "It is of another net: pass another --train-dir")
+            saved = checkpoints.saved_as(self._variables)
+            checkpoints.check_fit(path, saved, lambda names: "It is of another net: pass another --train-dir")
         return path
 
     def continue_from(self, path: str | None, step: int) -> None:

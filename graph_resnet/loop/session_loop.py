@@ -21,7 +21,7 @@ import tensorflow.compat.v1 as tf
 
 from graph_resnet import locks
 from graph_resnet.errors import UserError
-from graph_resnet.loop import batch_norm_checks, checkpoints, metrics_log
+from graph_resnet.loop import batch_norm_checks, checkpoints, resume
 from graph_resnet.loop.graph_to_train import Cadence, GraphToTrain, Shown, check_count, checked_hooks
 from graph_resnet.loop.metrics_log import MetricsLog
 from graph_resnet.loop.precise_batch_norm import PreciseBatchNorm
@@ -86,13 +86,7 @@ def train_graph(
         precise = PreciseBatchNorm(graph, cluster) if graph.precise_batch_norm else None
         broadcast = cluster.broadcast() if cluster else None
         saves = Checkpoints(train_dir, keep_best=keep_best)
-        restored = saves.newest_whole(say)
-        if restored:
-            _check_end(restored, updates, max_step)
-            instead = ", and not from the initial checkpoint" if init_fn else ""
-            say(f"[checkpoint]: going on from {restored}{instead}")
-        elif train_dir is not None:
-            _start_over(train_dir, cadence.save_every)
+        restored = resume.checkpoint(saves, updates, max_step, cadence.save_every, init_fn is not None)
 
         def initialize(scaffold, session):
             if restored:
@@ -140,41 +134,6 @@ def _warn(graph, validation):
     missing = batch_norm_checks.forgotten(graph)
     if missing:
         say(batch_norm_checks.FORGOTTEN.format(missing))
-
-
-def _check_end(checkpoint, updates, max_step):
-    """Refuses a checkpoint that is beyond the end of the run.
-
-    Raises:
-      UserError: it is. (Where one update moves the step by more than one, the last one may have passed the end.)
-    """
-    step = updates.step_in(checkpoint)
-    if updates.plain and step > max_step:
-        raise UserError(
-            f"{checkpoint}: is beyond the end at step {max_step}; train to a later one than {step}, or pass another "
-            "train dir"
-        )
-    if step != checkpoints.step_in(checkpoint):
-        say(f"[checkpoint]: {checkpoint} holds step {step}, whatever its name: that counts")
-
-
-def _start_over(train_dir, save_every):
-    """Says that an earlier start was stopped before its first checkpoint; refuses where there must have been one.
-
-    Raises:
-      UserError: going on would cut off the record of a training whose checkpoints are gone.
-    """
-    path = Path(train_dir) / metrics_log.FILE
-    records, _ = metrics_log.read(path)
-    if not records:
-        return
-    last = records[-1]["step"]
-    if last >= save_every:
-        raise UserError(
-            f"{path}: goes to step {last}, but there is no checkpoint; restore one, remove this file to start over, or "
-            "pass another --train-dir"
-        )
-    say("[checkpoint]: none was written before the earlier start ended: starting at step 0")
 
 
 @dataclass

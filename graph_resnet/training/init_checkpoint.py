@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 import tensorflow.compat.v1 as tf
@@ -31,20 +30,18 @@ class InitialWeights:
     """
 
     def __init__(self, checkpoint: str, exclude_scopes: Sequence[str] = (), say: Callable[[str], object] = print):
-        model = [variable.op.name for variable in slim.get_model_variables()]
+        model = checkpoints.saved_as(slim.get_model_variables())
         for scope in exclude_scopes:
-            check_scope(scope, model, "--exclude-scopes")
+            check_scope(scope, list(model), "--exclude-scopes")
         self.prefix = restore.find_checkpoint(None, checkpoint, say, flag="--init-checkpoint")
-        patterns = [re.escape(scope) for scope in exclude_scopes]
-        wanted = slim.filter_variables(slim.get_model_variables(), exclude_patterns=patterns, reg_search=False)
-        names = {variable.op.name for variable in wanted}
-        if not names:
+        taken = {name: value for name, value in model.items() if not name.startswith(tuple(exclude_scopes))}
+        if not taken:
             raise UserError(
                 f"--exclude-scopes {' '.join(exclude_scopes)}: that is all of the net, nothing is left to take from "
                 f"{self.prefix}; exclude less, or leave --init-checkpoint out"
             )
-        checkpoints.check_fit(self.prefix, wanted, lambda misfits: _help(set(misfits), names))
-        self._saver, self._taken, self._left = tf.train.Saver(wanted), len(names), sorted({*model} - names)
+        checkpoints.check_fit(self.prefix, taken, lambda misfits: _help(set(misfits), set(taken)))
+        self._saver, self._taken, self._left = tf.train.Saver(taken), len(taken), sorted(model.keys() - taken.keys())
 
     def __call__(self, session: tf.Session) -> None:
         checkpoints.restore(session, self._saver, self.prefix)

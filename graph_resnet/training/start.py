@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graph_resnet import config, locks
-from graph_resnet.data import find
+from graph_resnet.data import find, of_runs
 from graph_resnet.errors import UserError, printable
 from graph_resnet.recipes import MINUTES, RECIPES, SEED, Recipe
 from graph_resnet.training import finished, train_dir
@@ -157,7 +157,7 @@ def records_of(recipe: Recipe, data: Data, show: Show) -> find.Records:
     Raises:
       UserError: there are none, or they are damaged.
     """
-    records = find.for_recipe(recipe, data.data_dir, data.dataset_dir, data.hold_out)
+    records = of_runs.for_recipe(recipe, data.data_dir, data.dataset_dir, data.hold_out)
     kind = "validation" if records.held_out else "test"
     show.line(f"[data]: {records.title}, {records.num_train:,} training and {records.num_val:,} {kind} images")
     for note in records.notes:

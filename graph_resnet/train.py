@@ -79,7 +79,7 @@ def parse(argv: list[str] | None = None) -> tuple[Recipe, argparse.Namespace]:
         parser.exit()
     recipe = _recipe(parser, flags.recipe)
     if flags.recipe.endswith(".json"):
-        _as_in(Path(flags.recipe).expanduser(), flags)
+        _as_in(Path(os.path.expanduser(flags.recipe)), flags)
     given = {f.name: getattr(flags, f.name) for f in RECIPE_FLAGS if getattr(flags, f.name) is not None}
     if flags.steps or flags.epochs:
         given |= {"steps": flags.steps, "epochs": flags.epochs}
@@ -99,7 +99,7 @@ def _recipe(parser: argparse.ArgumentParser, text: str) -> Recipe:
     if text.endswith(".py") or ".py:" in text:
         return own_code.recipe(text)
     if text.endswith(".json"):
-        path = Path(text).expanduser()
+        path = Path(os.path.expanduser(text))  # Path.expanduser raises for an unknown user
         if not path.exists():
             raise UserError(f"--recipe {text}: no such file")
         from graph_resnet import config

@@ -48,6 +48,7 @@ def test_files_that_are_not_there(tmp_path):
     assert message(own_code.recipe, str(tmp_path / "folder.py")) == f"{tmp_path / 'folder.py'}: not a file"
     path = str(tmp_path / "no.json")
     assert message(train.parse, ["--recipe", path]) == f"--recipe {path}: no such file"
+    assert message(train.parse, ["--recipe", "~nobody-here/c.json"]) == "--recipe ~nobody-here/c.json: no such file"
     assert message(train.parse, ["--net", str(tmp_path / "no.py:NET")]) == f"{tmp_path / 'no.py'}: no such file"
 
 

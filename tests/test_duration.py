@@ -7,6 +7,7 @@ import pytest
 
 from graph_resnet import recipes
 from graph_resnet.errors import UserError
+from graph_resnet.session import session_config
 from graph_resnet.training import duration
 from graph_resnet.training.options import Show
 from graph_resnet.training.start import Job
@@ -24,6 +25,15 @@ def test_by_hand(records, monkeypatch):
     assert said == ["[minutes]: 110 steps fit into 2: 0.500 s a step, 10.0 s an evaluation"]
     with pytest.raises(UserError, match="minutes 0.1: a step takes 0.50 s and an evaluation 10 s; pass more minutes"):
         duration.within(Job(RECIPE, records, None, minutes=0.1), "float32", None)
+
+
+def test_an_evaluation_has_its_precise_batches(graph, records, monkeypatch):
+    """7 validation images are two batches, at 2 s each; 7 training batches before them, at 3 s each."""
+    seconds = {"training": 3.0, "validation": 2.0}
+    monkeypatch.setattr(duration, "_timed", lambda session, fetch: [seconds.get(fetch.name.split("/")[0], 5.0)])
+    recipe = dataclasses.replace(RECIPE, image_size=16, steps=2, precise_batch_norm=7)
+    job = Job(recipe, records, None)
+    assert duration._seconds(recipe, job, "float32", session_config(threads=1)) == (5.0, 2 * 2.0 + 7 * 3.0)
 
 
 @pytest.mark.slow

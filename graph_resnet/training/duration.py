@@ -44,7 +44,7 @@ def within(job: Job, precision: str, settings: tf.ConfigProto) -> Recipe:
 
 
 def _seconds(recipe, job, precision, settings):
-    """(seconds of a step, of an evaluation)."""
+    """(seconds of a step, of an evaluation and the precise batch norm before it)."""
     with tf.Graph().as_default():
         built = graph.build(
             recipe,
@@ -58,7 +58,9 @@ def _seconds(recipe, job, precision, settings):
             session.run(tf.tables_initializer())
             steps = _timed(session, built.train_op)
             batches = _timed(session, built.val_loss)
-    return statistics.median(steps), statistics.median(batches) * -(-job.records.num_val // recipe.batch_size)
+            precise = _timed(session, built.train_loss) if recipe.precise_batch_norm else [0.0]
+    evaluation = statistics.median(batches) * -(-job.records.num_val // recipe.batch_size)
+    return statistics.median(steps), evaluation + statistics.median(precise) * recipe.precise_batch_norm
 
 
 def _timed(session, fetch):

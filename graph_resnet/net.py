@@ -28,6 +28,7 @@ from __future__ import annotations
 import contextlib
 import functools
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 import graph_resnet.compat.slim  # noqa: F401  (makes `import tf_slim` work)
@@ -151,7 +152,7 @@ def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortc
         return tf.nn.relu(shortcut + residual)
 
 
-def pooled_block(x, out_depth, pool=2, scope="pooled_block"):
+def pooled_block(x, out_depth, pool=2, scope="pooled_block", shortcut=True):
     """A block that shrinks the image within [4]: 3x3, max pool, then a second 3x3 plus its input, activation.
 
     The pool stands between the first convolution and its normalizer, so the second convolution and the shortcut are
@@ -163,6 +164,7 @@ def pooled_block(x, out_depth, pool=2, scope="pooled_block"):
       out_depth: int, channels of both convolutions.
       pool: int, side and stride of the VALID max pool.
       scope: variable scope of the block.
+      shortcut: adds the second convolution's input to its output; without, the block is plain, as in [4].
 
     Returns:
       float tensor [B, H // pool, W // pool, out_depth].
@@ -183,10 +185,29 @@ def pooled_block(x, out_depth, pool=2, scope="pooled_block"):
         return following(smaller, **params) if following else smaller
 
     with tf.variable_scope(scope, "pooled_block"), block_arguments.same_padding(block, 1):
-        shortcut = slim.conv2d(x, out_depth, [3, 3], scope="conv1", **{behind: pooled})  # [B, H // pool, ...]
-        residual = slim.conv2d(shortcut, out_depth, [3, 3], activation_fn=None, scope="conv2")
-        total = shortcut + residual
+        smaller = slim.conv2d(x, out_depth, [3, 3], scope="conv1", **{behind: pooled})  # [B, H // pool, ...]
+        if not shortcut:
+            return slim.conv2d(smaller, out_depth, [3, 3], scope="conv2")
+        residual = slim.conv2d(smaller, out_depth, [3, 3], activation_fn=None, scope="conv2")
+        total = smaller + residual
         return activation(total) if activation else total
+
+
+def identity_initializer(shape, dtype=tf.float32, partition_info=None):
+    """Filters that pass their input on: output channel i is input channel i, and further outputs are drawn.
+
+    S. Zagoruyko, N. Komodakis: DiracNets, arXiv:1706.00388, 2017. The drawn ones are uniform within 1 / sqrt(inputs of
+    a filter), as in [4].
+
+    Args:
+      shape: (height, width, in, out), odd height and width.
+    """
+    height, width, inputs, outputs = map(int, shape)
+    passed = min(inputs, outputs)
+    identity = np.zeros([height, width, inputs, passed], np.float32)
+    identity[height // 2, width // 2, range(passed), range(passed)] = 1
+    draw = tf.variance_scaling_initializer(1 / 3, "fan_in", "uniform")
+    return tf.concat([tf.constant(identity, dtype), draw([height, width, inputs, outputs - passed], dtype)], axis=3)
 
 
 def resnet_arg_scope(
@@ -320,6 +341,9 @@ def _group(net, group, architecture):
 
 def unit(net, group, architecture, *, stride, scope):
     """One residual block of a group, under the caller's arg_scope."""
+    if group.pooled and group.plain:
+        with slim.arg_scope([slim.conv2d], weights_initializer=identity_initializer):
+            return pooled_block(net, group.depth, group.pooled, scope, shortcut=False)
     if group.pooled:
         return pooled_block(net, group.depth, group.pooled, scope)
     if group.bottleneck:

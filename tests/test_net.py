@@ -20,6 +20,7 @@ from graph_resnet.net import (
     ResNet,
     basic_block,
     gelu,
+    identity_initializer,
     pooled_block,
     residual_block,
     resnet_arg_scope,
@@ -159,7 +160,8 @@ def test_basic_block_is_the_reference(graph, in_depth, stride, norm):
 
 @pytest.mark.parametrize("norm", [None, "BatchNorm"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_pooled_block_is_the_reference(graph, activation, norm):
+@pytest.mark.parametrize("shortcut", [True, False])
+def test_pooled_block_is_the_reference(graph, shortcut, activation, norm):
     """On 7x9 images: the pools leave the last row and column out."""
     x = images(3, 7, 9, 5)
     with (
@@ -167,7 +169,7 @@ def test_pooled_block_is_the_reference(graph, activation, norm):
         slim.arg_scope([slim.conv2d], activation_fn=ACTIVATIONS[activation]),
         tf.Session() as session,
     ):
-        y = pooled_block(tf.constant(x), 8, scope="unit")
+        y = pooled_block(tf.constant(x), 8, scope="unit", shortcut=shortcut)
         values = random_values(session)
         result = session.run(y)
     assert set(values) == {f"unit/{c}/{v}" for c in ("conv1", "conv2") for v in {"weights"} | norm_variables(norm)}
@@ -175,9 +177,22 @@ def test_pooled_block_is_the_reference(graph, activation, norm):
     wide = conv_same(x.astype(np.float64), values["unit/conv1/weights"])
     wide = wide if norm else wide + values["unit/conv1/biases"]
     small = wide[:, :6, :8].reshape(3, 3, 2, 4, 2, 8).max((2, 4))
-    shortcut = act(normalized(small, norm, values, "unit/conv1") if norm else small)
-    residual = normalized(conv_same(shortcut, values["unit/conv2/weights"]), norm, values, "unit/conv2")
-    np.testing.assert_allclose(result, act(shortcut + residual), rtol=1e-4, atol=1e-4)
+    first = act(normalized(small, norm, values, "unit/conv1") if norm else small)
+    second = normalized(conv_same(first, values["unit/conv2/weights"]), norm, values, "unit/conv2")
+    np.testing.assert_allclose(result, act(first + second if shortcut else second), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(4, 6), (6, 4)])
+def test_identity_filters_pass_their_input_on(graph, inputs, outputs):
+    x = images(2, 5, 5, inputs)
+    filters = identity_initializer([3, 3, inputs, outputs])
+    with tf.Session() as session:
+        y, values = session.run([tf.nn.conv2d(x, filters, 1, "SAME"), filters])
+    passed = min(inputs, outputs)
+    np.testing.assert_array_equal(y[..., :passed], x[..., :passed])
+    drawn = values[..., passed:]
+    assert drawn.shape[3] == outputs - passed and np.all(np.abs(drawn) <= 1 / 6 + 1e-6)
+    assert drawn.size == 0 or 0.08 < drawn.std() < 0.11  # 1 / sqrt(3 * 3 * 4) / sqrt(3) is 0.096
 
 
 def test_pooled_block_refuses_what_it_cannot_do(graph):
@@ -196,16 +211,15 @@ def test_gelu_is_near_the_exact_one_and_has_its_own_gradient(graph):
     np.testing.assert_allclose(gradient[1:-1], (value[2:] - value[:-2]) / (x[2:] - x[:-2]), atol=2e-3)
 
 
-def test_the_fast_net(graph):
+def test_the_fast_net(graph, capsys):
     """Sizes of its stages, its parameters, and a stem that keeps its filters."""
     row = ARCHITECTURES["fast"]
     with slim.arg_scope(resnet_arg_scope(activation=row.activation, weight_decay=1e-3)):
-        logits = net.build(row, tf.zeros([2, 32, 32, 3]), 10, is_training=True)
-    assert logits.shape == (2, 10)
-    sizes = {
-        name: graph.get_tensor_by_name(f"fast/{name}/unit1/add:0").shape for name in ("block1", "block2", "block3")
-    }
-    assert sizes == {"block1": (2, 15, 15, 64), "block2": (2, 7, 7, 256), "block3": (2, 3, 3, 256)}
+        net.build(row, tf.zeros([2, 32, 32, 3]), 10, is_training=True, verbose=True)
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "stem: (2, 31, 31, 24)", "block1: (2, 15, 15, 64)", "block2: (2, 7, 7, 256)", "block3: (2, 3, 3, 256)",
+        "logit: (2, 10)",
+    ]  # fmt: skip
     assert sum(v.shape.num_elements() for v in tf.trainable_variables()) == 1_971_362
     stem = [v.op.name for v in tf.global_variables("fast/stem")]
     assert stem == ["fast/stem/conv1/weights", "fast/stem/conv1/biases"]

@@ -128,16 +128,15 @@ def resnet18():
 
 
 class PooledBlock(nn.Module):
-    """3x3, max pool, 3x3 plus its input: `net.pooled_block`."""
+    """3x3, max pool, 3x3: `net.pooled_block` without its shortcut."""
 
     def __init__(self, depth, out):
         super().__init__()
         self.conv1 = Convolution((depth, out), 3, pool=2, act=quick_gelu)
-        self.conv2 = Convolution((out, out), 3, act=None)
+        self.conv2 = Convolution((out, out), 3, act=quick_gelu)
 
     def forward(self, x):
-        x = self.conv1(x)
-        return quick_gelu(x + self.conv2(x))
+        return self.conv2(self.conv1(x))
 
 
 class Scaled(nn.Module):

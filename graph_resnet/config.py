@@ -18,13 +18,13 @@ from graph_resnet import fields, files
 from graph_resnet.architectures import ARCHITECTURES, Architecture
 from graph_resnet.data import find
 from graph_resnet.errors import UserError, printable, reason
-from graph_resnet.fields import Choice, Whole, WrongError
+from graph_resnet.fields import Choice, Maybe, Number, Text, Whole, WrongError
 from graph_resnet.recipes import Recipe
 from graph_resnet.session import PRECISIONS
 
 FILE = "config.json"
 NEXT = "restore the file, or pass another --train-dir"
-COUNT = Whole(0, 10**9)
+COUNT, SECONDS = Whole(0, 10**9), Number(0, 1e12)
 
 # Fields that must match to resume a run: what its weights mean, and which images they saw.
 IDENTITY = ("name", "net", "dataset", "label", "image_size", "mean", "std", "batch_size", "num_classes")
@@ -164,7 +164,32 @@ def read_json(train_dir: str | Path, name: str = FILE) -> dict | None:
     listed = values["data"].get("files")
     if not (isinstance(listed, list) and all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in listed)):
         raise UserError(f"{path}: data has no list of files; {NEXT}")
+    try:
+        _check_numbers(values)
+    except WrongError as error:
+        raise UserError(f"{path}: {error}; {NEXT}") from None
     return values
+
+
+# What every reader computes with or shows, beside the recipe that only `read` needs: the fields of each part.
+NUMBERS = {
+    "": {"held_out": COUNT},
+    "recipe": {"name": Text(), "batch_size": Whole(1, 2**20)},
+    "finished": {"step": Whole(0, 2**63 - 1), "loss": Number(-1e300, 1e300), "accuracy": Number(0, 1), "images": COUNT,
+                 "seconds": SECONDS},
+    "file": {"bytes": Whole(0, 2**63 - 1), "records": COUNT},
+}  # fmt: skip
+
+
+def _check_numbers(values: dict) -> None:
+    """Raises a WrongError where a field of `NUMBERS` is there and is not what it must be."""
+    finished = values.get("finished")
+    if not isinstance(finished, (dict, type(None))):
+        raise WrongError(f"finished is {reprlib.repr(finished)}, not an object")
+    parts = [("", values), ("recipe", values["recipe"]), ("finished", finished or {})]
+    for part, held in [*parts, *(("file", file) for file in values["data"]["files"])]:
+        for name, kind in NUMBERS[part].items():
+            _value(held, name, Maybe(kind), None)
 
 
 def write_json(train_dir: str | Path, values: dict) -> None:

@@ -28,6 +28,7 @@ from pathlib import Path
 from graph_resnet import locks
 
 MOST = 64 << 20  # bytes of a file that is read at once, unless said otherwise
+DEEPEST = 50  # lists and objects in one another in JSON: what goes through them may call itself
 DRAFT = re.compile(r"\.graph_resnet-[0-9a-f]{16}\.draft")
 KINDS = {
     stat.S_IFDIR: "a directory",
@@ -102,9 +103,19 @@ def read_json(path: str | os.PathLike, most: int = MOST) -> object:
       ValueError: it is not JSON, nested too deeply, or has a number of thousands of digits.
     """
     try:
-        return json.loads(read(path, most))
+        value = json.loads(read(path, most))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level if isinstance(outer, (dict, list)) for inner in _values(outer)]
+    if level:
+        raise ValueError("nested too deeply")
+    return value
+
+
+def _values(container):
+    return container.values() if isinstance(container, dict) else container
 
 
 def write(path: str | os.PathLike, content: bytes) -> None:

@@ -59,7 +59,9 @@ def test_a_file_of_just_the_limit_is_read_and_a_link_followed(tmp_path):
         files.read(tmp_path / "here", most=4)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, "{", "\xff"])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "[" * 60 + "]" * 60, '{"a":' * 60 + "1" + "}" * 60, "9" * 5000, "{", "\xff"]
+)
 def test_json_that_cannot_be_read_is_a_value_error(tmp_path, text):
     (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError):

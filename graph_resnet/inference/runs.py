@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,16 +74,16 @@ class Run:
     def seconds(self) -> float | None:
         """How long the run took: as recorded, else about, by its steps and speed."""
         recorded = self.finished.get("seconds")
-        if isinstance(recorded, (int, float)):
+        if recorded is not None:
             return recorded
-        speed, last = self.images_per_second, self.last
-        return last["step"] * self.recipe["batch_size"] / speed if speed and last else None
+        speed, last, batch_size = self.images_per_second, self.last, self.recipe.get("batch_size")
+        seconds = last["step"] * batch_size / speed if speed and last and batch_size else math.inf
+        return seconds if math.isfinite(seconds) else None
 
     @property
     def finished(self) -> dict[str, Any]:
         """What config.json says of the end of the run."""
-        value = self.config.get("finished")
-        return value if isinstance(value, dict) else {}
+        return self.config.get("finished") or {}
 
     @property
     def command(self) -> str | None:

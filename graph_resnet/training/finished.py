@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from graph_resnet import config
@@ -12,7 +11,8 @@ from graph_resnet.errors import UserError
 from graph_resnet.recipes import Recipe
 from graph_resnet.training.options import Start
 
-KINDS = {"step": int, "loss": float, "accuracy": float, "images": int, "seconds": float}
+FIELDS = tuple(config.NUMBERS["finished"])
+LARGEST = 4 << 30  # bytes of a checkpoint's file that is read to tell whether it is still the same
 
 
 def find(directory: Path, recipe: Recipe, records: data.Records, seed: int, start: Start) -> dict | None:
@@ -23,9 +23,9 @@ def find(directory: Path, recipe: Recipe, records: data.Records, seed: int, star
     """
     before = config.read_json(directory)
     recorded = before.get("finished") if before else None
-    if not isinstance(recorded, dict) or recorded.get("step") != recipe.total_steps(records.num_train):
+    if not recorded or recorded.get("step") != recipe.total_steps(records.num_train):
         return None
-    if not all(_is_a(kind, recorded.get(name)) for name, kind in KINDS.items()):
+    if any(recorded.get(name) is None for name in FIELDS):
         return None
     now = {**before, **identity(recipe, records, seed, start), "data": data.describe(records)}
     try:
@@ -34,11 +34,7 @@ def find(directory: Path, recipe: Recipe, records: data.Records, seed: int, star
     except UserError:
         return None  # said by the way that leads on
     whole = checksums(directory, recorded["step"]) == recorded.get("checkpoint") != {}
-    return {name: recorded[name] for name in KINDS} if whole and (directory / "report.html").exists() else None
-
-
-def _is_a(kind: type, value: object) -> bool:
-    return isinstance(value, (int, kind)) and not isinstance(value, bool) and math.isfinite(value)
+    return {name: recorded[name] for name in FIELDS} if whole and (directory / "report.html").exists() else None
 
 
 def identity(recipe: Recipe, records: data.Records, seed: int, start: Start) -> dict:
@@ -53,9 +49,11 @@ def identity(recipe: Recipe, records: data.Records, seed: int, start: Start) -> 
 
 
 def checksums(directory: Path, step: int) -> dict[str, str]:
-    """The sha256 of each file of a checkpoint by its name; none where one of them cannot be read."""
+    """The sha256 of each file of a checkpoint by its name; none where one of them cannot be read, or is too large."""
     names = [f"model.ckpt-{step}.{ending}" for ending in ("index", "data-00000-of-00001")]
     try:
+        if any((directory / name).stat().st_size > LARGEST for name in names):
+            return {}
         return {name: sha256(directory / name) for name in names}
-    except UserError:
+    except (OSError, UserError):
         return {}

@@ -30,7 +30,7 @@ setup(
     ],
     extras_require={
         "test": ["hypothesis", "pytest", "pytest-xdist", "ruff>=0.9", "tensorboard", *NOTEBOOK, *ONNX],
-        "notebook": ["notebook", *NOTEBOOK],
+        "notebook": ["notebook", "ipywidgets", *NOTEBOOK],  # ipywidgets: the progress bar
         "onnx": ONNX,
         "tensorboard": ["tensorboard"],
         "benchmarks": ["flax", "jax", "optax", "torch==2.13.0"],

@@ -213,12 +213,22 @@ def last_words(line: str) -> Iterator[None]:
 
 
 def import_tensorflow() -> ModuleType:
-    """Imports TensorFlow without its start-up messages, in graph mode. For commands only: it is global."""
+    """Imports TensorFlow as `import_quietly` does, and turns eager execution off. For commands only: it is global."""
+    tf = import_quietly()
+    tf.disable_eager_execution()
+    return tf
+
+
+def import_quietly() -> ModuleType:
+    """Imports TensorFlow without its start-up messages, and without those of TF-Slim's layers from then on.
+
+    A stop signal waits for the end of the import, since an exception in its middle would come out as another one; a
+    second signal ends the process at once.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters comes as an exception
-    # An exception out of a signal handler would leave a half-finished import as another exception.
     before = signals.handle(lambda signum, frame: os._exit(128 + signum))
     try:
-        with _silenced_stderr():  # some of it is written before any log level is read
+        with signals.StopRequest() as stop, _silenced_stderr():  # some of it is written before any log level is read
             import tensorflow.compat.v1 as tf
 
             from graph_resnet.compat import slim
@@ -231,9 +241,10 @@ def import_tensorflow() -> ModuleType:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+    if stop.signum is not None:
+        signal.raise_signal(stop.signum)
     slim.quiet()
     _set_log_level(tf)
-    tf.disable_eager_execution()
     return tf
 
 
@@ -247,7 +258,8 @@ def _set_log_level(tf):
 
 
 @contextlib.contextmanager
-def _silenced_stderr():
+def _silenced_stderr() -> Iterator[None]:
+    """Inside, what this process writes to stderr, from C++ too, goes nowhere."""
     sys.stderr.flush()
     saved = os.dup(2)
     try:

@@ -1,12 +1,22 @@
-"""For notebooks: errors of one line, where a cell was run twice or out of order.
+"""For notebooks: no start-up messages in the first cell, and errors of one line.
 
 TensorFlow's own errors about a graph name the place where each op was made: hundreds of lines for a cell run twice.
 """
 
+import contextlib
 import re
 import sys
+from collections.abc import Iterator
 
+from graph_resnet import cli
 from graph_resnet.errors import reason
+
+
+@contextlib.contextmanager
+def quiet_start() -> Iterator[None]:
+    """`with quiet_start(): import tensorflow...`: without its start-up messages. Eager execution stays as it is."""
+    cli.import_quietly()
+    yield
 
 
 def one_line_errors(hint: str) -> None:

@@ -1,5 +1,7 @@
-"""Plots of a run: curves, confusion matrix, calibration, grids of images. matplotlib is imported on first use, with no
-display needed."""
+"""Plots of runs: curves, grids of images; what an evaluation shows is in evaluation_plots.py.
+
+matplotlib is imported on first use, with no display needed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graph_resnet import files
-from graph_resnet.plot_text import class_labels, finish, readable, shortened
+from graph_resnet.plot_text import finish, readable, shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,12 +23,12 @@ if TYPE_CHECKING:
 DPI = 200  # of a PNG: twice what a screen shows
 TRAIN, VALIDATION, RATE = "tab:blue", "tab:orange", "tab:green"
 CAPTION_LENGTH, RUN_LENGTH = 22, 28  # characters of a caption's line, of the name of a run
-COUNTED = 20  # classes of a confusion matrix whose cells hold their numbers
 
 Record = Mapping[str, Any]
 
 
-def _figure(width: float, height: float, title: str = "") -> Figure:
+def new_figure(width: float, height: float, title: str = "") -> Figure:
+    """An empty figure of that many inches, `title` over it."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -45,7 +47,7 @@ def curves(history: Sequence[Record], title: str = "", steps_an_epoch: float | N
       steps_an_epoch: adds an axis of epochs.
     """
     names = panels(history)
-    figure = _figure(5.5 * len(names), 4.2, title)
+    figure = new_figure(5.5 * len(names), 4.2, title)
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names):
         _panel(axes, name, history, steps_an_epoch)
     return finish(figure)
@@ -59,7 +61,7 @@ def panels(history: Sequence[Record]) -> list[str]:
 
 def curve(name: str, history: Sequence[Record], steps_an_epoch: float | None = None) -> Figure:
     """One of the panels of `curves`, for a narrow page."""
-    figure = _figure(5.2, 3.4)
+    figure = new_figure(5.2, 3.4)
     _panel(figure.subplots(), name, history, steps_an_epoch)
     return finish(figure)
 
@@ -113,29 +115,38 @@ def _points(history: Sequence[Record], split: str, name: str) -> tuple[list[int]
     return [record["step"] for record in records], [record[name] for record in records]
 
 
-def comparison(runs: Mapping[str, Sequence[Record]], title: str = "") -> Figure:
+def comparison(
+    runs: Mapping[str, Sequence[Record]], title: str = "", steps_an_epoch: Mapping[str, float] | None = None
+) -> Figure:
     """Training loss, smoothed, and validation accuracy of several runs side by side.
 
     Args:
       runs: {name: records}, as for `curves`.
       title: of the figure.
+      steps_an_epoch: {name: steps}; the axis is then of epochs, for runs whose batches differ in size.
     """
-    figure = _figure(11, 4.2, title)
+    figure = new_figure(11, 4.2, title)
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy")):
-        _compared(axes, name, runs)
+        _compared(axes, name, runs, steps_an_epoch)
         _name_curves(axes)
     return finish(figure)
 
 
-def compared(name: str, runs: Mapping[str, Sequence[Record]]) -> Figure:
-    """One panel of `panels` with the curves of several runs, each in its `run_color`."""
-    figure = _figure(5.2, 3.4)
-    _compared(figure.subplots(), name, runs)
+def compared(
+    name: str, runs: Mapping[str, Sequence[Record]], steps_an_epoch: Mapping[str, float] | None = None
+) -> Figure:
+    """One panel of `panels` with the curves of several runs, each in its `run_color`; see `comparison`."""
+    figure = new_figure(5.2, 3.4)
+    _compared(figure.subplots(), name, runs, steps_an_epoch)
     return finish(figure)
 
 
-def _compared(axes: Axes, name: str, runs: Mapping[str, Sequence[Record]]) -> None:
+def _compared(
+    axes: Axes, name: str, runs: Mapping[str, Sequence[Record]], steps_an_epoch: Mapping[str, float] | None
+) -> None:
     for k, (run, history) in enumerate(runs.items()):
+        if steps_an_epoch:
+            history = [{**record, "step": record["step"] / steps_an_epoch[run]} for record in history]
         color, run = run_color(k), shortened(readable(run), RUN_LENGTH)
         if name == "accuracy":
             steps, values = _points(history, "val", name)
@@ -149,6 +160,7 @@ def _compared(axes: Axes, name: str, runs: Mapping[str, Sequence[Record]]) -> No
     _label(axes, name)
     ylabels = {"loss": "cross entropy of training batches,\nsmoothed (nats)", "accuracy": "validation accuracy"}
     axes.set_ylabel(ylabels.get(name, axes.get_ylabel()))
+    axes.set_xlabel("epoch" if steps_an_epoch else "step")
 
 
 def run_color(k: int) -> str:
@@ -208,89 +220,13 @@ def image_grid(
       title: of the figure.
     """
     rows = max(1, -(-len(images) // columns))
-    figure = _figure(1.4 * columns, 1.65 * rows, title)
+    figure = new_figure(1.4 * columns, 1.65 * rows, title)
     for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.axis("off")
         if i < len(images):
             axes.imshow(images[i])
             lines = [shortened(line, CAPTION_LENGTH) for line in readable(captions[i]).split("\n")]
             axes.set_title("\n".join(lines), fontsize=8, color=colors[i] if colors else "black")
-    return finish(figure)
-
-
-def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title: str = "") -> Figure:
-    """Which classes are taken for which.
-
-    Args:
-      matrix: int [C, C], images of class `row` that were taken for class `column`.
-      class_names: C strings.
-      title: of the figure.
-
-    Returns:
-      A figure. A cell's colour is its share of its row; with up to 20 classes its count stands in it.
-    """
-    from matplotlib.colors import PowerNorm
-    from matplotlib.ticker import PercentFormatter
-
-    classes, names = len(class_names), class_labels(class_names)
-    few = classes <= COUNTED
-    side = max(5.0, 0.58 * classes if few else 0.14 * classes)
-    figure = _figure(side + 1.6, side, title)
-    figure.set_layout_engine("compressed")  # the axes are square
-    axes = figure.subplots()
-    share = matrix / matrix.sum(axis=1, keepdims=True).clip(1)
-    # Without the counts, small shares have to be seen by their colour.
-    picture = axes.imshow(share, cmap="Blues", norm=PowerNorm(1 if few else 0.5, 0, 1))
-    axes.set(xlabel="predicted", ylabel="true")
-    size = 9 if few else 5.5
-    axes.set_xticks(range(classes), names, rotation=45 if few else 90, fontsize=size)
-    if few:
-        for tick in axes.get_xticklabels():
-            tick.set(ha="right", rotation_mode="anchor")
-        _counts(axes, matrix, share)
-    axes.set_yticks(range(classes), names, fontsize=size)
-    bar = figure.colorbar(picture, shrink=0.8, format=PercentFormatter(1))
-    bar.set_label("of the images of the true class")
-    return finish(figure)
-
-
-def _counts(axes: Axes, matrix: np.ndarray, share: np.ndarray) -> None:
-    """The number of each cell, in a colour that can be read on the cell's."""
-    for row, counts in enumerate(matrix):
-        for column, count in enumerate(counts):
-            color = "white" if share[row, column] > 0.5 else "black" if count else "0.75"
-            axes.text(column, row, f"{count:,}", ha="center", va="center", color=color, fontsize=8)
-
-
-def calibration(bins: Sequence[Record], error: float, title: str = "") -> Figure:
-    """How far the net's confidence can be believed: a reliability diagram over the shares of the images.
-
-    Args:
-      bins: of equal width from 0 to 1, as `metrics.calibration_bins` has them: {"images": int, "confidence": mean in
-        0..1 or None, "accuracy": 0..1 or None}.
-      error: the expected calibration error, 0..1.
-      title: of the figure.
-    """
-    from matplotlib.ticker import PercentFormatter
-
-    figure = _figure(5.2, 4.6, title)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    width, total = 1 / len(bins), sum(record["images"] for record in bins)
-    lefts = [k * width for k in range(len(bins))]
-    style = {"width": width, "align": "edge", "color": TRAIN, "edgecolor": "none", "alpha": 0.6}
-    upper.bar(lefts, [record["accuracy"] or 0 for record in bins], label="accuracy", **style)
-    upper.plot([0, 1], [0, 1], color="gray", linestyle="--", linewidth=1, label="as confident as right")
-    held = [record for record in bins if record["images"]]
-    points = [record["confidence"] for record in held], [record["accuracy"] for record in held]
-    upper.plot(*points, color=VALIDATION, marker="o", markersize=4, linewidth=1.2, label="mean confidence of the bar")
-    upper.set(ylabel="accuracy", ylim=(0, 1), xlim=(0, 1))
-    upper.legend(loc="upper left", framealpha=0.7, edgecolor="none", fontsize=8)
-    upper.text(0.97, 0.05, f"expected calibration error {error:.4f}", ha="right", transform=upper.transAxes, fontsize=9)
-    lower.bar(lefts, [record["images"] / max(1, total) for record in bins], **style)
-    lower.set(xlabel="confidence: the probability of the predicted class", ylabel="of the images")
-    lower.yaxis.set_major_formatter(PercentFormatter(1))
-    for axes in (upper, lower):
-        axes.grid(alpha=0.3)
     return finish(figure)
 
 

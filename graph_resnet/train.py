@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import os
 import shlex
+import sys
 from pathlib import Path
 
 from graph_resnet import cli, own_code, recipes
@@ -167,7 +168,9 @@ def main(argv: list[str] | None = None) -> int:
     seed = 0 if flags.seed is None else flags.seed
     rows = {row.__name__.lower(): options.of_flags(row, flags) for row in ROWS}
     directory = flags.train_dir or train_dir.default(recipe.name)
-    command = shlex.join(["python", "-m", "graph_resnet.train", *cli.arguments(argv)])
+    # The interpreter as it was typed: .venv/bin/python need not be the `python` of the shell.
+    command = shlex.join([sys.orig_argv[0], "-m", "graph_resnet.train", *cli.arguments(argv)])
+    command = os.environ.get("GRAPH_RESNET_COMMAND", command)  # of --workers
     show = training.Show(print, command=command, before_tensorflow=cli.import_tensorflow)
     with cli.last_words(DIED):
         if os.environ.get("TF_CONFIG"):

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +72,11 @@ def undisturbed(tmp_path_factory, cache):
     return train_dir, lines
 
 
+def test_workers_record_the_command_that_started_them(undisturbed):
+    command = json.loads((undisturbed[0] / "config.json").read_text())["command"]
+    assert command.startswith(f"{sys.executable} -m graph_resnet.train ") and command.endswith(" --workers=2")
+
+
 def test_workers_on_one_machine(undisturbed):
     train_dir, lines = undisturbed
     assert re.fullmatch(r"\[worker 0\] \[final\]: step 24 loss = .* \(1000 images\)", lines[-1])
@@ -92,7 +98,9 @@ def test_stopped_killed_and_started_again_they_end_as_if_nothing_had_happened(un
     assert (status, other[0]) == (143, 143)
     saved = re.fullmatch(r"stopped at step (\d+): the last good checkpoint is .*\n", err)[1]
     assert (tmp_path / f"model.ckpt-{saved}.index").exists()
-    assert other[2].startswith(f"stopped at step {saved}: the checkpoints are the chief's; to go on: python -m ")
+    assert other[2].startswith(
+        f"stopped at step {saved}: the checkpoints are the chief's; to go on: {sys.executable} -m "
+    )
 
     addresses, processes = start_all(*command)
     wait_for_step(processes[0], tmp_path, 17)

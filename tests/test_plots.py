@@ -11,7 +11,7 @@ from matplotlib import font_manager
 from matplotlib.text import Text
 from PIL import Image
 
-from graph_resnet import plot_text, plots
+from graph_resnet import evaluation_plots, plot_text, plots
 
 HISTORY = [
     *({"step": s, "split": "train", "loss": 2 / (s + 1), "accuracy": s / 9, "learning_rate": 0.1} for s in range(9)),
@@ -34,9 +34,12 @@ def test_any_class_name_is_drawn_without_a_warning(monkeypatch, warnings_of_font
         monkeypatch.setattr(plot_text, "_system_fonts", list)
     plot_text._search.cache_clear()
     matrix = np.arange(36).reshape(6, 6)
-    plots.png(plots.confusion_matrix(matrix, NAMES, "\N{CJK UNIFIED IDEOGRAPH-732B} of $5\nsecond line"))
+    plots.png(evaluation_plots.confusion_matrix(matrix, NAMES, "\N{CJK UNIFIED IDEOGRAPH-732B} of $5\nsecond line"))
     plots.png(plots.image_grid(np.zeros([6, 4, 4, 3]), NAMES))
     plots.png(plots.comparison({name: HISTORY for name in NAMES}))
+    for epochs, last, label in ((None, 9, "step"), ({name: 18.0 for name in NAMES}, 0.5, "epoch")):
+        axes = plots.comparison({name: HISTORY for name in NAMES}, steps_an_epoch=epochs).axes[1]
+        assert (axes.get_xlabel(), axes.lines[0].get_xdata()[-1]) == (label, last)
     assert not warnings_of_fonts
     plot_text._search.cache_clear()
 
@@ -59,7 +62,10 @@ def test_a_font_of_this_machine_is_found(monkeypatch):
     monkeypatch.setattr(plot_text, "_system_fonts", lambda: ["/nowhere.ttf", path])
     plot_text._search.cache_clear()
     assert plot_text.class_labels([name, f"{name}\U00012000"]) == [name, "class 1"]
-    assert plots.confusion_matrix(np.eye(1), [name]).findobj(Text)[0].get_fontfamily() == ["DejaVu Sans", "STIXGeneral"]
+    assert evaluation_plots.confusion_matrix(np.eye(1), [name]).findobj(Text)[0].get_fontfamily() == [
+        "DejaVu Sans",
+        "STIXGeneral",
+    ]
     plot_text._search.cache_clear()
 
 
@@ -92,7 +98,7 @@ def test_an_svg_takes_the_colour_and_the_fonts_of_its_page(name):
 
 def test_the_bars_of_a_calibration_plot():
     bins = [{"images": 3, "confidence": 0.2, "accuracy": 1 / 3}, {"images": 0, "confidence": None, "accuracy": None}]
-    figure = plots.calibration(bins, 0.1333)
+    figure = evaluation_plots.calibration(bins, 0.1333)
     upper, lower = figure.axes
     assert [bar.get_height() for bar in upper.patches] == [pytest.approx(1 / 3), 0]
     assert [bar.get_height() for bar in lower.patches] == [1, 0]

@@ -122,6 +122,7 @@ def test_a_comparison_has_every_difference_and_nothing_else(two):
 
 def test_runs_are_named_by_what_differs_in_their_paths(tmp_path):
     assert list(comparison.named([tmp_path / "a/x", tmp_path / "b/x"])) == ["a/x", "b/x"]
+    assert list(comparison.named([tmp_path / "a/x", tmp_path / "b/y"])) == ["x", "y"]
     with pytest.raises(UserError, match="given twice"):
         comparison.named([tmp_path, f"{tmp_path}/."])
     with pytest.raises(UserError, match="two train dirs or more"):

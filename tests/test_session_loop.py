@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import tensorflow.compat.v1 as tf
 
 from graph_resnet.data import batches, streams
 from graph_resnet.errors import UserError
-from graph_resnet.loop import metrics_log
+from graph_resnet.loop import metrics_log, progress
 from graph_resnet.loop.signals import Interrupted
 from tests.helpers import QUIET, RAW, ROOT, diverging, final_value, grey_stream, regression, summaries
 from utils.learning import train_with_bn
@@ -317,3 +318,19 @@ def test_it_runs_in_a_program_without_v2_behavior():
     """There the variables are no resources."""
     done = subprocess.run([sys.executable, "-c", WITHOUT_V2], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_lines_of_progress_tell_the_time_that_is_left(monkeypatch, capsys):
+    """By the steps after the first one, which takes longer than the others."""
+    clock = iter([0.0, 60.0, 60.0, 60.0, 60.0, 62.0, 62.0, 62.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(progress, "FIRST_LINE", 10)
+    monkeypatch.setattr(progress, "NEXT_LINES", 1)
+    with progress.Progress(0, 101, images=64) as shown:
+        shown.update(1, 2.5, 60.0)
+        shown.update(2, 2.25, 2.0)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "[progress]: step 1 of 101, loss 2.5, 1 images/s, 01:00 elapsed, ? left"
+    assert second.startswith("[progress]: step 2 of 101, loss 2.25, ") and second.endswith(
+        ", 01:02 elapsed, 03:18 left"
+    )

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shlex
 import signal
+import sys
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -115,7 +117,10 @@ def test_sigterm_saves_and_the_second_run_is_refused_meanwhile(tmp_path):
     _, err = process.communicate(timeout=120)
     assert process.returncode == 143
     last = err.splitlines()[-1]  # after lines of progress, where the machine is slow
-    saved = int(re.fullmatch(r"stopped at step (\d+): the last good checkpoint is .*; to go on: python -m .*", last)[1])
+    stopped = re.fullmatch(r"stopped at step (\d+): the last good checkpoint is .*; to go on: (.*)", last)
+    saved = int(stopped[1])
+    words = ["-m", "graph_resnet.train", *map(str, TINY), "--steps", "100000", "--train-dir", str(tmp_path)]
+    assert shlex.split(stopped[2]) == [sys.executable, *words]
     assert (tmp_path / f"model.ckpt-{saved}.index").exists()
     assert records_of(tmp_path)[-1]["step"] == saved - 1
 

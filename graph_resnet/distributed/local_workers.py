@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from graph_resnet.loop.signals import Interrupted
 GRACE = 15  # seconds that the other workers have to end by themselves after one has died
 STOPPING = 300  # seconds that all workers have to finish their step and save, when the user asks them to stop
 HOST = "127.0.0.1"
+COMMAND = "GRAPH_RESNET_COMMAND"  # in a worker's environment: what the user typed, to be repeated
 AT_LEAST = 16  # workers that any machine may have; a test of many needs no cores
 PER_CORE = 4  # workers a core beyond that: each is a process of about 0.5 GB
 
@@ -59,6 +61,7 @@ def run(module: str, arguments: Sequence[str], count: int, batch_size: int) -> i
     if allowed is None and not any(word.partition("=")[0] == "--threads" for word in arguments):
         # This system cannot hold a process to some of the cores.
         command += ["--threads", str(max(1, machine.cores() // count))]
+    started_by = shlex.join([sys.orig_argv[0], "-m", module, *arguments])
     addresses, cores = free_addresses(count), _shares(allowed or [], count)
     gpus = _shares([gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu], count)
     workers: list[_Worker] = []
@@ -66,7 +69,7 @@ def run(module: str, arguments: Sequence[str], count: int, batch_size: int) -> i
     try:
         for i in range(count):
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}}
-            environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
+            environment = {**os.environ, "TF_CONFIG": json.dumps(task), COMMAND: started_by}
             if gpus[i]:
                 environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[i])
             workers.append(_Worker(f"[worker {i}] ", command, environment, cores[i], lock))

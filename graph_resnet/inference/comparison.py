@@ -35,13 +35,16 @@ def write_comparison(train_dirs: Sequence[str | Path], path: str | Path) -> Path
 
 
 def named(train_dirs: Sequence[str | Path]) -> dict[str, str | Path]:
-    """{a short name: train dir}: the path without the folders that all have in common."""
+    """{a short name: train dir}: the name of its folder; of folders with one name, what their paths do not share."""
     paths = [os.path.abspath(directory) for directory in train_dirs]
     if len(set(paths)) < len(paths):
         twice = next(path for path in paths if paths.count(path) > 1)
         raise UserError(f"{twice}: given twice; name each train dir once")
-    common = os.path.commonpath(paths)
-    return {os.path.relpath(path, common): directory for path, directory in zip(paths, train_dirs)}
+    names = [os.path.basename(path) for path in paths]
+    if len(set(names)) < len(names):
+        common = os.path.commonpath(paths)
+        names = [os.path.relpath(path, common) for path in paths]
+    return dict(zip(names, train_dirs))
 
 
 def html(compared: dict[str, Run]) -> str:
@@ -60,17 +63,17 @@ def results(compared: dict[str, Run], labels: list[page.Markup]) -> str:
         rows.append(
             (
                 label,
-                run.name,
                 _number(last.get("accuracy"), ".2%"),
                 _number(best.get("accuracy"), ".2%"),
                 _number(last.get("loss"), ".4f"),
                 _number(last.get("step"), ","),
                 "-" if run.seconds is None else runs.duration(run.seconds),
                 _number(run.images_per_second, ",.0f"),
+                run.name,
             )
         )
-    header = ("run", "recipe", "accuracy", "best", "loss", "steps", "time", "images/s")
-    return page.table(header, rows, numbers=range(2, 8))
+    header = ("run", "accuracy", "best", "loss", "steps", "time", "images/s", "recipe")
+    return page.table(header, rows, numbers=range(1, 7))
 
 
 def _number(value: Any, form: str) -> str:
@@ -85,8 +88,13 @@ def curves(compared: dict[str, Run], labels: list[page.Markup]) -> str:
         for name in ("accuracy", "loss", "learning_rate")
         if any(name in plots.panels(h) for h in histories.values())
     ]
+    epochs = {name: run.steps_an_epoch for name, run in compared.items()}
+    if None in epochs.values() or len(set(epochs.values())) == 1:
+        epochs = None  # in steps, unless batches of different sizes make epochs the same measure for all
     legend = f"<p>{' &emsp; '.join(labels)}</p>"
-    return page.section("Curves", legend, page.figures(plots.svg(plots.compared(name, histories)) for name in names))
+    return page.section(
+        "Curves", legend, page.figures(plots.svg(plots.compared(name, histories, epochs)) for name in names)
+    )
 
 
 def differences(compared: dict[str, Run], labels: list[page.Markup]) -> str:

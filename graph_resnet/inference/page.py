@@ -48,7 +48,7 @@ table { border-collapse: collapse; } th { text-align: left; font-weight: 600; }
 td, th { padding: .22em 1em .22em 0; vertical-align: top; border-bottom: 1px solid var(--line); }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.marked td { background: var(--mark); } td:first-child, th:first-child { padding-left: .4em; }
-td.name { color: var(--quiet); min-width: 8em; }
+td.name { color: var(--quiet); min-width: 8em; } td.name ~ td { overflow-wrap: anywhere; }
 .bar { display: inline-block; height: .7em; background: var(--bar); border-radius: 2px; vertical-align: baseline; }
 .matrix td, .matrix th { border: 0; padding: 0; text-align: center; font-size: .8em;
   font-variant-numeric: tabular-nums; }
@@ -64,7 +64,7 @@ td.name { color: var(--quiet); min-width: 8em; }
 pre { background: var(--card); border-radius: .5em; padding: .7em .9em; white-space: pre-wrap; font-size: .88em; }
 @media (max-width: 760px) { td, th { padding-right: .7em; } .bar { display: none; } table { font-size: .92em; } }
 .swatch { display: inline-block; width: .9em; height: .9em; border-radius: 2px; margin-right: .45em;
-  vertical-align: -.08em; }
+  vertical-align: -.08em; } .swatched { display: inline-block; }
 """
 
 
@@ -152,7 +152,8 @@ def bar(share: float, most: float = 9) -> Markup:
 
 def swatch(color: str, words: str) -> Markup:
     """Words behind a square of a colour."""
-    return Markup(f'<span class="swatch" style="background:{color}"></span>{text(words)}')
+    square = f'<span class="swatch" style="background:{color}"></span>'
+    return Markup(f'<span class="swatched">{square}{text(words)}</span>')
 
 
 def matrix(counts: np.ndarray, names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from graph_resnet import plots
+from graph_resnet import evaluation_plots, plots
 from graph_resnet.errors import printable, reason
 from graph_resnet.inference import metrics
 from graph_resnet.inference.evaluation import Evaluation
@@ -45,13 +45,15 @@ def save(evaluation: Evaluation, directory: str | Path, suffix: str = "") -> tup
 def confusion(evaluation: Evaluation) -> Figure:
     """The confusion matrix, with what it is of."""
     title = f"{evaluation.title}\n{evaluation.accuracy:.2%} right"
-    return plots.confusion_matrix(evaluation.confusion, evaluation.class_names, title)
+    return evaluation_plots.confusion_matrix(evaluation.confusion, evaluation.class_names, title)
 
 
 def calibration(evaluation: Evaluation, title: str | None = None) -> Figure:
     """The reliability diagram; `title` is the evaluation's where it is None."""
     bins = metrics.calibration_bins(metrics.softmax(evaluation.logits), evaluation.labels)
-    return plots.calibration(bins, evaluation.calibration_error, evaluation.title if title is None else title)
+    return evaluation_plots.calibration(
+        bins, evaluation.calibration_error, evaluation.title if title is None else title
+    )
 
 
 def mistakes(evaluation: Evaluation) -> Figure:
@@ -67,7 +69,7 @@ def mistakes(evaluation: Evaluation) -> Figure:
 def worst_mistakes(
     evaluation: Evaluation, most: int = MISTAKES
 ) -> tuple[list[tuple[int, tuple[int, float], tuple[int, float]]], int]:
-    """The mistakes of which the net was most certain.
+    """The most confident mistakes.
 
     Returns:
       ([(number of the image, (true class, its probability), (predicted class, its probability))], all mistakes).

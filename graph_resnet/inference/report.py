@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graph_resnet import plots
+from graph_resnet import evaluation_plots, plots
 from graph_resnet.data.find import Records
 from graph_resnet.errors import UserError, printable
 from graph_resnet.inference import evaluation as evaluations
@@ -48,6 +48,8 @@ def write_report(
             notes += evaluation.notes
         except UserError as error:
             notes.append(f"[report]: without what an evaluation would show ({error})")
+            if before_tensorflow is not None:
+                before_tensorflow()
     run = runs.read(train_dir)
     if evaluation is not None:
         _, problems = pictures.save(evaluation, train_dir)
@@ -83,7 +85,7 @@ def answer(run: Run, evaluation: Evaluation | None) -> str:
         epochs = f", {step / run.steps_an_epoch:.1f} epochs" if run.steps_an_epoch else ""
         values.append((f"{step:,}", f"steps of {run.recipe.get('batch_size', '?')} images{epochs}"))
     if run.seconds is not None:
-        about = "" if "seconds" in run.finished else "about "
+        about = "" if run.timed else "about "
         speed = f" at {run.images_per_second:,.0f} images/s" if run.images_per_second else ""
         values.append((about + runs.duration(run.seconds), f"training{speed}"))
     if evaluation is not None:
@@ -105,7 +107,7 @@ def best_and_last(run: Run, evaluation: Evaluation | None) -> str:
     ]
     text = page.table(("evaluation", "step", "accuracy", "loss"), rows, numbers=(1, 2, 3))
     if best is not last and (evaluation is None or evaluation.kind == "test"):
-        text += page.note("The result is the last one: the best was chosen by the images that it is measured on.")
+        text += page.note("The result is the last one: the best was picked by the images on which it is measured.")
     return text
 
 
@@ -120,8 +122,8 @@ def curves(run: Run) -> str:
 def calibration(evaluation: Evaluation) -> str:
     """The reliability diagram."""
     words = (
-        "Of the images in a bar the net is about as certain as the bar's place says; they should be right as often. "
-        "Bars below the line: it is too certain."
+        "A bar holds the images whose confidence lies in its range; its height is the share of them that is right. "
+        "Where bars end below the dashed line, the net is too confident."
     )
     return page.section(
         "Calibration", page.figures([plots.svg(pictures.calibration(evaluation, title=""))]), page.note(words)
@@ -159,9 +161,9 @@ def confusion(evaluation: Evaluation) -> str:
         "Rows: the true class. Columns: the predicted one. Colour: the share of the row.",
     )
     names = evaluation.class_names
-    if len(names) <= plots.COUNTED:
+    if len(names) <= evaluation_plots.COUNTED:
         return page.section(heading, page.note(words), page.matrix(evaluation.confusion, names))
-    svg = plots.svg(plots.confusion_matrix(evaluation.confusion, names))
+    svg = plots.svg(evaluation_plots.confusion_matrix(evaluation.confusion, names))
     picture = f'<div class="scroll">{svg.replace("<svg ", f"<svg style=width:{WIDE}px ", 1)}</div>'
     others = np.where(np.eye(len(names), dtype=bool), 0, evaluation.confusion)
     most = [np.unravel_index(k, others.shape) for k in np.argsort(-others, axis=None, kind="stable")[:CONFUSIONS]]
@@ -171,7 +173,7 @@ def confusion(evaluation: Evaluation) -> str:
 
 
 def mistakes(evaluation: Evaluation) -> str:
-    """The mistakes of which the net was most certain."""
+    """The most confident mistakes."""
     worst, total = pictures.worst_mistakes(evaluation)
     if not worst:
         return page.section("Mistakes", page.note("none"))
@@ -187,7 +189,7 @@ def mistakes(evaluation: Evaluation) -> str:
         )
         for image, (_, (true, of_true), (guess, of_guess)) in zip(pixels, worst)
     ]
-    words = f"The {len(worst)} most certain of {total:,} mistakes: the true class, then the prediction."
+    words = f"The {len(worst)} most confident of {total:,} mistakes: the true class, then the prediction."
     return page.section("Mistakes", page.note(words), page.images(items))
 
 
@@ -197,13 +199,15 @@ def recipe(run: Run) -> str:
     rows = [
         (name, value, overridden.get(name, "") if name in overridden else "")
         for name, value in run.recipe.items()
-        if value is not None or name in overridden
+        if name not in ("name", "source") and (value is not None or name in overridden)
     ]
     marked = [k for k, (name, *_) in enumerate(rows) if name in overridden]
     header = ("field", "this run", f"recipe {run.name}") if overridden else ()
     rows = rows if overridden else [row[:2] for row in rows]
-    words = "Marked: other than the recipe of that name has it." if overridden else ""
-    return page.section("Recipe", *([page.note(words)] if words else []), page.table(header, rows, marked=marked))
+    notes = [page.note(f"{run.name}: {run.recipe.get('source', '')}")]
+    if overridden:
+        notes.append(page.note("Marked: where this run differs from the recipe of that name."))
+    return page.section("Recipe", *notes, page.table(header, rows, marked=marked))
 
 
 def machine(run: Run) -> str:

@@ -71,11 +71,15 @@ class Run:
         return speeds[len(speeds) // 2] if speeds else None
 
     @property
+    def timed(self) -> bool:
+        """Whether `seconds` was measured; of a run that was resumed, only the last start is."""
+        return self.finished.get("seconds") is not None and not self.finished.get("from_step")
+
+    @property
     def seconds(self) -> float | None:
         """How long the run took: as recorded, else about, by its steps and speed."""
-        recorded = self.finished.get("seconds")
-        if recorded is not None:
-            return recorded
+        if self.timed:
+            return self.finished["seconds"]
         speed, last, batch_size = self.images_per_second, self.last, self.recipe.get("batch_size")
         seconds = last["step"] * batch_size / speed if speed and last and batch_size else math.inf
         return seconds if math.isfinite(seconds) else None

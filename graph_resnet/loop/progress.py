@@ -74,8 +74,9 @@ class Progress:
         steps_an_epoch: float | None = None,
         lines: bool = True,
     ):
-        self._first, self._max_step, self._images, self._steps_an_epoch = step, max_step, images, steps_an_epoch
+        self._max_step, self._images, self._steps_an_epoch = max_step, images, steps_an_epoch
         self._step, self._seconds, self._rate = step, None, None
+        self._after_first = None  # (step, time) after the first update, which takes longer than the others
         self._bar = tqdm(total=max_step, initial=step, unit="step", bar_format=BAR, **bar_options())
         self._since = time.perf_counter()
         self._due = self._since + FIRST_LINE if lines and self._bar.disable and _say.get() else None
@@ -98,6 +99,7 @@ class Progress:
         self._seconds = seconds if self._seconds is None else 0.9 * self._seconds + 0.1 * seconds
         self._rate = self._rate if rate is None else rate
         moved, self._step = step - self._step, step
+        self._after_first = self._after_first or (step, time.perf_counter())
         if not self._bar.disable:
             self._bar.set_postfix_str(" ".join(self._measured(loss)), refresh=False)
             self._bar.update(moved)
@@ -116,10 +118,11 @@ class Progress:
         return parts
 
     def _line(self, loss):
-        steps = self._step - self._first
-        elapsed = time.perf_counter() - self._since
-        left = (self._max_step - self._step) * elapsed / steps if steps > 0 else 0
-        clock = f"{tqdm.format_interval(elapsed)} elapsed, {tqdm.format_interval(left)} left"
+        now, (first, since) = time.perf_counter(), self._after_first
+        left = "?"
+        if self._step > first:
+            left = tqdm.format_interval((self._max_step - self._step) * (now - since) / (self._step - first))
+        clock = f"{tqdm.format_interval(now - self._since)} elapsed, {left} left"
         return f"[progress]: step {self._step} of {self._max_step}, {', '.join(self._measured(loss))}, {clock}"
 
 

@@ -15,7 +15,7 @@ from google.protobuf import text_format
 from PIL import Image
 
 from graph_resnet import config as config_json
-from graph_resnet import files, plots
+from graph_resnet import evaluation_plots, files, plots
 from graph_resnet.data import batches, find
 from graph_resnet.errors import UserError, reason, writing
 from graph_resnet.inference import report
@@ -45,7 +45,8 @@ def run(job: Job) -> Result | None:
 
 def _run(job):
     since, data = time.perf_counter(), find.describe(job.records)
-    begun = job.directory is not None and bool(checkpoints.steps(job.directory))
+    saved = checkpoints.steps(job.directory) if job.directory is not None else []
+    begun, first = bool(saved), saved[0] if saved else 0
     before = _config_before(job.directory) if begun else None
     config = description.for_config(job, data, before)
     if begun and job.machine.precision == "auto":  # which keeps to the recorded one
@@ -78,7 +79,9 @@ def _run(job):
     last_pass: dict[int, np.ndarray] = {}  # logits over the validation images, by step
     with _explained(job, data):
         history = _loop(job, built, config, settings, weights, workers, last_pass)
-    return _finish(job, config, history, last_pass, time.perf_counter() - since) if job.directory is not None else None
+    if job.directory is None:
+        return None
+    return _finish(job, config, history, last_pass, time.perf_counter() - since, first)
 
 
 def _config_before(directory):
@@ -199,7 +202,7 @@ def _explained(job: Job, data: dict) -> Iterator[None]:
         raise UserError(f"the data changed while it was read ({difference}); run the same command again") from None
 
 
-def _finish(job, config, history, last_pass, seconds):
+def _finish(job, config, history, last_pass, seconds, first):
     """Writes the end of the run into config.json, and the report.
 
     Returns:
@@ -216,6 +219,7 @@ def _finish(job, config, history, last_pass, seconds):
                 **measured,
                 "at": description.now(),
                 "seconds": round(seconds, 1),
+                "from_step": first,  # at which the start began that took these seconds
                 "images_per_second": speeds[len(speeds) // 2] if speeds else None,
                 "checkpoint": finished.checksums(job.directory, last["step"]),
             },
@@ -277,7 +281,7 @@ def _plots(directory, recipe, records):
         matrix = f"{title}, {step:,} steps\n{accuracy:.2%} of the validation images right"
         for name, figure in (
             ("curves", plots.curves(history, title, steps_an_epoch)),
-            ("confusion", plots.confusion_matrix(confusion, records.class_names, matrix)),
+            ("confusion", evaluation_plots.confusion_matrix(confusion, records.class_names, matrix)),
         ):
             path = Path(directory) / f"{name}.png"
             plots.save(figure, path)

@@ -13,6 +13,7 @@ from pathlib import Path
 from graph_resnet import config, locks
 from graph_resnet.data import find, of_runs
 from graph_resnet.errors import UserError, printable
+from graph_resnet.loop.signals import Interrupted
 from graph_resnet.recipes import MINUTES, RECIPES, SEED, Recipe
 from graph_resnet.training import finished, train_dir
 from graph_resnet.training.options import Data, Machine, Output, Show, Start, checked
@@ -128,7 +129,7 @@ def train(
     if minutes is None and not (recipe.steps or recipe.epochs):
         raise UserError(f"recipe {recipe.name}: it has neither steps nor epochs; pass --steps N")
     directory = Path(directory or train_dir.default(recipe.name))
-    with claimed(directory):
+    with _goes_on(show.command), claimed(directory):
         records = records_of(recipe, data, show)
         if minutes is not None:
             recipe = replace(recipe, steps=_steps_counted(directory, minutes), epochs=None)
@@ -143,6 +144,17 @@ def train(
 
         rows = {"start": start, "output": output, "machine": machine, "show": show}
         return run.run(Job(recipe, records, directory, seed, data.allow_other_data, **rows, minutes=minutes))
+
+
+@contextlib.contextmanager
+def _goes_on(command: str | None) -> Iterator[None]:
+    """Adds the command that goes on to what stops a run, before its first step and after its last as well."""
+    try:
+        yield
+    except Interrupted as stop:
+        if command is None or command in str(stop):
+            raise
+        raise Interrupted(stop.signum, f"{stop}; to go on: {command}") from None
 
 
 def _steps_counted(directory, minutes):

@@ -121,7 +121,8 @@ def run(main: Callable[[], int]) -> NoReturn:
         status, message = 128 + stop.signum, stop
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
-        status, message = 1, f"error: {UserError(where + reason(error))}"
+        why = reason(error) if where or machine.has_directory() else "the working directory is gone; cd to another one"
+        status, message = 1, f"error: {UserError(where + why)}"
     except SystemExit as end:  # argparse's
         status = end.code
     output.flush()
@@ -205,7 +206,7 @@ def last_words(line: str) -> Iterator[None]:
     shell that waits for the end of a pipe to which nothing is written.
     """
     wait = 'read nothing; printf "%s\\n" "$0" >&2'
-    with subprocess.Popen(["sh", "-c", wait, line], stdin=subprocess.PIPE, start_new_session=True) as shell:
+    with subprocess.Popen(["sh", "-c", wait, line], stdin=subprocess.PIPE, cwd="/", start_new_session=True) as shell:
         try:
             yield
         finally:

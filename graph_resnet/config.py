@@ -228,7 +228,7 @@ def check_same_run(train_dir: str | Path, old: dict, new: dict, other_data: str 
             raise UserError(
                 f"train dir {train_dir}: holds a run with {key} {before!s:.60}, not {now}; pass another --train-dir"
             )
-    if "architecture" in old and old["architecture"] != new.get("architecture"):
+    if "architecture" in old and _row(old["architecture"]) != _row(new.get("architecture")):
         raise UserError(
             f"train dir {train_dir}: holds a net {new['recipe']['net']} whose row is another one; pass another "
             "--train-dir"
@@ -240,6 +240,14 @@ def check_same_run(train_dir: str | Path, old: dict, new: dict, other_data: str 
         )
     _check_optimizer(train_dir, old, new)
     return _changes(old, new)
+
+
+def _row(value):
+    """The row in a config.json, with what an earlier version did not write at its default; any other value as it is."""
+    try:
+        return fields.Row(Architecture).check(value)
+    except ValueError:
+        return value
 
 
 def _check_optimizer(train_dir, old, new):

@@ -25,6 +25,14 @@ def check_system() -> None:
         ) from None
 
 
+def has_directory() -> bool:
+    """Whether the working directory of this process is still there."""
+    try:
+        return bool(os.getcwd())
+    except OSError:
+        return False
+
+
 def affinity() -> list[int] | None:
     """The numbers of the cores that this process may run on; None where the system does not say (macOS)."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None

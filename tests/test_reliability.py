@@ -279,6 +279,11 @@ cli.run(main)
         ("os.kill(os.getpid(), signal.SIGHUP)", 129, "stopped by SIGHUP\n"),
         ("open('/nowhere/at all', 'w')", 1, "error: /nowhere/at all: No such file or directory\n"),
         ("raise OSError(28, 'No space left on device')", 1, "error: No space left on device\n"),
+        (
+            "import tempfile; os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd()); os.path.abspath('a')",
+            1,
+            "error: the working directory is gone; cd to another one\n",
+        ),
         # whoever read the output has enough of it
         ("r, w = os.pipe(); os.close(r); os.dup2(w, 1); print('unread')", 141, "stopped by SIGTERM\n"),
     ],

@@ -78,6 +78,17 @@ def test_what_changes_on_the_way_is_said():
     assert same_run({}, {}, optimizer="nesterov") == ["optimizer is nesterov from here on, was momentum"]
 
 
+def test_a_row_that_an_earlier_version_wrote_is_the_same_row():
+    row = json.loads(json.dumps(config.row_values(recipes.RECIPES["notebook"])))
+    earlier = json.loads(json.dumps(row))
+    for group in earlier["groups"]:
+        del group["plain"]
+    assert same_run({"architecture": earlier}, {"architecture": row}) == []
+    earlier["stem"]["depth"] += 1
+    with pytest.raises(UserError, match="whose row is another one"):
+        same_run({"architecture": earlier}, {"architecture": row})
+
+
 @pytest.mark.parametrize(
     ("before", "now", "changes", "message"),
     [

@@ -15,7 +15,7 @@ from pathlib import Path
 from graph_resnet import cli
 
 MILESTONES = (0.70, 0.80, 0.85, 0.90)
-LAST = 2_000  # steps whose evaluations are averaged
+LATE = 0.9  # of the run, from where on evaluations are averaged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Run:
         return next((step for step, found in self.evaluations.items() if found >= accuracy), None)
 
     def late(self):
-        """Mean accuracy of the evaluations of the last `LAST` steps."""
+        """Mean accuracy of the evaluations in the last tenth of the run."""
         final = max(self.evaluations)
-        return statistics.mean(found for step, found in self.evaluations.items() if step >= final - LAST)
+        return statistics.mean(found for step, found in self.evaluations.items() if step >= LATE * final)
 
     def row(self):
         """Its cells of the table."""
@@ -86,7 +86,7 @@ def main():
     from graph_resnet import plots
 
     runs = [read(directory) for directory in flags.runs]
-    header = ("run", "s a step", *(f"to {m:.0%}" for m in MILESTONES), "steps", "final", f"mean of last {LAST:,}")
+    header = ("run", "s a step", *(f"to {m:.0%}" for m in MILESTONES), "steps", "final", "mean of the last tenth")
     print(Table("Time to accuracy", header, [run.row() for run in runs]))
     if flags.picture:
         plots.save(plots.comparison({run.name: run.history for run in runs}), flags.picture)

@@ -17,7 +17,7 @@ CLASSES = 10
 WORK = {
     "bottleneck": recipes.RECIPES["notebook"],
     "resnet18": dataclasses.replace(recipes.RECIPES["resnet18-flip"], batch_size=128),
-    "fast": recipes.RECIPES["fast"],
+    "fast": dataclasses.replace(recipes.RECIPES["fast"], batch_size=1024),
 }
 
 

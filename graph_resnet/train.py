@@ -118,6 +118,7 @@ def _recipe(parser: argparse.ArgumentParser, text: str) -> Recipe:
 def _as_in(path: Path, flags: argparse.Namespace) -> None:
     """Sets the flags that were not given to what the run of a config.json had: seed, data, images held out."""
     from graph_resnet import config
+    from graph_resnet.data import of_runs
 
     values = config.read_json(path.parent, path.name)
     if flags.seed is None:
@@ -130,7 +131,7 @@ def _as_in(path: Path, flags: argparse.Namespace) -> None:
     if flags.data_dir is None and flags.dataset_dir is None:
         if dataset == "pictures":
             flags.dataset_dir = place
-        elif os.path.exists(place):
+        elif of_runs.is_there(dataset, place):
             flags.data_dir = place
 
 

@@ -404,6 +404,9 @@ def test_a_trained_nets_synthetic_data_is_drawn_again(tmp_path, fresh_cache):
     found = of_runs.for_trained(net)
     assert found.train[0].parent == fresh_cache / "synthetic-v1"
     config.check_data(net, found)
+    (tmp_path / "drawn").mkdir()  # a stranger's config.json does not decide where they are drawn
+    assert of_runs.for_trained(net).train[0].parent == fresh_cache / "synthetic-v1"
+    assert not any((tmp_path / "drawn").iterdir())
 
 
 def test_describe_tells_the_same_data(tmp_path):

@@ -75,10 +75,15 @@ def cifar(dataset: str = "cifar10", data_dir: str | Path | None = None, *, label
     )
 
 
+def drawn_folder(dataset: str) -> str:
+    """The name of the directory of a dataset of drawn images."""
+    return f"{dataset}-{synthetic.VERSION}"
+
+
 def _locate_synthetic(dataset, data_dir):
     """(the directory that was looked in, that of the record files), drawn if they are not there."""
     base = cache_directory() if data_dir is None else _path(data_dir)
-    directory = base / f"{dataset}-{synthetic.VERSION}"
+    directory = base / drawn_folder(dataset)
     if not os.path.exists(directory):
         synthetic.write(directory, num_classes=len(LAYOUTS[dataset].labels[-1].names))
     return base, directory

@@ -71,11 +71,22 @@ def for_trained(trained, data_dir: str | Path | None = None, dataset_dir: str | 
 def _still_there(trained, recorded):
     """The directory of a training's data, or None if it is gone but there is data in the usual places."""
     dataset = trained.recipe.dataset
-    if os.path.lexists(recorded):
+    if is_there(dataset, recorded):
         return recorded
     if is_synthetic(dataset) or find.in_usual_places(find.LAYOUTS[dataset])[1]:
         return None
     raise UserError(f"train dir {trained.directory}: its data is no longer in {recorded}; pass --data-dir DIR")
+
+
+def is_there(dataset: str, directory: str) -> bool:
+    """Whether a directory out of a config.json can be looked at for a dataset.
+
+    Drawn images have to be in it: else they would be drawn there, and a file from elsewhere would decide what is
+    written where.
+    """
+    if is_synthetic(dataset):
+        return os.path.isdir(os.path.join(directory, find.drawn_folder(dataset)))
+    return os.path.lexists(directory)
 
 
 def _is_test_set(trained, recorded, dataset_dir):

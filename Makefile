@@ -1,4 +1,4 @@
-# Everything a fresh machine needs: `make demo` trains, `make test` tests, `make quick` tests in two minutes. Both make .venv and install into it first.
+# For a fresh machine: `make demo` trains, `make test` runs all tests, `make quick` those of two minutes. Each creates .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
@@ -21,7 +21,7 @@ lint: .venv/installed-test
 torture: .venv/installed
 	$(BIN)/python -m benchmarks.reliability.torture
 
-# A fresh environment for each TensorFlow with each Python: hours, and 2 GB for one at a time.
+# A fresh environment for each TensorFlow and Python version: takes hours, and 2 GB for one environment at a time.
 matrix: .venv/installed
 	$(BIN)/python -m benchmarks.reliability.matrix --tests
 
@@ -34,7 +34,7 @@ bench-quick: .venv/installed-benchmarks
 notebook: .venv/installed-notebook
 	$(BIN)/jupyter notebook notebooks/resnet.ipynb
 
-# A stamp for each set of packages: what is installed is not installed again until setup.py changes.
+# One stamp file per set of packages: they are installed again only when setup.py changes.
 .venv/installed: setup.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .

@@ -9,7 +9,7 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "graph_resnet" / "__init__.py").read_text())[1]
 
 NOTEBOOK = ["ipykernel", "nbclient"]
-ONNX = ["tf2onnx>=1.17", "onnxruntime>=1.20"]  # tf2onnx 1.16 wants an older protobuf than TensorFlow
+ONNX = ["tf2onnx>=1.17", "onnxruntime>=1.20"]  # tf2onnx 1.16 needs an older protobuf than TensorFlow
 setup(
     name="graph-resnet",
     version=VERSION,

@@ -1,10 +1,10 @@
 """A TF1-style graph pipeline with slim-style residual blocks, on today's TensorFlow.
 
-    from graph_resnet import residual_block      # reuse the block in a v1 graph of your own
+    from graph_resnet import residual_block      # use the block in your own v1 graph
     python -m graph_resnet.train --steps 20000   # train the tutorial's net
 
-Importing it makes a later `import tf_slim` work on today's TensorFlow, and does not import TensorFlow itself. Names are
-imported from `graph_resnet.net` on first use, so that the commands can answer `--help` without TensorFlow.
+Importing it makes a later `import tf_slim` work on today's TensorFlow, without importing TensorFlow itself. Names are
+imported from `graph_resnet.net` on first use, so that `--help` does not import TensorFlow.
 """
 
 from graph_resnet import lazy

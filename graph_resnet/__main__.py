@@ -1,4 +1,4 @@
-"""`python -m graph_resnet` lists the commands; with a space for the dot before a command it runs it, too."""
+"""`python -m graph_resnet` lists the commands; `python -m graph_resnet COMMAND` runs one."""
 
 import difflib
 import runpy
@@ -9,12 +9,12 @@ from graph_resnet.errors import printable
 
 LAST = "--help after any of them lists its flags; train --recipe list has the recipes.\nFrom Python: docs/api.md."
 COMMANDS = {
-    "train": "trains a recipe; run again, it goes on",
-    "evaluate": "measures a trained net over a whole split",
+    "train": "trains a recipe; run again, it resumes",
+    "evaluate": "evaluates a trained net on a whole split",
     "predict": "classifies image files",
     "export": "writes a SavedModel",
-    "report": "puts one run or several on a page",
-    "tf1": "runs a TensorFlow 1 program as it is",
+    "report": "shows one run or several on one page",
+    "tf1": "runs an unmodified TensorFlow 1 program",
 }
 
 

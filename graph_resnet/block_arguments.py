@@ -1,4 +1,4 @@
-"""Checks of what a block is called with and under: its input, depths and stride, and the caller's arg_scope."""
+"""Checks a block's arguments (input, depths, stride) and the caller's arg_scope."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tf_slim.ops.arg_scope import arg_scope_func_key, current_arg_scope  # isort
 
 
 def input_and_depth(x, block):
-    """`x` as a tensor, and its channels."""
+    """`x` as a tensor, and its number of channels."""
     if not tf.is_tensor(x):
         x = tf.convert_to_tensor(x)
         x = x if x.dtype.is_floating and x.dtype != tf.float64 else tf.cast(x, tf.float32)
@@ -28,7 +28,7 @@ def input_and_depth(x, block):
 
 
 def whole(block, name, value, least=None):
-    """A depth or a stride as an int: [2, 2] is the stride 2, and a constant tensor is its value.
+    """A depth or stride as an int. A stride may be given as [2, 2], and any value as a constant tensor.
 
     Raises:
       ValueError: names the block and the argument.
@@ -36,7 +36,7 @@ def whole(block, name, value, least=None):
     if tf.is_tensor(value):
         known = tf.get_static_value(value)
         if known is None:
-            raise ValueError(f"{block}: {name} must be a number, got the tensor {value.name}, which is none yet")
+            raise ValueError(f"{block}: {name} must be a number, got the tensor {value.name}, which is not a constant")
         value = known
     value = value.value if isinstance(value, tf.Dimension) else value
     values = np.ravel(np.array(value, dtype=object))
@@ -51,18 +51,18 @@ def whole(block, name, value, least=None):
 
 
 def same_padding(block, stride):
-    """An arg_scope in which both ways through a block end in the same shape, whatever the caller's arg_scope says.
+    """An arg_scope with SAME padding, so that both paths through a block end in the same shape.
 
     Raises:
-      ValueError: the caller's arg_scope has a data format or a rate that the block cannot have.
+      ValueError: the caller's arg_scope has a data format or a rate that the block does not support.
     """
     for layer in (slim.conv2d, slim.max_pool2d):
         defaults = current_arg_scope().get(arg_scope_func_key(layer), {})
         if str(defaults.get("data_format") or "NHWC").startswith("NC"):
             raise ValueError(
-                f"{block}: data_format {defaults['data_format']!r} of the arg_scope: the block is for NHWC; transpose "
+                f"{block}: data_format {defaults['data_format']!r} of the arg_scope: the block needs NHWC; transpose "
                 "its input with tf.transpose(x, [0, 2, 3, 1])"
             )
         if stride > 1 and np.any(np.ravel(defaults.get("rate", 1)) != 1):
-            raise ValueError(f"{block}: rate {defaults['rate']} of the arg_scope goes with stride 1, not {stride}")
+            raise ValueError(f"{block}: rate {defaults['rate']} of the arg_scope needs stride 1, not {stride}")
     return slim.arg_scope([slim.conv2d, slim.max_pool2d], padding="SAME")

@@ -1,4 +1,4 @@
-"""What the commands share: flags as v1 users type them, errors in one line, TensorFlow imported late and quietly."""
+"""Shared by all commands: flags as v1 users type them, one-line errors, a late and quiet import of TensorFlow."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ positive = flags.typed(fields.Whole())
 
 
 class _Parser(argparse.ArgumentParser):
-    """Flags with dashes where underscores were typed; a wrong one is answered in one line, with what was meant.
+    """Accepts underscores in flags; answers a wrong flag with one line and a suggestion.
 
-    Help and errors show one name of a flag; its other names, of other trainers, work all the same.
+    Help and errors show one name of a flag; its other names, from other trainers, work too.
     """
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):
@@ -52,13 +52,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _main_name(names: Sequence[str]) -> list[str]:
-    """The names of a flag as `--help` has them: all short ones, and the first long one."""
+    """The names of a flag that `--help` shows: all short ones, and the first long one."""
     long = [name for name in names if name.startswith("--")]
     return [name for name in names if name not in long[1:]]
 
 
 def parser(command: str, about: str, epilog: str) -> argparse.ArgumentParser:
-    """The argument parser of `python -m graph_resnet.COMMAND`; abbreviated flags are refused."""
+    """The argument parser of `python -m graph_resnet.COMMAND`; does not accept abbreviated flags."""
     result = _Parser(
         prog=f"python -m graph_resnet.{command}",
         usage=f"python -m graph_resnet.{command} [flags]",
@@ -72,7 +72,7 @@ def parser(command: str, about: str, epilog: str) -> argparse.ArgumentParser:
 
 
 def add_checkpoint(add: Callable) -> None:
-    """Adds the flags of every command that works with a trained net: which one."""
+    """Adds the flags --train-dir and --checkpoint, which select a trained net."""
     add(
         "--train-dir",
         "--model-dir",
@@ -82,19 +82,19 @@ def add_checkpoint(add: Callable) -> None:
         help="of a run of graph_resnet.train",
     )
     add("--checkpoint", type=files.path_flag, metavar="PATH", help="a prefix such as DIR/model.ckpt-5000, one of its "
-        "files, a directory, or 'best', that of --keep-best (default: the train dir's newest whole one)")  # fmt: skip
+        "files, a directory, or 'best' for the one of --keep-best (default: the train dir's newest)")  # fmt: skip
     add("--checkpoint-path", type=_flag_of_training, help=argparse.SUPPRESS)
 
 
 def _flag_of_training(path):
-    """Refuses `--checkpoint-path`, which means one thing: the weights that a training starts from."""
-    raise argparse.ArgumentTypeError(f"it names what graph_resnet.train starts from; here: --checkpoint {path}")
+    """Refuses `--checkpoint-path`, which always means the weights that training starts with."""
+    raise argparse.ArgumentTypeError(f"this flag belongs to graph_resnet.train; here, pass --checkpoint {path}")
 
 
 def arguments(argv: Sequence[str] | None = None) -> list[str]:
-    """The command line's flags with dashes where underscores were typed: `--batch_size=64` is `--batch-size=64`.
+    """The command line with dashes for underscores in flags: `--batch_size=64` becomes `--batch-size=64`.
 
-    Words after `--` are no flags, whatever they look like, and stay as they are.
+    Words after `--` are not flags and stay unchanged.
     """
 
     def dashed(word):
@@ -107,7 +107,7 @@ def arguments(argv: Sequence[str] | None = None) -> list[str]:
 
 
 def run(main: Callable[[], int]) -> NoReturn:
-    """Ends the process with the status of a command: 0, 1 after an error of the user's, 128 + signal after a signal."""
+    """Runs a command and exits with its status: 0, 1 after a user's error, 128 + signal after a signal."""
     output, errors = _Output("stdout", 1), _Output("stderr", 2, stops=False)
     sys.stdout, sys.stderr = output, errors
     signals.handle(_interrupt)
@@ -126,12 +126,12 @@ def run(main: Callable[[], int]) -> NoReturn:
     except SystemExit as end:  # argparse's
         status = end.code
     output.flush()
-    if output.lost == errno.EPIPE:  # whoever read the output has enough of it
+    if output.lost == errno.EPIPE:  # the reader of the output closed the pipe, like `head`
         status = 128 + signal.SIGPIPE
-    elif output.lost not in (None, errno.EIO):  # EIO: the terminal is gone, of which SIGHUP tells
+    elif output.lost not in (None, errno.EIO):  # EIO: the terminal was closed, which SIGHUP reports
         status, message = (
             1,
-            f"error: cannot write the output ({os.strerror(output.lost)}); {message or 'it is not whole'}",
+            f"error: cannot write the output ({os.strerror(output.lost)}); {message or 'it is incomplete'}",
         )
     if message is not None:
         print(message, file=sys.stderr)
@@ -140,15 +140,15 @@ def run(main: Callable[[], int]) -> NoReturn:
 
 
 class _Output:
-    """stdout or stderr that never fails in the middle of the work.
+    """stdout or stderr that never raises while a command works.
 
-    When what it writes to is gone or full, it writes to nowhere from then on, remembers why in `lost`, and asks the
-    process to stop as SIGTERM would: a run in training saves its work first.
+    When writing fails (closed or full), it discards further output, stores the errno in `lost`, and sends SIGTERM to
+    the process, so that a training run saves its work first.
 
     Args:
-      name: 'stdout' or 'stderr'. Where the shell has closed it, /dev/null takes its place.
+      name: 'stdout' or 'stderr'. If the shell has closed it, /dev/null replaces it.
       number: its file descriptor.
-      stops: whether its loss stops the process.
+      stops: whether a failure stops the process.
     """
 
     def __init__(self, name: str, number: int, *, stops: bool = True):
@@ -157,8 +157,8 @@ class _Output:
         stream = getattr(sys, name)
         if stream is None:
             _to_nowhere(number)
-            stream = open(number, "w", closefd=False)  # noqa: SIM115 (as long as the process)
-        # A log file grows line by line, too; and a file name need not be of the terminal's encoding.
+            stream = open(number, "w", closefd=False)  # noqa: SIM115 (open as long as the process lives)
+        # Line by line also in a log file; and a file name may not fit the terminal's encoding.
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
         self._stream = stream
 
@@ -178,7 +178,7 @@ class _Output:
     def _lose(self, error: OSError) -> None:
         first, self.lost = self.lost is None, self.lost or error.errno
         _to_nowhere(self._stream.fileno())
-        self.flush()  # Python would try what it still holds again at its exit, and change the status
+        self.flush()  # else Python would try to write the rest again at exit, and change the status
         if first and self._stops and error.errno != errno.EIO:
             signal.raise_signal(signal.SIGTERM)
 
@@ -187,7 +187,7 @@ class _Output:
 
 
 def _to_nowhere(number: int) -> None:
-    """Makes a file descriptor one of /dev/null."""
+    """Redirects a file descriptor to /dev/null."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     if nowhere != number:
         os.dup2(nowhere, number)
@@ -202,8 +202,8 @@ def _interrupt(signum, frame):
 def last_words(line: str) -> Iterator[None]:
     """Prints `line` to stderr if the process dies inside this block.
 
-    It dies when memory ends inside an op, or when the system kills it for that. Only another process can say so then: a
-    shell that waits for the end of a pipe to which nothing is written.
+    The process dies when memory runs out inside an op, or when the system kills it for that. Only another process can
+    report it: a shell that waits for the end of a pipe that nothing writes to.
     """
     wait = 'read nothing; printf "%s\\n" "$0" >&2'
     with subprocess.Popen(["sh", "-c", wait, line], stdin=subprocess.PIPE, cwd="/", start_new_session=True) as shell:
@@ -234,10 +234,10 @@ def import_quietly() -> ModuleType:
 
             from graph_resnet.compat import slim
 
-            tf.config.list_physical_devices()  # the search for a GPU writes messages, too
+            tf.config.list_physical_devices()  # the search for a GPU also writes messages
     except (ImportError, MemoryError) as error:
         raise UserError(
-            f"TensorFlow cannot be imported ({reason(error)}); install it, or give it more memory"
+            f"TensorFlow cannot be imported ({reason(error)}); install it, or give the process more memory"
         ) from error
     finally:
         for signum, handler in before.items():
@@ -250,7 +250,7 @@ def import_quietly() -> ModuleType:
 
 
 def _set_log_level(tf):
-    """Gives the runtime of TensorFlow 2.20 the log level that it does not read by itself, alone among the versions."""
+    """Sets the log level of TensorFlow 2.20's runtime, the only version that does not read the variable itself."""
     if tf.__version__.startswith("2.20."):
         with contextlib.suppress(OSError, AttributeError, ValueError):
             runtime = ctypes.CDLL(os.path.join(tf.sysconfig.get_lib(), "libtensorflow_framework.so.2"))

@@ -1,7 +1,7 @@
-"""`config.json`: what a train dir says of the run and the net in it. This module alone reads and writes it.
+"""`config.json`: the record of a train dir's run and net. Only this module reads and writes it.
 
-A net is rebuilt from data only: the recipe and the row of its architecture stand in the file, and no code is run that a
-file from elsewhere names. Files of version 1.0.0, which had no row, name one of `ARCHITECTURES`.
+A net is rebuilt from data only: the file holds the recipe and the row of its architecture, and nothing in it makes code
+run. Files of version 1.0.0 have no row; they name one of `ARCHITECTURES`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ FILE = "config.json"
 NEXT = "restore the file, or pass another --train-dir"
 COUNT, SECONDS = Whole(0, 10**9), Number(0, 1e12)
 
-# Fields that must match to resume a run: what its weights mean, and which images they saw.
+# Fields that must match to resume a run: they decide what the weights mean and which images they saw.
 IDENTITY = ("name", "net", "dataset", "label", "image_size", "mean", "std", "batch_size", "num_classes")
-# The variables that an optimizer keeps for each weight.
+# The extra variables that each optimizer keeps per weight.
 SLOTS = {"momentum": "Momentum", "nesterov": "Momentum", "adam": "Adam"}
 
-# Fields of recipes that this version no longer has: (the value that changed nothing, the version that knew others).
+# Fields of earlier recipes: (the value that changed nothing, the version that had the field).
 RETIRED = {
     "alternating_flip": (False, "1.0.0 before 2026-11-23"),
     "gamma": ("none", "1.0.0 before 2026-11-23"),
@@ -40,15 +40,15 @@ RETIRED = {
 
 @dataclass(frozen=True)
 class TrainedNet:
-    """A train dir, read and checked.
+    """The checked content of a train dir's config.json.
 
     Attributes:
       directory: pathlib.Path.
-      recipe: how the net was trained; `recipe.architecture` is the row to build.
+      recipe: the recipe of the run; `recipe.architecture` is the row to build.
       class_names: tuple of str, by class number.
-      precision: 'bfloat16' or 'float32', in which it was trained and measured.
-      data: dict, what `find.describe` recorded of the data.
-      held_out: how many of the training records were kept for validation.
+      precision: 'bfloat16' or 'float32', used in training and evaluation.
+      data: dict, the description of the data by `find.describe`.
+      held_out: number of training records kept for validation.
       notes: lines for the user, such as which fields of an earlier version were dropped.
     """
 
@@ -62,7 +62,7 @@ class TrainedNet:
 
 
 def read(directory: str | Path, name: str = FILE) -> TrainedNet:
-    """Reads the `config.json` of a train dir, or another file in it.
+    """Reads a train dir's `config.json`, or another file in it.
 
     Raises:
       UserError: one line that names what is missing or wrong.
@@ -97,25 +97,25 @@ def _value(values: dict, name: str, kind: Any, default: Any) -> Any:
 
 
 def _recipe(values: dict) -> tuple[Recipe, list[str]]:
-    """The `Recipe` of a config and lines about what was dropped of it."""
-    given = {name: value for name, value in values["recipe"].items() if name != "num_classes"}
+    """The `Recipe` of a config, and lines about dropped fields."""
+    fields_given = {name: value for name, value in values["recipe"].items() if name != "num_classes"}
     notes = []
     for name, (nothing, version) in RETIRED.items():
-        if name in given:
-            value = given.pop(name)
+        if name in fields_given:
+            value = fields_given.pop(name)
             if value != nothing:
                 raise WrongError(
-                    f"{name} is {reprlib.repr(value)}, which graph_resnet {version} knew and "
+                    f"{name} is {reprlib.repr(value)}, which graph_resnet {version} supported but "
                     f"{graph_resnet.__version__} does not; use that version"
                 )
             notes.append(f"recipe field {name} of graph_resnet {version} is dropped; {value!r} changed nothing")
-    unknown = sorted(given.keys() - {field.name for field in dataclasses.fields(Recipe)})
+    unknown = sorted(fields_given.keys() - {field.name for field in dataclasses.fields(Recipe)})
     if unknown:
         versions = values.get("versions")
         wrote = versions.get("graph_resnet") if isinstance(versions, dict) else None
         by = f"graph_resnet {wrote}" if isinstance(wrote, str) and len(wrote) < 40 else "another version"
         raise WrongError(
-            f"unknown recipe field {reprlib.repr(unknown[0])}; {by} wrote it, this is {graph_resnet.__version__}"
+            f"unknown recipe field {reprlib.repr(unknown[0])}; written by {by}, this is {graph_resnet.__version__}"
         )
     row = values.get("architecture")
     if row is not None:
@@ -125,30 +125,30 @@ def _recipe(values: dict) -> tuple[Recipe, list[str]]:
             raise WrongError(f"architecture: {error}") from None
         except ValueError:
             raise WrongError(f"architecture is {reprlib.repr(row)}, not a net's row") from None
-        if not isinstance(given.get("net"), str):
-            raise WrongError(f"net is {reprlib.repr(given.get('net'))}, not a name")
-        if ARCHITECTURES.get(given["net"]) != row:  # one's own, or a row that has changed since
-            given["net"] = row
-    return fields.read(Recipe, given), notes
+        if not isinstance(fields_given.get("net"), str):
+            raise WrongError(f"net is {reprlib.repr(fields_given.get('net'))}, not a name")
+        if ARCHITECTURES.get(fields_given["net"]) != row:  # a user's row, or one that has changed since
+            fields_given["net"] = row
+    return fields.read(Recipe, fields_given), notes
 
 
 def recipe_values(recipe: Recipe) -> dict:
-    """A recipe for JSON: its fields, with the net's name. The net's row stands beside it: see `row_values`."""
+    """A recipe for JSON: its fields, with the net's name. `row_values` gives the net's row."""
     values = {**fields.shallow(recipe), "net": recipe.net_name}
-    del values["result"]  # of the row as it stands, not of a run
+    del values["result"]  # belongs to the table's row, not to a run
     return values
 
 
 def row_values(recipe: Recipe) -> dict:
-    """The row of a recipe's net for JSON."""
+    """The row of a recipe's net, for JSON."""
     return dataclasses.asdict(recipe.architecture)
 
 
 def read_json(train_dir: str | Path, name: str = FILE) -> dict | None:
-    """The `config.json` of a train dir as a dict, or None if it has none.
+    """A train dir's `config.json` as a dict, or None if it has none.
 
     Raises:
-      UserError: it is not what this package wrote.
+      UserError: the file was not written by this package.
     """
     path = Path(train_dir) / name
     try:
@@ -193,10 +193,10 @@ def _check_numbers(values: dict) -> None:
 
 
 def write_json(train_dir: str | Path, values: dict) -> None:
-    """Writes `config.json` in one go: a killed process leaves the old one or the new one.
+    """Writes `config.json` atomically: a killed process leaves the old one or the new one.
 
     Raises:
-      UserError: it cannot be written.
+      UserError: the file cannot be written.
     """
     path = Path(train_dir) / FILE
     try:
@@ -206,20 +206,20 @@ def write_json(train_dir: str | Path, values: dict) -> None:
 
 
 def check_same_run(train_dir: str | Path, old: dict, new: dict, other_data: str | None = None) -> list[str]:
-    """Refuses to go on with another run's weights.
+    """Checks that the checkpoints in a train dir belong to this run.
 
     Args:
       train_dir: names the directory in errors.
-      old, new: dicts of `read_json` and for `write_json`.
-      other_data: None, or a phrase that names the difference of the data.
+      old, new: dicts, from `read_json` and for `write_json`.
+      other_data: None, or a phrase about how the data differ.
 
     Returns:
-      A line for each setting that may change on the way and did, with what it means.
+      A line for each setting that changed and may change, with its effect.
 
     Raises:
-      UserError: names the first difference that there must not be.
+      UserError: names the first setting that changed and must not.
     """
-    new = json.loads(json.dumps(new))  # with lists for tuples, as `old` has them
+    new = json.loads(json.dumps(new))  # turns tuples into lists, as in `old`
     pairs = {key: (old["recipe"].get(key), new["recipe"].get(key)) for key in IDENTITY}
     pairs["held_out"] = old.get("held_out", 0), new.get("held_out", 0)
     pairs["seed"] = old.get("seed"), new.get("seed")
@@ -230,13 +230,12 @@ def check_same_run(train_dir: str | Path, old: dict, new: dict, other_data: str 
             )
     if "architecture" in old and _row(old["architecture"]) != _row(new.get("architecture")):
         raise UserError(
-            f"train dir {train_dir}: holds a net {new['recipe']['net']} whose row is another one; pass another "
-            "--train-dir"
+            f"train dir {train_dir}: holds a net {new['recipe']['net']} with another row; pass another --train-dir"
         )
     if other_data:
         raise UserError(
             f"train dir {train_dir}: was trained on other data ({other_data}); pass another --train-dir, or "
-            "--allow-other-data to go on"
+            "--allow-other-data to continue"
         )
     _check_optimizer(train_dir, old, new)
     return _changes(old, new)
@@ -251,35 +250,35 @@ def _row(value):
 
 
 def _check_optimizer(train_dir, old, new):
-    """Refuses what the optimizer's variables in the checkpoint do not fit."""
+    """Checks that the optimizer's variables in the checkpoint fit."""
     before, now = old["recipe"].get("optimizer"), new["recipe"].get("optimizer")
     again = f"or start another run from these weights with --init-checkpoint {train_dir}"
     if isinstance(before, str) and SLOTS.get(before, before) != SLOTS.get(now, now):
         raise UserError(
-            f"train dir {train_dir}: was trained with the optimizer {before}, whose state {now} cannot go on from; "
+            f"train dir {train_dir}: was trained with the optimizer {before}, whose state {now} cannot use; "
             f"pass --optimizer {before}, {again}"
         )
     before, now = old.get("trainable_scopes"), new.get("trainable_scopes") or []
     if isinstance(before, list) and before and not (now and all(scope.startswith(tuple(before)) for scope in now)):
         flag = " ".join(map(str, before))
         raise UserError(
-            f"train dir {train_dir}: only {flag} was trained, so its checkpoint has no optimizer's state for more; "
+            f"train dir {train_dir}: only {flag} was trained, so its checkpoint has no optimizer state for more; "
             f"pass --trainable-scopes {flag}, {again}"
         )
 
 
 def _changes(old, new):
-    """A line for each setting that is not as it was. Settings that `old` does not record are passed over."""
+    """A line for each setting that changed, except those that `old` does not record."""
     lines = []
     for name, value in new["recipe"].items():
         before = old["recipe"].get(name, value)
         if before != value and name not in ("source", *IDENTITY):
             lines.append(f"{name} is {_shown(value)} from here on, was {_shown(before)}")
     meanings = {
-        "precision": "the numbers differ from those of an undisturbed run",
-        "threads": "sums may be added in another order, so the last digits can differ from an undisturbed run",
-        "workers": "batch norm's statistics are those of other slices, unless --sync-batch-norm is on",
-        "trainable_scopes": "the other weights stay as they are now",
+        "precision": "the results differ from those of an uninterrupted run",
+        "threads": "sums may be added in another order, so the last digits can differ from an uninterrupted run",
+        "workers": "batch norm computes its statistics over other slices, unless --sync-batch-norm is on",
+        "trainable_scopes": "the other weights keep their current values",
     }
     for name, meaning in meanings.items():
         if name in old and old[name] != new.get(name):
@@ -292,7 +291,7 @@ def _shown(value):
 
 
 def check_data(trained: TrainedNet, records: find.Records, *, allow_other: bool = False) -> None:
-    """Refuses data other than what the net was trained with, unless allowed; other classes always.
+    """Refuses data that the net was not trained with, unless allowed; refuses other classes always.
 
     Raises:
       UserError: names the difference.

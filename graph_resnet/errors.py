@@ -1,4 +1,4 @@
-"""The error that a command shows as one line, without a traceback."""
+"""The error that a command prints as one line, without a traceback."""
 
 import contextlib
 import re
@@ -7,19 +7,19 @@ LONGEST = 2_000  # characters of an error
 
 
 class UserError(Exception):
-    """Something that the user can fix: names the value or file at fault, and the fix, in one line."""
+    """An error that the user can fix. One line that names the wrong value or file, and the fix."""
 
     def __init__(self, message: object):
         super().__init__(printable(_shortened(str(message))))
 
 
 def _shortened(text):
-    """`text` without its middle if it is long: a value out of a foreign file may have megabytes."""
+    """`text` without its middle if it is too long: a value from a file may have megabytes."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 def printable(text: str) -> str:
-    """`text` on one line, control characters escaped: a name out of a foreign file may hold terminal codes."""
+    """`text` on one line with control characters escaped: a name from a file may contain terminal codes."""
     return text if text.isprintable() else "".join(c if c.isprintable() else _shown(c) for c in text)
 
 
@@ -29,7 +29,7 @@ def _shown(character: str) -> str:
 
 @contextlib.contextmanager
 def writing(path, *errors):
-    """Turns an OSError, or one of `errors`, that comes while `path` is written into a `UserError` that names it."""
+    """Turns an OSError, or one of `errors`, raised while `path` is written into a `UserError` that names it."""
     try:
         yield
     except (OSError, *errors) as error:
@@ -37,7 +37,8 @@ def writing(path, *errors):
 
 
 def reason(error):
-    """An exception in a few words: what the system says, or its first line; of a session's, that behind the node."""
+    """An exception in a few words: the system's message, or its first line; for a session's error, the line after the
+    node's name."""
     if getattr(error, "strerror", None):
         return error.strerror
     text = str(error) or type(error).__name__

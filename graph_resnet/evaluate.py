@@ -1,4 +1,4 @@
-"""Measures a trained net over a whole split, each image once: `python -m graph_resnet.evaluate --train-dir DIR`."""
+"""Evaluates a trained net on a whole split, each image once: `python -m graph_resnet.evaluate --train-dir DIR`."""
 
 import json
 import os
@@ -17,12 +17,12 @@ EPILOG = """examples:
   python -m graph_resnet.evaluate --train-dir runs/notebook --checkpoint best
 
 Writes confusion-val.png, mistakes-val.png (the most confident mistakes) and
-calibration-val.png into the train dir; other splits have names of their own.
-The pictures of the run and of its report stay as they are.
+calibration-val.png into the train dir; for other splits the names end
+accordingly. The plots of the run and of its report are not changed.
 
 --json prints one object:
   train_dir, checkpoint, step, data, split, tta, precision
-  images             how many
+  images             number of images
   loss               mean cross entropy, nats
   accuracy           0..1; so are the next two
   top5_accuracy
@@ -44,13 +44,13 @@ def parse(argv=None):
     cli.add_checkpoint(add)
     add("--split", default="val", choices=("val", "test", "train"), help="val: what training validated on, the test "
         "images or those of --hold-out (default)")  # fmt: skip
-    add("--tta", action="store_true", help="average the logits of each image and of its mirror image")
+    add("--tta", action="store_true", help="average the logits of each image and its mirror image")
     add("--data-dir", "--dataset-dir", dest="data", type=files.path_flag, metavar="DIR", help="what "
         "--data-dir or --dataset-dir was in training, by either name (default: the same place)")  # fmt: skip
-    add("--allow-other-data", action="store_true", help="measure it on data that it was not trained with")
+    add("--allow-other-data", action="store_true", help="allow data that the net was not trained with")
     add("--precision", default="auto", choices=("auto", "bfloat16", "float32"), help="auto: as in training, where this "
         "CPU can")  # fmt: skip
-    add("--output-dir", type=files.path_flag, metavar="DIR", help="where the pictures go (default: the train dir)")
+    add("--output-dir", type=files.path_flag, metavar="DIR", help="directory for the plots (default: the train dir)")
     add("--json", action="store_true", help="print one JSON object instead of a table")
     return parser.parse_args(cli.arguments(argv))
 
@@ -59,7 +59,7 @@ def main(argv=None):
     flags = parse(argv)
     output = flags.output_dir or flags.train_dir
     if flags.output_dir and not (os.path.isdir(output) and os.access(output, os.W_OK)):
-        raise UserError(f"{output}: no directory that can be written; pass another --output-dir")
+        raise UserError(f"{output}: not a writable directory; pass another --output-dir")
     from graph_resnet import inference
     from graph_resnet.inference.evaluation import table
 

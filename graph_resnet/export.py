@@ -33,7 +33,7 @@ def parse(argv=None):
     parser = cli.parser("export", __doc__, EPILOG)
     add = parser.add_argument
     cli.add_checkpoint(add)
-    add("--export-dir", required=True, type=files.path_flag, metavar="DIR", help="where to; must not exist yet, or be "
+    add("--export-dir", required=True, type=files.path_flag, metavar="DIR", help="target; must not exist yet, or be "
         "empty")  # fmt: skip
     add("--json", action="store_true", help="print one JSON object")
     return parser.parse_args(cli.arguments(argv))

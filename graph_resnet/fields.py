@@ -1,10 +1,10 @@
-"""What a value may be, declared once: for the text of a flag and for the same value in `config.json`.
+"""Declares a field's type, range and help once: for a command's flag and for `config.json`.
 
     batch_size: int = declared(Whole(1, 2**20), "images in a training batch")       # a field of a dataclass
-    read(Recipe, values)                                                            # a dict out of a JSON file
+    read(Recipe, values)                                                            # `values`: a dict from JSON
 
-A kind has `parse(text)`, which `flags` gives to argparse, and `check(value)`, which takes what JSON can hold. Both
-return the value to use, or raise ValueError; the kind as text says what is allowed. TensorFlow-free: `--help` is quick.
+A kind has `parse(text)`, for a flag's text, and `check(value)`, for a value from JSON. Both return the value to use, or
+raise ValueError; `str(kind)` says what is allowed. Does not import TensorFlow, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from graph_resnet.errors import printable
 
 @dataclasses.dataclass(frozen=True)
 class Whole:
-    """An int within bounds."""
+    """An int within limits."""
 
     low: int = 1
     high: int = 10**9
     metavar = "N"
 
     def parse(self, text: str) -> int:
-        if len(text) > 40:  # int() refuses 5,000 digits with advice about Python
+        if len(text) > 40:  # int() answers 5,000 digits with advice about Python
             raise ValueError
         return self.check(int(text))
 
@@ -41,7 +41,7 @@ class Whole:
 
 @dataclasses.dataclass(frozen=True)
 class Number:
-    """A float within bounds."""
+    """A float within limits."""
 
     low: float
     high: float
@@ -76,7 +76,7 @@ class Several:
         return tuple(map(self.kind.check, value))
 
     @property
-    def word(self) -> Any:  # what each word of a flag is
+    def word(self) -> Any:  # the kind of each word of a flag
         return self.kind
 
     @property
@@ -95,7 +95,7 @@ class Several:
 
 @dataclasses.dataclass(frozen=True)
 class Names:
-    """Several names; a flag gives them as words, or with commas between them as TF-Slim's flags do."""
+    """Several names; in a flag separated by spaces, or by commas as in TF-Slim's flags."""
 
     metavar: str = "NAME"
     nargs = "+"
@@ -151,7 +151,7 @@ class Switch:
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """A str of limited length. What a terminal would act on becomes visible: ESC is four characters."""
+    """A str of limited length. Control characters become visible: ESC is replaced by four characters."""
 
     longest: int = 1000
     metavar = "TEXT"
@@ -180,7 +180,7 @@ class Maybe:
     def __str__(self):
         return f"{self.kind} or null"
 
-    def __getattr__(self, name):  # metavar, parse: a flag that is given is not None
+    def __getattr__(self, name):  # metavar, parse: a flag that is passed is not None
         return getattr(self.kind, name)
 
 
@@ -203,7 +203,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """Some dataclasses of one type, as a list of dicts in JSON."""
+    """Several dataclass objects of one type, as a list of dicts in JSON."""
 
     row: type
     most: int = 1000
@@ -211,14 +211,14 @@ class Rows:
     def check(self, value: Any) -> tuple:
         if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= self.most:
             raise ValueError
-        return tuple(Row(self.row).check(each) for each in value)
+        return tuple(Row(self.row).check(item) for item in value)
 
     def __str__(self):
         return f"a list of objects with the fields of {self.row.__name__}"
 
 
 class WrongError(ValueError):
-    """A value that its field does not allow; the message names the field, the value and what is allowed."""
+    """A value that its field does not allow; the message names field, value and what is allowed."""
 
 
 def declared(
@@ -231,23 +231,23 @@ def declared(
     negatable: bool = True,
     compare: bool = True,
 ) -> Any:
-    """A field of a dataclass, with its kind and its help.
+    """A dataclass field with its kind and help.
 
     Args:
-      kind: one of this module's.
-      help: what the field decides, for `--help`.
+      kind: one of this module's kinds.
+      help: for `--help`.
       default: as for `dataclasses.field`.
-      flag: whether a command has a flag for it.
+      flag: whether commands have a flag for it.
       aliases: other names of the flag.
       negatable: whether the flag of a `Switch` has a `--no-` form.
-      compare: whether rows that differ in it alone are unequal.
+      compare: whether the field counts in comparisons.
     """
     about = {"kind": kind, "help": help, "flag": flag, "aliases": aliases, "negatable": negatable}
     return dataclasses.field(default=default, compare=compare, metadata=about)
 
 
 def read(row: type, values: dict) -> Any:
-    """A dataclass of declared fields out of a dict that may come from anywhere.
+    """Builds a dataclass of declared fields from a dict, which may come from an untrusted file.
 
     Raises:
       WrongError: a field is unknown, missing or not what its kind allows, or the row's own `problem()` is not None.
@@ -277,5 +277,5 @@ def _checked(field, value):
 
 
 def shallow(row: Any) -> dict:
-    """The fields of a dataclass by name, without taking apart what they hold."""
+    """The fields of a dataclass by name, without converting nested dataclasses."""
     return {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}

@@ -1,13 +1,13 @@
-"""Files, the same way everywhere: read only if they are regular and within a bound, written whole or not at all.
+"""Files: reads only regular files of limited size, and writes atomically.
 
     config = files.read_json(path)       # OSError or ValueError; a pipe, a device or a terabyte of zeros is an OSError
     files.write(path, page.encode())     # a reader, a kill -9 and a power cut see the old file or the new one
-    with files.draft(path) as file:      # the same for whatever writes into a file object
-        figure.savefig(file)
+    with files.draft(path) as file:      # the same for code that writes to a file object
     with files.new_directory(target) as directory: ...
 
-Writing follows no link and uses no name that anybody could foresee. What `locks.claim` has claimed is looked at before
-each write. Names of drafts end the same way, so that `remove_drafts` finds what a kill has left.
+Writing follows no symbolic link and uses only unpredictable names. It checks before each write that the directory is
+still the one that `locks.claim` claimed. All drafts have the same ending, so that `remove_drafts` finds those of a
+killed process.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from pathlib import Path
 
 from graph_resnet import locks
 
-MOST = 64 << 20  # bytes of a file that is read at once, unless said otherwise
-DEEPEST = 50  # lists and objects in one another in JSON: what goes through them may call itself
+MOST = 64 << 20  # bytes, default size limit for reading
+DEEPEST = 50  # levels of nesting in JSON: code that walks it may be recursive
 DRAFT = re.compile(r"\.graph_resnet-[0-9a-f]{16}\.draft")
 KINDS = {
     stat.S_IFDIR: "a directory",
@@ -40,16 +40,16 @@ KINDS = {
 
 
 def path_flag(text: str) -> str:
-    """A path of this machine out of a flag, for argparse: `~` is expanded, so that `--train_dir=~/x` works, too."""
+    """A path from a flag, for argparse; expands `~`, so that `--train_dir=~/x` works too."""
     if not text.strip():
-        raise argparse.ArgumentTypeError("an empty path; is a variable of the shell not set?")
+        raise argparse.ArgumentTypeError("an empty path; is a shell variable unset?")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
         raise argparse.ArgumentTypeError(
-            f"{text}: not a path of this machine; mount it or copy it, and pass the path here"
+            f"{text}: not a path on this machine; mount it or copy it, and pass the path here"
         )
     path = os.path.expanduser(text)
     if path.startswith("~"):
-        raise argparse.ArgumentTypeError(f"{text}: no user of that name; if it is a file's name, pass ./{text}")
+        raise argparse.ArgumentTypeError(f"{text}: no user of that name; if it is a file, pass ./{text}")
     return path
 
 
@@ -57,9 +57,9 @@ def open_regular(path: str | os.PathLike) -> typing.BinaryIO:
     """Opens a regular file to read its bytes; links are followed.
 
     Raises:
-      OSError: it cannot be opened, or it is a pipe, device, socket or directory. None of those is waited for.
+      OSError: it cannot be opened, or it is a pipe, device, socket or directory. It never waits for one of those.
     """
-    _check_regular(os.stat(path), path)  # before it is opened: that alone does something to some devices
+    _check_regular(os.stat(path), path)  # before opening it, because opening has an effect on some devices
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     file = open(os.open(path, flags), "rb")  # noqa: SIM115 (returned open)
     try:
@@ -81,7 +81,7 @@ def read(path: str | os.PathLike, most: int = MOST) -> bytes:
 
     Args:
       path: of the file; links are followed.
-      most: bytes.
+      most: bytes, the size limit.
 
     Raises:
       OSError: see `open_regular`; or it is larger than `most`.
@@ -100,7 +100,7 @@ def read_json(path: str | os.PathLike, most: int = MOST) -> object:
 
     Raises:
       OSError: see `read`.
-      ValueError: it is not JSON, nested too deeply, or has a number of thousands of digits.
+      ValueError: it is not JSON, is nested too deeply, or has a number with thousands of digits.
     """
     try:
         value = json.loads(read(path, most))
@@ -126,13 +126,13 @@ def write(path: str | os.PathLike, content: bytes) -> None:
 
 @contextlib.contextmanager
 def draft(path: str | os.PathLike) -> Iterator[typing.BinaryIO]:
-    """A file to write into; it becomes `path` when the block ends, on the disk by then. After an error nothing is left.
+    """A file to write; when the block ends it is on disk and renamed to `path`. After an error nothing is left.
 
-    A link at `path` is replaced, and not what it points to; so is one of several names of a file.
+    A link at `path` is replaced, not its target; of a file with several hard links only this name is replaced.
 
     Raises:
       OSError: it cannot be written.
-      UserError: the directory was claimed and is lost (`locks.check`).
+      UserError: the directory was claimed and has been lost (`locks.check`).
     """
     path = Path(path)
     locks.check(path)
@@ -140,7 +140,7 @@ def draft(path: str | os.PathLike) -> Iterator[typing.BinaryIO]:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with open(os.open(name, flags, 0o666), "wb") as file:
         try:
-            with contextlib.suppress(OSError):  # a file system without locks
+            with contextlib.suppress(OSError):  # the file system has no locks
                 locks.try_lock(file.fileno())
             yield file
             file.flush()
@@ -155,11 +155,11 @@ def draft(path: str | os.PathLike) -> Iterator[typing.BinaryIO]:
 
 
 def _draft_name():
-    return f".graph_resnet-{secrets.token_hex(8)}.draft"  # without the name it will have, which may be of 255 bytes
+    return f".graph_resnet-{secrets.token_hex(8)}.draft"  # without the final name, which may have 255 bytes already
 
 
 def sync(path: str | os.PathLike) -> None:
-    """Returns when the bytes of a file are on the disk."""
+    """Waits until the bytes of a file are on disk."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     try:
         os.fsync(descriptor)
@@ -168,10 +168,10 @@ def sync(path: str | os.PathLike) -> None:
 
 
 def sync_directory(path: str | os.PathLike) -> None:
-    """Returns when the names in a directory are on the disk, where the system can say so."""
+    """Waits until the names in a directory are on disk, if the system supports it."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
-    except OSError:  # one may write there, but not list it; or the system opens no directories
+    except OSError:  # the directory is writable but not readable, or the system cannot open directories
         return
     try:
         os.fsync(descriptor)
@@ -183,11 +183,11 @@ def sync_directory(path: str | os.PathLike) -> None:
 
 
 def remove_drafts(directory: str | os.PathLike) -> None:
-    """Removes the drafts in a directory that nobody writes any more: a process was killed."""
+    """Removes drafts that no process writes any more, because it was killed."""
     with contextlib.suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             if DRAFT.fullmatch(entry.name) and not entry.is_symlink():
-                with contextlib.suppress(OSError):  # another process may be at it, too
+                with contextlib.suppress(OSError):  # another process may remove it too
                     _remove_if_left(entry.path)
 
 
@@ -202,18 +202,18 @@ def _remove_if_left(path):
 
 @contextlib.contextmanager
 def draft_directory(parent: str | os.PathLike) -> Iterator[Path]:
-    """A directory in `parent` to write into; what is left in it at the end of the block is removed.
+    """A directory in `parent` to write in; it is removed with its content when the block ends.
 
     Raises:
       OSError: it cannot be written.
-      UserError: `parent` was claimed and is lost.
+      UserError: `parent` was claimed and has been lost.
     """
     locks.check(parent)
     path = Path(os.path.abspath(parent)) / _draft_name()
-    path.mkdir()  # not by tempfile.mkdtemp, whose mode 0700 would shut other users out
+    path.mkdir()  # not tempfile.mkdtemp, whose mode 0700 would exclude other users
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # a file system without locks
+        with contextlib.suppress(OSError):  # the file system has no locks
             locks.try_lock(descriptor)
         yield path
     finally:
@@ -222,16 +222,16 @@ def draft_directory(parent: str | os.PathLike) -> Iterator[Path]:
 
 
 def publish(draft: Path, target: str | os.PathLike, last: str | None = None) -> None:
-    """Moves what is in a `draft_directory` into another, each name at once, when all of it is on the disk.
+    """Moves the content of a `draft_directory` into another directory, once all of it is on disk.
 
     Args:
       draft: the directory.
-      target: where to, on the same file system.
-      last: the name (or the end of it) that appears last there, without which the others are nothing.
+      target: directory on the same file system.
+      last: the name, or its ending, to move last, because the other files mean nothing without it.
 
     Raises:
       OSError: it cannot be written.
-      UserError: `target` was claimed and is lost.
+      UserError: `target` was claimed and has been lost.
     """
     _sync_tree(draft)
     locks.check(target)
@@ -242,10 +242,10 @@ def publish(draft: Path, target: str | os.PathLike, last: str | None = None) -> 
 
 @contextlib.contextmanager
 def new_directory(target: str | os.PathLike, last: str | None = None) -> Iterator[Path]:
-    """A directory to write into; it becomes `target`, which is missing or empty, when the block ends without error.
+    """A directory to write in; it becomes `target`, which is missing or empty, when the block ends without an error.
 
-    A missing one appears in one rename. In an empty one (a mount, a link to a directory, the working directory) the
-    files appear one by one, `last` as the last.
+    A missing `target` appears in one rename. In an empty one (a mount, a link to a directory, the working directory)
+    the files appear one by one, `last` at the end.
 
     Raises:
       OSError: it cannot be written, or is not empty.
@@ -268,7 +268,7 @@ def new_directory(target: str | os.PathLike, last: str | None = None) -> Iterato
 
 
 def is_empty(directory: str | os.PathLike) -> bool:
-    """Whether a directory holds nothing but drafts, and what a new file system comes with."""
+    """Whether a directory is empty, except for drafts and what a new file system contains."""
     return all(name == "lost+found" or DRAFT.fullmatch(name) for name in os.listdir(directory))
 
 

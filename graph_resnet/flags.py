@@ -1,9 +1,9 @@
-"""Flags of argparse for values whose kinds `fields` has: the same bounds and the same words as in `config.json`.
+"""Argparse flags for the kinds of `fields`: with the bounds and error messages that `config.json` has.
 
     add_flags(parser, Recipe)                                   # a flag for each declared field
-    add("--threads", **flag(Whole(1, 1024), "CPU threads"))     # a flag that is no field
+    add("--threads", **flag(Whole(1, 1024), "CPU threads"))     # a flag without a field
 
-TensorFlow-free, so that `--help` is quick.
+Does not import TensorFlow, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from graph_resnet.fields import Choice, Maybe, Switch
 
 
 def add_flags(group: Any, row: type, only: Iterable[str] | None = None) -> None:
-    """Adds a flag for each declared field of a dataclass to a parser or a group: all, or `only` some of them.
+    """Adds flags for a dataclass's declared fields to a parser or group: for all fields, or for those in `only`.
 
-    The value of a flag that is not given is None.
+    A flag that is not passed is None.
     """
     by_name = {f.name: f for f in dataclasses.fields(row) if f.metadata["flag"]}
     for name in by_name if only is None else only:
@@ -32,7 +32,7 @@ def add_flags(group: Any, row: type, only: Iterable[str] | None = None) -> None:
 
 
 def flag(kind: Any, help: str, **options: Any) -> dict[str, Any]:
-    """The arguments of argparse's `add_argument` for a value of a kind; `options` replace them or are added."""
+    """The keyword arguments of argparse's `add_argument` for a kind; `options` override them or add to them."""
     inner = kind.kind if isinstance(kind, Maybe) else kind
     result: dict[str, Any] = {"help": help.replace("%", "%%"), "default": None}
     if isinstance(inner, Switch):
@@ -46,7 +46,7 @@ def flag(kind: Any, help: str, **options: Any) -> dict[str, Any]:
 
 
 def typed(kind: Any) -> Callable[[str], Any]:
-    """`kind.parse` for argparse's `type`; its ValueError becomes a message with what is allowed, and what was meant."""
+    """`kind.parse` as argparse's `type`: its ValueError becomes a message that says what is allowed, with a hint."""
 
     def parse(text):
         try:
@@ -62,7 +62,7 @@ def typed(kind: Any) -> Callable[[str], Any]:
 
 
 class _Joined(argparse.Action):
-    """Several words that are one value."""
+    """Joins the words after a flag into one value."""
 
     def __init__(self, *args, join, **options):
         super().__init__(*args, **options)

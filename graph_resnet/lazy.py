@@ -1,4 +1,4 @@
-"""Names that a package imports on first use, so that the commands answer `--help` without TensorFlow."""
+"""Imports a package's names on first use, so that `--help` does not import TensorFlow."""
 
 from __future__ import annotations
 

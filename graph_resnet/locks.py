@@ -1,9 +1,9 @@
-"""A directory that one process at a time writes in, known by what it is and not by its path.
+"""Locks a directory for one writing process, and detects if it is removed, moved or replaced.
 
     with locks.claim(directory, "train dir"):
-        locks.check(path)        # raises UserError once the directory was removed, moved or replaced
+        locks.check(path)        # raises UserError if the directory was removed, moved or replaced
 
-`files.write` checks by itself. What writes by other means (TensorFlow, an open log) calls `check` before each write.
+`files.write` checks by itself. Other code that writes (TensorFlow, an open log) calls `check` before each write.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from graph_resnet.errors import UserError
 
 LOCK = "lock"
 
-_claims: dict[str, Claim] = {}  # of this process, by absolute path
+_claims: dict[str, Claim] = {}  # the claims of this process, by absolute path
 
 
 def try_lock(descriptor: int) -> bool:
-    """Locks an open file or directory until it is closed; False where another process has locked it.
+    """Locks an open file or directory until it is closed; False if another process holds the lock.
 
     Raises:
-      OSError: the file system knows no locks.
+      OSError: the file system does not support locks.
     """
     import fcntl  # here, so that systems without it can import this module
 
@@ -37,7 +37,7 @@ def try_lock(descriptor: int) -> bool:
 
 
 class Claim:
-    """A locked directory. As a context manager it is free again at the end of the block."""
+    """A locked directory. As a context manager, it unlocks the directory when the block ends."""
 
     def __init__(self, directory: str | os.PathLike, what: str):
         self.directory, self._shown = os.path.abspath(directory), f"{what} {directory}"
@@ -56,21 +56,21 @@ class Claim:
                     owner = before.decode(errors="replace").strip() or "unknown"
                     raise UserError(f"{self._shown}: process {owner} trains into it; wait, or pass another --train-dir")
                 if not re.fullmatch(rb"\d*\n?", before):
-                    raise UserError(f"{self._shown}: {LOCK} is not this program's; move it away")
-                if os.fstat(descriptor).st_nlink > 1:  # what is written to it would appear under its other names, too
+                    raise UserError(f"{self._shown}: {LOCK} was not written by this program; move it away")
+                if os.fstat(descriptor).st_nlink > 1:  # writing to it would change its other hard links too
                     os.unlink(lock)
-                elif _same(descriptor, lock, False):  # else removed between open and lock
+                elif _same(descriptor, lock, False):  # else it was removed between open and lock
                     os.ftruncate(descriptor, 0)
                     os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
                     self._descriptors.append(descriptor)
             finally:
                 if not self._descriptors:
                     os.close(descriptor)
-        with contextlib.suppress(OSError):  # open, so that a new directory cannot get the same number
+        with contextlib.suppress(OSError):  # kept open so that a new directory cannot get the same inode number
             self._descriptors.append(os.open(self.directory, os.O_RDONLY))
 
     def check(self) -> None:
-        """Raises a `UserError` if the path leads to another directory or lock than was claimed, or to none."""
+        """Raises a `UserError` if the path no longer leads to the claimed directory and lock."""
         lock = os.path.join(self.directory, LOCK)
         if not os.path.isdir(self.directory):
             what = "is gone: it was removed or moved"
@@ -81,7 +81,7 @@ class Claim:
         raise UserError(f"{self._shown}: {what} while this process wrote into it; nothing more is written there")
 
     def close(self) -> None:
-        """Gives the directory free."""
+        """Unlocks the directory."""
         if _claims.get(self.directory) is self:
             del _claims[self.directory]
         while self._descriptors:
@@ -95,7 +95,7 @@ class Claim:
 
 
 def _same(descriptor, path, follow_links):
-    """Whether `path` names the very file that is open."""
+    """Whether `path` names the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=follow_links))
     except OSError:
@@ -103,17 +103,17 @@ def _same(descriptor, path, follow_links):
 
 
 def claim(directory: str | os.PathLike, what: str = "train dir") -> contextlib.AbstractContextManager:
-    """Makes a directory, where it is missing, and locks it; nothing to do where this process has it already.
+    """Creates a directory if it is missing, and locks it; does nothing if this process holds it already.
 
     Args:
       directory: its path.
-      what: names it in errors.
+      what: its name in errors.
 
     Returns:
-      A `Claim`; the directory is free again when that is closed, or when the process ends.
+      A `Claim`; closing it, or the end of the process, unlocks the directory.
 
     Raises:
-      UserError: it is a file, cannot be written, or another process trains into it (its id is named).
+      UserError: it is a file, cannot be written, or another process (named by its id) trains into it.
     """
     path = os.path.abspath(directory)
     if path in _claims:
@@ -123,7 +123,7 @@ def claim(directory: str | os.PathLike, what: str = "train dir") -> contextlib.A
         new = Claim(directory, what)
         new._acquire()
     except FileExistsError:
-        kind = "is a link to nothing" if os.path.islink(directory) else "is a file"
+        kind = "is a broken link" if os.path.islink(directory) else "is a file"
         raise UserError(f"{what} {directory}: {kind}; pass a directory as --train-dir") from None
     except OSError as error:
         raise UserError(

@@ -1,4 +1,4 @@
-"""What this machine offers: the systems that the commands run on, and the CPU cores that this process may use."""
+"""The machine: whether the commands support this system, and the CPU cores that this process may use."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from graph_resnet.errors import UserError
 
 
 def check_system() -> None:
-    """Refuses, in one line, a system on which the commands cannot keep their promises.
+    """Refuses a system on which the commands do not work.
 
     Raises:
-      UserError: there is no fcntl, with which a train dir is locked: this is Windows, or a Python for the browser.
+      UserError: there is no fcntl to lock a train dir: this is Windows, or a Python in a browser.
     """
     try:
         import fcntl  # noqa: F401
@@ -34,15 +34,15 @@ def has_directory() -> bool:
 
 
 def affinity() -> list[int] | None:
-    """The numbers of the cores that this process may run on; None where the system does not say (macOS)."""
+    """The numbers of the cores that this process may use; None if the system does not report them (macOS)."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
 def cores() -> int:
     """The number of cores that this process can keep busy: at least 1.
 
-    That is the least of the machine's cores, the cores that it may run on (taskset, Slurm) and the share of CPU time
-    that its control group has (`docker run --cpus 2`): more threads than that only wait for each other.
+    It is the minimum of the machine's cores, the cores that the process may run on (taskset, Slurm) and the CPU time
+    of its control group (`docker run --cpus 2`): more threads would only wait for each other.
     """
     allowed = affinity()
     count = len(allowed) if allowed else os.cpu_count() or 1
@@ -50,7 +50,7 @@ def cores() -> int:
 
 
 def _quota(processes: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> float:
-    """Cores' worth of CPU time that the control groups of this process allow (versions 1 and 2); infinity if all."""
+    """The number of cores that the control groups of this process (versions 1 and 2) allow; infinity for no limit."""
     try:
         lines = processes.read_text().splitlines()
     except (OSError, UnicodeDecodeError):
@@ -59,8 +59,8 @@ def _quota(processes: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sy
     for _, controllers, path in (line.split(":", 2) for line in lines if line.count(":") >= 2):
         if controllers and "cpu" not in controllers.split(","):
             continue
-        # In version 2 there are no controllers here. A limit may be set on any of the groups around this one. A
-        # container sees its own group as the root, whatever path stands here.
+        # In version 2, `controllers` is empty. Any of the enclosing groups may have a limit. A container sees its own
+        # group as the root, whatever this path says.
         root = groups / "cpu" if controllers else groups
         for group in (Path(path.lstrip("/")), *Path(path.lstrip("/")).parents):
             limits.append(_limit(root / group))
@@ -68,7 +68,7 @@ def _quota(processes: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sy
 
 
 def _limit(group: Path) -> float:
-    """The cores of one control group: `cpu.max` holds 'QUOTA PERIOD' or 'max PERIOD', in microseconds."""
+    """The limit of one control group in cores: `cpu.max` holds 'QUOTA PERIOD' or 'max PERIOD', in microseconds."""
     try:
         quota, period = (group / "cpu.max").read_text().split()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Residual networks for v1 graphs: the blocks, their arg_scope, the one builder of the rows in `architectures`.
+"""Residual networks for v1 graphs: the blocks, their arg_scope, and a builder for the rows of `architectures`.
 
 Implemented from
 [1] K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition, arXiv:1512.03385, 2015.
@@ -17,7 +17,7 @@ Typical use:
     with slim.arg_scope(resnet_arg_scope()):
         logits = ResNet(images, num_classes=10, is_training=is_training)      # [B, 10]
 
-or a block alone, in any v1 graph, normalized and activated as the caller's arg_scope says:
+or a single block in any v1 graph, with the normalizer and activation of the caller's arg_scope:
 
     with slim.arg_scope([slim.conv2d], normalizer_fn=slim.batch_norm):
         net = residual_block(net, bottleneck_depth=32, out_depth=128, stride=2)
@@ -43,8 +43,8 @@ from tf_slim.ops.arg_scope import arg_scope_func_key, current_arg_scope  # isort
 def gelu(x):
     """x * sigmoid(1.702 * x), the quick approximation of the Gaussian error linear unit [3, sec. 2].
 
-    The exact one, x / 2 * (1 + erf(x / sqrt(2))), leaves bfloat16 for its erf: a training step of the recipe `fast`
-    then took 3.4 s instead of 2.8 s (one core, Zen 5). The two differ by less than 0.021.
+    The exact function, x / 2 * (1 + erf(x / sqrt(2))), computes erf in float32: a bfloat16 training step of the recipe
+    `fast` then took 3.4 s instead of 2.8 s (one core, Zen 5). The two differ by less than 0.021.
 
     Args:
       x: float tensor of any shape.
@@ -82,24 +82,24 @@ def subsample(x, factor, scope=None):
 def residual_block(x, bottleneck_depth, out_depth, stride=1, scope="residual_block"):
     """A bottleneck residual block [1, fig. 5]: 1x1, 3x3 (carries the stride), 1x1, plus the shortcut, ReLU.
 
-    The convolutions take normalizer, activation and initializer from the caller's arg_scope; only the last one and the
-    shortcut have their activation taken away, since the ReLU comes after the sum. Variables: `<scope>/{shortcut,conv1,
-    conv2,conv3}/weights`, with `biases` or `BatchNorm/...` as the arg_scope decides.
+    The convolutions take normalizer, activation and initializer from the caller's arg_scope, except that the last one
+    and the shortcut have no activation, because the ReLU comes after the sum. Variables:
+    `<scope>/{shortcut,conv1,conv2,conv3}/weights`, with `biases` or `BatchNorm/...` depending on the arg_scope.
 
     Args:
-      x: float tensor or array [B, H, W, C]; C must be known, the rest need not be.
+      x: float tensor or array [B, H, W, C]; C must be known, the other dimensions may be unknown.
       bottleneck_depth: int, channels of the first two convolutions.
-      out_depth: int, channels of the output. Where C equals it the shortcut is `subsample`, else a 1x1 convolution.
+      out_depth: int, channels of the output. If C equals it the shortcut is `subsample`, else a 1x1 convolution.
       stride: int, at least 1.
-      scope: variable scope of the block; None takes the first free of 'residual_block', 'residual_block_1', ...
+      scope: variable scope of the block; None uses the first free one of 'residual_block', 'residual_block_1', ...
 
     Returns:
-      float tensor [B, ceil(H / stride), ceil(W / stride), out_depth], at least 0. Padding is SAME, whatever the
-      arg_scope says.
+      float tensor [B, ceil(H / stride), ceil(W / stride), out_depth], at least 0. Padding is always SAME, also if the
+      arg_scope says otherwise.
 
     Raises:
-      ValueError: C is unknown, a depth or the stride is not a whole number of at least 1, or the arg_scope is of NCHW,
-        or has a rate beside a stride.
+      ValueError: C is unknown, a depth or the stride is not a whole number of at least 1, or the arg_scope sets NCHW,
+        or a rate together with a stride.
     """
     block = "residual_block" if scope is None else scope
     x, in_depth = block_arguments.input_and_depth(x, block)
@@ -120,16 +120,16 @@ def residual_block(x, bottleneck_depth, out_depth, stride=1, scope="residual_blo
 def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortcut=True):
     """A basic residual block [1, fig. 5]: 3x3 (carries the stride), 3x3, plus the shortcut, ReLU.
 
-    The shortcut is the identity, or a 1x1 convolution where the stride or the depth changes. Normalizer, activation and
-    initializer are the caller's, as in `residual_block`. Variables: `<scope>/{conv1,conv2,shortcut}/...`.
+    The shortcut is the identity, or a 1x1 convolution if the stride or the depth changes. Normalizer, activation and
+    initializer come from the caller, as in `residual_block`. Variables: `<scope>/{conv1,conv2,shortcut}/...`.
 
     Args:
       x: float tensor [B, H, W, C]; C must be known.
       out_depth: int, channels of both convolutions.
       stride: int, at least 1.
-      scope: variable scope of the block; None takes the first free of 'basic_block', 'basic_block_1', ...
-      normalize_shortcut: False leaves the normalizer out of a convolutional shortcut, which then has a bias, as the
-        Keras tutorials have it.
+      scope: variable scope of the block; None uses the first free one of 'basic_block', 'basic_block_1', ...
+      normalize_shortcut: False gives a convolutional shortcut a bias instead of a normalizer, as in the Keras
+        tutorials.
 
     Returns:
       float tensor [B, ceil(H / stride), ceil(W / stride), out_depth], at least 0.
@@ -155,16 +155,16 @@ def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortc
 def pooled_block(x, out_depth, pool=2, scope="pooled_block", shortcut=True):
     """A block that shrinks the image within [4]: 3x3, max pool, then a second 3x3 plus its input, activation.
 
-    The pool stands between the first convolution and its normalizer, so the second convolution and the shortcut are
-    of the smaller image. Normalizer, activation and initializer are the caller's, as in `residual_block`; here the
-    activation after the sum is, too. Variables: `<scope>/{conv1,conv2}/...`.
+    The pool is between the first convolution and its normalizer, so the second convolution and the shortcut work on the
+    smaller image. Normalizer, initializer and activation (here also the one after the sum) come from the caller, as in
+    `residual_block`. Variables: `<scope>/{conv1,conv2}/...`.
 
     Args:
       x: float tensor [B, H, W, C]; C must be known.
       out_depth: int, channels of both convolutions.
       pool: int, side and stride of the VALID max pool.
       scope: variable scope of the block.
-      shortcut: adds the second convolution's input to its output; without, the block is plain, as in [4].
+      shortcut: adds the second convolution's input to its output; False builds a plain block, as in [4].
 
     Returns:
       float tensor [B, H // pool, W // pool, out_depth].
@@ -177,7 +177,7 @@ def pooled_block(x, out_depth, pool=2, scope="pooled_block", shortcut=True):
     out_depth, pool = block_arguments.whole(block, "out_depth", out_depth), block_arguments.whole(block, "pool", pool)
     options = current_arg_scope().get(arg_scope_func_key(slim.conv2d), {})
     normalizer, activation = options.get("normalizer_fn"), options.get("activation_fn", tf.nn.relu)
-    behind = "normalizer_fn" if normalizer else "activation_fn"
+    first = "normalizer_fn" if normalizer else "activation_fn"
 
     def pooled(images, **params):
         smaller = slim.max_pool2d(images, [pool, pool], stride=pool, padding="VALID")
@@ -185,7 +185,7 @@ def pooled_block(x, out_depth, pool=2, scope="pooled_block", shortcut=True):
         return following(smaller, **params) if following else smaller
 
     with tf.variable_scope(scope, "pooled_block"), block_arguments.same_padding(block, 1):
-        smaller = slim.conv2d(x, out_depth, [3, 3], scope="conv1", **{behind: pooled})  # [B, H // pool, ...]
+        smaller = slim.conv2d(x, out_depth, [3, 3], scope="conv1", **{first: pooled})  # [B, H // pool, ...]
         if not shortcut:
             return slim.conv2d(smaller, out_depth, [3, 3], scope="conv2")
         residual = slim.conv2d(smaller, out_depth, [3, 3], activation_fn=None, scope="conv2")
@@ -194,13 +194,13 @@ def pooled_block(x, out_depth, pool=2, scope="pooled_block", shortcut=True):
 
 
 def identity_initializer(shape, dtype=tf.float32, partition_info=None):
-    """Filters that pass their input on: output channel i is input channel i, and further outputs are drawn.
+    """Filters whose output channel i is input channel i; further output channels are random.
 
-    S. Zagoruyko, N. Komodakis: DiracNets, arXiv:1706.00388, 2017. The drawn ones are uniform within 1 / sqrt(inputs of
-    a filter), as in [4].
+    S. Zagoruyko, N. Komodakis: DiracNets, arXiv:1706.00388, 2017. Random filters are uniform within 1 / sqrt(fan_in),
+    as in [4].
 
     Args:
-      shape: (height, width, in, out), odd height and width.
+      shape: (height, width, in, out); height and width are odd.
     """
     height, width, inputs, outputs = map(int, shape)
     passed = min(inputs, outputs)
@@ -220,25 +220,25 @@ def resnet_arg_scope(
     batch_norm=None,
     activation="relu",
 ):
-    """`slim.batch_norm` and an activation for each convolution: `with slim.arg_scope(resnet_arg_scope()): ResNet(...)`.
+    """Adds `slim.batch_norm` and an activation to each convolution: `with slim.arg_scope(resnet_arg_scope()): ...`.
 
     Args:
-      batch_norm_decay: decay of the moving averages. slim's own default, 0.999, lags far behind a young net: after
-        1,000 steps of 64 images of the tutorial's recipe a net evaluated with it had 24.7% on CIFAR-10 (JPEG-75) where
-        0.99 had 47.3%, after 5,000 steps 66.2% against 69.2%. Keras has 0.99 too. A constant learning rate wants
-        0.9: see `recipes`.
-      biases: convolutions keep a bias before the batch norm, as Keras tutorials have it. It is redundant: beta does
-        the same.
+      batch_norm_decay: decay of the moving averages. With slim's default, 0.999, they lag far behind at the start of
+        training: after 1,000 steps of 64 images of the tutorial's recipe, evaluation gave 24.7% on CIFAR-10 (JPEG-75)
+        with it and 47.3% with 0.99; after 5,000 steps 66.2% and 69.2%. Keras uses 0.99 too. A constant learning rate
+        needs 0.9: see `recipes`.
+      biases: convolutions have a bias before batch norm, as in Keras tutorials. It is redundant: beta does the same.
       batch_norm_scale: batch norm has a gamma. slim's default is False, Keras's True.
-      weights_initializer: slim's Xavier (Glorot uniform) where None.
+      weights_initializer: default slim's Xavier (Glorot uniform).
       weight_decay: adds weight_decay * sum(w ** 2) / 2 to REGULARIZATION_LOSSES for the weights of every convolution
         and fully connected layer; not for biases, beta or gamma.
-      batch_norm: function of the inputs that follows every convolution, `slim.batch_norm` where None. Another one reads
-        its decay, scale, epsilon and is_training from the arg_scope of `slim.batch_norm`, as
+      batch_norm: function of the inputs that follows every convolution, default `slim.batch_norm`. Another function
+        can read decay, scale, epsilon and is_training from the arg_scope of `slim.batch_norm`, as
         `distributed.sync_batch_norm` does.
-      activation: key of `ACTIVATIONS`. Only `pooled_block` has it after its sum, too: the others have ReLU there.
+      activation: key of `ACTIVATIONS`. Only `pooled_block` also uses it after its sum; the other blocks have ReLU
+      there.
 
-    Returns:
+      Returns:
       An arg_scope for `slim.conv2d`, `slim.fully_connected` and `slim.batch_norm`.
     """
     options = {"decay": batch_norm_decay, "scale": batch_norm_scale, "epsilon": 0.001}
@@ -258,12 +258,12 @@ def resnet_arg_scope(
 
 
 def _biased(batch_norm, inputs):
-    """Batch norm after a bias: slim leaves the bias out where a normalizer follows."""
+    """Batch norm after a bias, because slim adds no bias before a normalizer."""
     return batch_norm(_bias(inputs))
 
 
 def _bias(inputs, scope=None):
-    """float [B, H, W, C] plus a trained bias a channel."""
+    """Adds a trained bias per channel to a float tensor [B, H, W, C]."""
     with tf.variable_scope(scope) if scope else contextlib.nullcontext():
         biases = slim.model_variable("biases", [inputs.shape[-1]], initializer=tf.zeros_initializer())
         return tf.nn.bias_add(inputs, biases)
@@ -279,17 +279,17 @@ def build(
     verbose=False,
     stem_initializer=None,
 ):
-    """Builds a row of ARCHITECTURES under the caller's arg_scope.
+    """Builds an architecture under the caller's arg_scope.
 
     Args:
       architecture: an `Architecture`.
       inputs: float32 [B, H, W, 3].
       num_classes: int.
-      reuse: True shares the variables of an earlier call, as a second tower does.
-      is_training: Python bool (a static tower, quicker: batch norm and ReLU fuse), bool tensor (a placeholder), or None
-        to leave it to the caller's arg_scope.
+      reuse: True shares the variables of an earlier call, for a second tower.
+      is_training: Python bool (a static tower, faster because batch norm and ReLU fuse), bool tensor (a placeholder),
+        or None to leave it to the caller's arg_scope.
       verbose: prints the name and static shape of every stage.
-      stem_initializer: of the first convolution's weights, the arg_scope's where None.
+      stem_initializer: of the first convolution's weights, default the arg_scope's.
 
     Returns:
       float32 logits [B, num_classes].
@@ -301,15 +301,15 @@ def build(
             print(f"{name}: {net.shape}")
 
     stem = architecture.stem
-    own = {"weights_initializer": stem_initializer} if stem_initializer else {}
+    options = {"weights_initializer": stem_initializer} if stem_initializer else {}
     with tf.variable_scope(architecture.scope, reuse=reuse), slim.arg_scope([slim.batch_norm], **training):
         show("input", inputs)
         with tf.variable_scope(stem.scope):
             kernel = [stem.kernel, stem.kernel]
             if stem.frozen:
-                own |= {"trainable": False, "weights_regularizer": None}
-                own |= {"normalizer_fn": None, "biases_initializer": None, "activation_fn": None}
-            net = slim.conv2d(inputs, stem.depth, kernel, stem.stride, stem.padding, scope=stem.conv, **own)
+                options |= {"trainable": False, "weights_regularizer": None}
+                options |= {"normalizer_fn": None, "biases_initializer": None, "activation_fn": None}
+            net = slim.conv2d(inputs, stem.depth, kernel, stem.stride, stem.padding, scope=stem.conv, **options)
             if stem.frozen:
                 net = ACTIVATIONS[architecture.activation](_bias(net, stem.conv))
         show(stem.scope, net)
@@ -362,14 +362,14 @@ def ResNet(inputs, num_classes, reuse=None, is_training=None, verbose=False):  #
 
 
 def keras_arg_scope():
-    """What Keras's layers have by default, for `resnet18` and `resnet34`: gamma, decay 0.99, Glorot, and biases."""
+    """The defaults of Keras's layers, for `resnet18` and `resnet34`: gamma, decay 0.99, Glorot, and biases."""
     return resnet_arg_scope(0.99, biases=True, batch_norm_scale=True)
 
 
 def resnet18(inputs, num_classes, reuse=None, is_training=None, verbose=False):
-    """The Keras tutorials' ResNet-18 for 32x32 images, variables and all: 11,176,970 trainable with 10 classes.
+    """The Keras tutorials' ResNet-18 for 32x32 images, with the same variables: 11,176,970 trainable for 10 classes.
 
-    It brings its arg_scope along. Args, returns: see `build`.
+    It includes its arg_scope. Args, returns: see `build`.
     """
     with slim.arg_scope(keras_arg_scope()):
         row = ARCHITECTURES["resnet18"]
@@ -377,7 +377,7 @@ def resnet18(inputs, num_classes, reuse=None, is_training=None, verbose=False):
 
 
 def resnet34(inputs, num_classes, reuse=None, is_training=None, verbose=False):
-    """The Keras tutorials' ResNet-34: 21,288,842 trainable parameters with 10 classes. See `resnet18`."""
+    """The Keras tutorials' ResNet-34: 21,288,842 trainable parameters for 10 classes. See `resnet18`."""
     with slim.arg_scope(keras_arg_scope()):
         row = ARCHITECTURES["resnet34"]
         return build(row, inputs, num_classes, reuse=reuse, is_training=is_training, verbose=verbose)

@@ -1,6 +1,6 @@
 """For notebooks: no start-up messages in the first cell, and errors of one line.
 
-TensorFlow's own errors about a graph name the place where each op was made: hundreds of lines for a cell run twice.
+TensorFlow's own errors about a graph list where each op was created: hundreds of lines for a cell that was run twice.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ def quiet_start() -> Iterator[None]:
 
 
 def one_line_errors(hint: str) -> None:
-    """From now on this notebook's errors are one line with a hint; `%tb` shows the traceback of the last one.
+    """Shows this notebook's errors as one line with a hint from now on; `%tb` shows the last traceback.
 
     Args:
-      hint: what to do about it, such as 'run the cells in order'.
+      hint: what to do, such as 'run the cells in order'.
 
     Raises:
-      RuntimeError: this is no IPython session.
+      RuntimeError: this is not an IPython session.
     """
     from IPython import get_ipython
 
@@ -36,7 +36,7 @@ def one_line_errors(hint: str) -> None:
 
     def show(shell, kind, error, traceback, tb_offset=None):
         sys.last_type, sys.last_value, sys.last_traceback = kind, error, traceback  # for %tb
-        node = re.search(r"^Node: '(.+)'$", str(error), re.MULTILINE)  # of a session's error
+        node = re.search(r"^Node: '(.+)'$", str(error), re.MULTILINE)  # in a session's error
         where = f" [{node[1]}]" if node else ""
         print(f"{kind.__name__}: {reason(error)}{where} ({hint}; %tb shows the traceback)", file=sys.stderr)
 

@@ -1,6 +1,6 @@
-"""Recipes and nets from a Python file of the user's own: `--recipe FILE.py`, `--net FILE.py:NAME`.
+"""Recipes and nets from a user's Python file: `--recipe FILE.py`, `--net FILE.py:NAME`.
 
-Only what the command line names is run. A `config.json` holds data and never leads here.
+Only a file named on the command line is run. A `config.json` holds data and never makes code run.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from graph_resnet.recipes import Recipe
 
 
 def architecture(text: str) -> Architecture:
-    """The `Architecture` that FILE.py:NAME names.
+    """The `Architecture` called FILE.py:NAME.
 
     Raises:
-      UserError: there is no such file or name, the file's code fails, or it is something else.
+      UserError: there is no such file or name, the file's code fails, or the name is something else.
     """
     path, _, name = text.rpartition(":")
     module = _module(path)
@@ -36,7 +36,7 @@ def recipe(text: str) -> Recipe:
     """The `Recipe` in FILE.py: its only one, or the one that FILE.py:NAME names.
 
     Raises:
-      UserError: there is no such file or name, the file's code fails, or it holds none or several.
+      UserError: there is no such file or name, the file's code fails, or it defines no recipe or several.
     """
     path, _, name = text.rpartition(":") if ".py:" in text else (text, "", "")
     module = _module(path)
@@ -57,7 +57,7 @@ def _names(module: ModuleType, row: type) -> list[str]:
 
 
 def _checked(row, text):
-    """A row with every field looked at, as those of a config.json are."""
+    """A row with every field checked, like those of a config.json."""
     try:
         return fields.Row(type(row)).check(row)
     except ValueError as error:
@@ -65,7 +65,7 @@ def _checked(row, text):
 
 
 def _module(path: str) -> ModuleType:
-    """Runs a file, which may import what lies beside it."""
+    """Runs a file, which may import modules from its directory."""
     path = os.path.abspath(os.path.expanduser(path))
     if not os.path.isfile(path):
         raise UserError(f"{path}: {'not a file' if os.path.exists(path) else 'no such file'}")
@@ -88,7 +88,7 @@ def _module(path: str) -> ModuleType:
 
 
 def _place_of(error: BaseException, path: str) -> str:
-    """'FILE, line N': the last line of the user's files, those in the folder of `path`, that led to an exception."""
+    """'FILE, line N': the last line in the user's files (those in the folder of `path`) that led to an exception."""
     if isinstance(error, SyntaxError):
         return f"{error.filename or path}, line {error.lineno}"
     place, trace = path, error.__traceback__

@@ -1,7 +1,7 @@
-"""Text that matplotlib can draw: any class name, title or file name, escaped, shortened, and in fonts that have it.
+"""Makes any text drawable by matplotlib: escaped, shortened, and in fonts that have its characters.
 
-A class may be named after a folder, so its name is anything: line breaks, terminal codes, "$5", 300 characters, a
-script that matplotlib's own font lacks. Typical use, around a figure's text:
+A class may be named after a folder, so its name can be anything: line breaks, terminal codes, "$5", 300 characters, a
+script that matplotlib's default font lacks. Typical use:
 
     axes.set_yticks(range(classes), class_labels(class_names))
     finish(figure)
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FONT = "DejaVu Sans"  # comes with matplotlib
-MISSING = "\N{WHITE SQUARE}"  # stands for a character that no font here has
+MISSING = "\N{WHITE SQUARE}"  # replaces a character that no font here has
 LABEL_LENGTH = 24  # characters of a class name beside an axis
-MOST_FONTS = 500  # looked at for missing characters
+MOST_FONTS = 500  # number of fonts to search for missing characters
 
 
 def shortened(text: str, length: int) -> str:
-    """`text` in at most `length` characters: its middle gives way to an ellipsis, as names often differ at the end."""
+    """`text` in at most `length` characters, with an ellipsis in its middle, because names often differ at the end."""
     if len(text) <= length:
         return text
     tail = (length - 1) // 3
@@ -33,14 +33,14 @@ def shortened(text: str, length: int) -> str:
 
 
 def readable(text: str) -> str:
-    """`text` on one line a line: control characters escaped, and a square for what no font on this machine has."""
+    """`text` with control characters escaped in each line, and a square for characters that no font here has."""
     text = "\n".join(map(printable, text.split("\n")))
     _, missing = _fonts_for(frozenset(text))
     return "".join(MISSING if character in missing else character for character in text)
 
 
 def class_labels(class_names: Sequence[str], length: int = LABEL_LENGTH) -> list[str]:
-    """What to draw for each class: its name, shortened; 'class 3' where no font here has all of its name."""
+    """Label of each class: its name, shortened; 'class 3' if no font here has all of its characters."""
     labels = []
     for k, name in enumerate(class_names):
         name = printable(name)
@@ -50,7 +50,7 @@ def class_labels(class_names: Sequence[str], length: int = LABEL_LENGTH) -> list
 
 
 def finish(figure: Figure) -> Figure:
-    """Makes all text of a figure plain text (a "$" is a dollar sign), in fonts that have its characters.
+    """Makes all text of a figure plain text ("$" is not math), in fonts that have its characters.
 
     Returns:
       The figure.
@@ -63,12 +63,12 @@ def finish(figure: Figure) -> Figure:
         text.set_parse_math(False)
         text.set_fontfamily([FONT, *fonts])
         if fonts:
-            text.set_fontweight("normal")  # the only weight looked for
+            text.set_fontweight("normal")  # the only weight that was searched
     return figure
 
 
 def _fonts_for(characters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """(families to draw `characters` with, beside `FONT`; those that none of them has)."""
+    """(font families for `characters`, beside `FONT`; the characters that none of them has)."""
     missing = {character for character in characters if character.isprintable() and ord(character) > 126}
     return _search(frozenset(missing)) if missing else ((), frozenset())
 
@@ -92,7 +92,7 @@ def _search(missing: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
 
 @functools.cache
 def _system_fonts() -> list[str]:
-    """Font files of this machine: regular sans serif ones first."""
+    """Font files of this machine, regular sans serif ones first."""
     from matplotlib import font_manager
 
     def order(path: str) -> tuple[bool, bool, str]:
@@ -103,11 +103,11 @@ def _system_fonts() -> list[str]:
 
 
 def _characters(path: str) -> frozenset[str]:
-    """What a font file has outlines for; nothing where it cannot be read."""
+    """The characters in a font file; empty if it cannot be read."""
     from matplotlib.ft2font import FT2Font
 
     try:
         font = FT2Font(path)
         return frozenset(map(chr, font.get_charmap())) if font.scalable else frozenset()
-    except Exception:  # a foreign file: FreeType raises what it likes
+    except Exception:  # a damaged file can make FreeType raise anything
         return frozenset()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DPI = 200  # of a PNG: twice what a screen shows
+DPI = 200  # of a PNG, twice that of a screen
 TRAIN, VALIDATION, RATE = "tab:blue", "tab:orange", "tab:green"
 CAPTION_LENGTH, RUN_LENGTH = 22, 28  # characters of a caption's line, of the name of a run
 
@@ -39,7 +39,7 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
 
 
 def curves(history: Sequence[Record], title: str = "", steps_an_epoch: float | None = None) -> Figure:
-    """Loss, accuracy and, where it is recorded, the learning rate of a run, each in a panel of its own.
+    """Loss, accuracy and, if recorded, learning rate of a run, each in its own panel.
 
     Args:
       history: the records of a run, as the session loop returns them.
@@ -54,7 +54,7 @@ def curves(history: Sequence[Record], title: str = "", steps_an_epoch: float | N
 
 
 def panels(history: Sequence[Record]) -> list[str]:
-    """What `curve` can draw of a run: 'loss', 'accuracy' and, where it is recorded, 'learning_rate'."""
+    """The values that `curve` can draw: 'loss', 'accuracy' and, if recorded, 'learning_rate'."""
     rated = any("learning_rate" in record for record in history)
     return ["loss", "accuracy", *(["learning_rate"] if rated else [])]
 
@@ -69,7 +69,7 @@ def curve(name: str, history: Sequence[Record], steps_an_epoch: float | None = N
 def _panel(axes: Axes, name: str, history: Sequence[Record], steps_an_epoch: float | None) -> None:
     values = [record[name] for record in history if name in record]
     if name == "loss" and values and max(values) > 100 * min(values) > 0:
-        axes.set_yscale("log")  # a young net's moving averages can be far off
+        axes.set_yscale("log")  # early in training, evaluation with the moving averages can be far off
         axes.yaxis.set_major_formatter("{x:g}")
     if name == "learning_rate":
         _rate(axes, history)
@@ -110,7 +110,7 @@ def _rate(axes: Axes, history: Sequence[Record], color: str = RATE, label: str |
 
 
 def _points(history: Sequence[Record], split: str, name: str) -> tuple[list[int], list[float]]:
-    """(steps, values) of the records of a split that have that value."""
+    """(steps, values) of the records of a split that have this value."""
     records = [record for record in history if record["split"] == split and name in record]
     return [record["step"] for record in records], [record[name] for record in records]
 
@@ -164,14 +164,14 @@ def _compared(
 
 
 def run_color(k: int) -> str:
-    """The colour of run number `k` among several: '#1f77b4' for the first."""
+    """The colour of run number `k`: '#1f77b4' for the first."""
     from matplotlib.colors import to_hex
 
     return to_hex(f"C{k % 10}")
 
 
 def _name_curves(axes: Axes) -> None:
-    """The curves' names in their own colours, where there is room: no legend to compare colours with."""
+    """A legend with each name in its curve's colour, so that nobody has to match line samples."""
     if not axes.get_legend_handles_labels()[0]:
         return
     names = {"handlelength": 0, "handletextpad": 0, "labelcolor": "linecolor", "prop": {"weight": "bold"}}
@@ -181,7 +181,7 @@ def _name_curves(axes: Axes) -> None:
 
 
 def _smooth(values: Sequence[float]) -> list[float]:
-    """Exponential moving average over about a tenth of the values, 20 at most, unbiased at its start."""
+    """Exponential moving average over about a tenth of the values, at most 20, without bias at the start."""
     weight = 1 - 1 / max(1, min(len(values) / 10, 20))
     total, scale, smooth = 0.0, 0.0, []
     for value in values:
@@ -191,7 +191,7 @@ def _smooth(values: Sequence[float]) -> list[float]:
 
 
 def denormalized(images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    """Undoes the input pipeline's normalization, for `image_grid`.
+    """Reverses the input pipeline's normalization, for `image_grid`.
 
     Args:
       images: float [..., C], normalized: (x / 255 - mean) / std.
@@ -231,30 +231,30 @@ def image_grid(
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as a PNG file at twice a screen's pixels."""
+    """A figure as a PNG file with twice a screen's resolution."""
     file = io.BytesIO()
     figure.savefig(file, dpi=DPI, format="png")
     return file.getvalue()
 
 
 def svg(figure: Figure) -> str:
-    """A figure as an `<svg>` element for a page: transparent, its text in the page's colour and in the page's font."""
+    """A figure as an `<svg>` element for a page: transparent, with text in the page's colour and font."""
     import matplotlib
     from matplotlib.legend import Legend
 
     for legend in figure.findobj(Legend):
-        legend.get_frame().set_alpha(0)  # its white
+        legend.get_frame().set_alpha(0)  # removes the white background
     file = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "graph_resnet"}):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue().decode()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     root, rest = text.split(">", 1)
-    root = re.sub(r' (width|height)="[^"]+"', "", root)  # as wide as its place on the page
+    root = re.sub(r' (width|height)="[^"]+"', "", root)  # it takes the width of its place on the page
     text = f'{root} fill="currentColor">{rest}'.replace("#000000", "currentColor")
     return re.sub(r"font-family: [^;\"]*", "font-family: system-ui, sans-serif", text)
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Writes a figure as a PNG; a reader meanwhile sees the old file or the new one."""
+    """Writes a figure as a PNG, atomically."""
     files.write(path, png(figure))

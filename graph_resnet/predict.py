@@ -11,21 +11,21 @@ EPILOG = """examples:
   python -m graph_resnet.predict --train-dir runs/notebook photos/ 'more/*.png'
   python -m graph_resnet.predict --train-dir runs/notebook photos/ --json > p
   python -m graph_resnet.predict --train-dir runs/notebook -- --odd-name.png
-      what follows -- is files
+      words after -- are file names
 
-What is done to an image: it is turned upright as its EXIF data says,
-transparent parts become white, a GIF gives its first frame. The largest centred
-square is shrunk (by averaging) or enlarged (bilinearly) to the size of the
-training's records (32x32 for CIFAR), then normalized and resized as in
-training.
+Each image is turned upright according to its EXIF data, transparent parts
+become white, and of a GIF the first frame is used. The largest centred square
+is shrunk (by averaging) or enlarged (bilinearly) to the size of the training
+records (32x32 for CIFAR), then normalized and resized as in training.
 
 A file or folder that cannot be used gets a line on stderr; the others are
-classified all the same, and the exit status is 1. Links to folders are not
-followed. Files that do not end as images do are only counted.
+classified anyway, and the exit status is 1. Links to folders are not followed.
+Files without an image's ending are only counted.
 
-With --json, or where the output is no terminal, there is a JSON object a line:
+With --json, or if the output is not a terminal, it prints one JSON object per
+line:
   {"image": path, "predictions": [{"class": name, "label": class number,
-  "probability": 0..1}, ...]}, likeliest first
+  "probability": 0..1}, ...]}, most probable first
 
 from Python: graph_resnet.inference.predict(train_dir, images)
 """
@@ -38,7 +38,7 @@ def parse(argv=None):
         "below it), or a pattern such as 'photos/**/*.jpg'")  # fmt: skip
     cli.add_checkpoint(add)
     add("--top", type=cli.positive, default=5, metavar="N", help="classes to show (default: 5)")
-    add("--json", action="store_true", help="JSON lines on a terminal, too")
+    add("--json", action="store_true", help="print JSON lines also on a terminal")
     return parser.parse_args(cli.arguments(argv))
 
 
@@ -74,7 +74,7 @@ def main(argv=None):
 
 
 def _files(words):
-    """What the words of the command line mean: (image files, errors, lines about what was skipped)."""
+    """Expands the command line's words: (image files, errors, lines about skipped files)."""
     from graph_resnet.data import image_files
 
     paths, errors, notes = [], [], []
@@ -91,7 +91,7 @@ def _files(words):
 
 
 def _row(path, best, width):
-    """A line of the table: 'photos/cat.png   cat 93.1%   dog 4.0% ...'."""
+    """A line of the table, such as 'photos/cat.png   cat 93.1%   dog 4.0% ...'."""
     name = printable(path)
     name = name if len(name) <= width else "…" + name[1 - width :]
     return f"{name:<{width}}  " + "  ".join(f"{printable(p['class']):>10} {p['probability']:6.1%}" for p in best)

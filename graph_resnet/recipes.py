@@ -1,4 +1,4 @@
-"""Recipes: all that decides what is trained, one row each. TensorFlow-free, so that `--help` is quick.
+"""Recipes: everything that decides a training run, one row each. Does not import TensorFlow, so that `--help` is fast.
 
 A recipe is a frozen dataclass. Its fields with a help text are flags of `python -m graph_resnet.train`.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from graph_resnet.architectures import ARCHITECTURES, Architecture
 from graph_resnet.fields import Choice, Maybe, Number, Row, Several, Switch, Text, Whole, declared
 
-# Mean and standard deviation of the training pixels, a channel each, in units of x / 255.
+# Mean and standard deviation of the training pixels, per channel, in units of x / 255.
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF, ONE = (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
@@ -25,12 +25,12 @@ SCHEDULES = ("constant", "piecewise", "cosine", "linear", "triangular")
 
 STEPS, EPOCHS = Whole(1, 10**9), Whole(1, 10**6)
 MINUTES = Number(0.1, 1e6)
-SEED = Whole(-(2**31) + 1, 2**31 - 1)  # what TensorFlow takes
+SEED = Whole(-(2**31) + 1, 2**31 - 1)  # the range that TensorFlow accepts
 
 
 @dataclass(frozen=True)
 class Net:
-    """A kind of value: the name of a row of ARCHITECTURES, or a row of one's own; as a flag also FILE.py:NAME."""
+    """A kind of value: the name of a row of ARCHITECTURES, or a user's row; as a flag also FILE.py:NAME."""
 
     metavar = "NET"
     names = tuple(ARCHITECTURES)
@@ -52,103 +52,101 @@ class Net:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run as data. `source` says whose it is; its length there is `epochs` or `steps`.
+    """One training run as data. `source` says where it is from; `epochs` or `steps` is its length there.
 
-    `result` is what the row gave as it stands, measured: text for people, which no run records.
+    `result` is the measured result of the row as it stands, for people only; runs do not record it.
     """
 
     name: str = declared(Text(200), flag=False)
     source: str = declared(Text(2000), flag=False)
     net: str | Architecture = declared(Net(), f"{', '.join(ARCHITECTURES)}, or a row of your own as FILE.py:NAME")
-    dataset: str = declared(Choice(DATASETS), "which images; 'pictures' are those of --dataset-dir")
+    dataset: str = declared(Choice(DATASETS), "which images; 'pictures' means those of --dataset-dir")
     image_size: int = declared(Whole(1, 4096), "side of the images that the net sees, in pixels")
     batch_size: int = declared(Whole(1, 2**20), "images in a training batch")
     optimizer: str = declared(Choice(OPTIMIZERS), "update rule")
-    learning_rate: float = declared(Number(0, 1e3), "learning rate, the highest of the schedule")
+    learning_rate: float = declared(Number(0, 1e3), "maximum learning rate of the schedule")
     steps: int | None = declared(Maybe(STEPS), flag=False, default=None)
     epochs: int | None = declared(Maybe(EPOCHS), flag=False, default=None)
     schedule: str = declared(
         Choice(SCHEDULES),
-        "of the learning rate over the run: to a tenth after half and again after three quarters of it (piecewise), "
-        "down to zero at its end (cosine, linear), or from 0.2 of it up until 0.23 of the run and down to 0.07 of it "
-        "(triangular)",
+        "of the learning rate over the run: to a tenth after half and again after three quarters (piecewise), down to "
+        "zero at the end (cosine, linear), or from 0.2 of it up to all of it at 0.23 of the run, then down "
+        "to 0.07 of it (triangular)",
         default="constant",
     )
     warmup_steps: int = declared(
         Whole(0, 10**9),
-        "steps in which the rate first rises from zero; in a run that is no longer, a tenth of it",
+        "steps in which the rate rises from zero; in a run that is not longer, a tenth of it",
         default=0,
     )
-    momentum: float = declared(Number(0, 1), "of momentum and nesterov, and with muon of all but filters", default=0.9)
+    momentum: float = declared(Number(0, 1), "of momentum and nesterov; with muon, of all but filters", default=0.9)
     beta_rate: float = declared(
         Number(0, 1e3),
-        "learning rate of batch norm's beta, as a multiple of the weights'; adam ignores it",
+        "learning rate of batch norm's beta, as a multiple of that of the weights; adam ignores it",
         default=1.0,
     )
-    lookahead: int = declared(
-        Whole(0), "steps after which the weights return to their moving average, again and again; 0: never", default=0
-    )
-    weight_decay: float = declared(Number(0, 1e3), "L2 penalty of the weights, not of biases, beta, gamma", default=0.0)
-    label_smoothing: float = declared(Number(0, 1), "share of the label that is spread over all classes", default=0.0)
+    lookahead: int = declared(Whole(0), "set the weights to their moving average every N steps; 0: never", default=0)
+    weight_decay: float = declared(Number(0, 1e3), "L2 penalty of weights, not of biases, beta, gamma", default=0.0)
+    label_smoothing: float = declared(Number(0, 1), "share of the label spread over all classes", default=0.0)
     label: str = declared(Choice(("fine", "coarse")), "which labels of CIFAR-100", default="fine")
     flip: bool = declared(Switch(), "mirror each training image with probability 1/2", default=True)
     crop: int = declared(
         Whole(0, 4096), "shift each training image by up to N pixels; reflection fills the border", default=0
     )
     mean: tuple[float, ...] = declared(
-        Several(Number(-1e3, 1e3), 3), "subtracted from x / 255: one number a channel, or one for all", default=HALF
+        Several(Number(-1e3, 1e3), 3), "subtracted from x / 255: one number per channel, or one for all", default=HALF
     )
     std: tuple[float, ...] = declared(
-        Several(Number(1e-3, 1e3), 3), "the result is divided by it: one number a channel, or one for all", default=ONE
+        Several(Number(1e-3, 1e3), 3), "divides the result: one number per channel, or one for all", default=ONE
     )
     batch_norm_decay: float = declared(Number(0, 1), "decay of batch norm's moving averages", default=0.99)
     precise_batch_norm: int = declared(
-        Whole(0, 10**6), "before an evaluation, set the moving averages from N training batches", default=0
+        Whole(0, 10**6), "before an evaluation, recompute the moving averages from N training batches", default=0
     )
     sync_batch_norm: bool = declared(
-        Switch(), "batch norm takes its statistics of the whole batch, not of each worker's rows of it", default=False
+        Switch(), "batch norm uses the statistics of the whole batch, not of each worker's part", default=False
     )
     whitening: bool = declared(
-        Switch(), "the first convolution begins with filters that whiten the training images", default=False
+        Switch(), "the first convolution starts with filters that whiten the training images", default=False
     )
     eval_every: int | None = declared(
-        Maybe(STEPS), "steps between evaluations; an epoch where the recipe does not say", default=None
+        Maybe(STEPS), "steps between evaluations; default: the recipe's, else an epoch", default=None
     )
     result: str | None = declared(Maybe(Text(500)), flag=False, default=None, compare=False)
 
     @property
     def architecture(self) -> Architecture:
-        """The row that `net` names or is."""
+        """The row of `net`."""
         return ARCHITECTURES[self.net] if isinstance(self.net, str) else self.net
 
     @property
     def net_name(self) -> str:
-        """`net` as text: the name of its row, or the scope of a row of one's own."""
+        """The name of the net's row; for a user's row its scope."""
         return self.net if isinstance(self.net, str) else self.net.scope
 
     def total_steps(self, num_train: int) -> int:
-        """Updates in the recipe's length, for `num_train` training images."""
+        """The run's length in updates, for `num_train` training images."""
         return self.steps or max(1, round(self.epochs * num_train / self.batch_size))
 
     def eval_steps(self, num_train: int) -> int:
-        """Updates from one evaluation to the next. A run shorter than that is evaluated five times on its way."""
+        """Updates between evaluations. A run shorter than that is evaluated five times."""
         every, total = self.eval_every or max(1, round(num_train / self.batch_size)), self.total_steps(num_train)
         return every if every <= total else max(1, total // 5)
 
     def warmup(self, total_steps: int) -> int:
-        """Updates in which the learning rate rises. It never takes up a whole run: a short one has a tenth of it."""
+        """Updates in which the learning rate rises: `warmup_steps`, or a tenth of the run if that would fill it."""
         return self.warmup_steps if self.warmup_steps < total_steps else total_steps // 10
 
     @property
     def length(self) -> str:
-        """As the source gives it: '20,000 steps'."""
+        """The length as in the source, such as '20,000 steps'."""
         return f"{self.steps:,} steps" if self.steps else f"{self.epochs:,} epochs"
 
 
 def _rows() -> Iterator[Recipe]:
-    # Batch norm's decay does not touch the training, only what is evaluated: at a constant learning rate of 0.01 the
-    # weights run ahead of slow moving averages. 500 steps from step 4,000 on, evaluated every 25 steps on 1,000
-    # training images of CIFAR-10 (JPEG-75) with averages of several decays kept side by side, accuracy in %:
+    # Batch norm's decay does not affect training, only evaluation: at a constant learning rate of 0.01 the weights
+    # change too fast for slow moving averages. 500 steps from step 4,000 on, evaluated every 25 steps on 1,000 training
+    # images of CIFAR-10 (JPEG-75), with moving averages of several decays in parallel, accuracy in %:
     #   decay                      0.8   0.9   0.95  0.97  0.99  0.995    a batch's own statistics
     #   mean of 20 evaluations     73.9  72.6  71.2  70.5  68.7  67.2     76.2
     #   standard deviation          1.9   2.7   3.0   2.8   4.2   4.5
@@ -169,10 +167,10 @@ def _rows() -> Iterator[Recipe]:
         result="78.94% on CIFAR-10 (JPEG-75), 0.88 PFLOP",
     )
     yield notebook
-    # That tutorial's net ends in a softmax and its loss expects logits, so the softmax is applied twice. Ours takes
-    # logits: it learns faster than the original. Its loop, and that of the tutorial with local files, calls the Keras
-    # model without `training=True`: batch norm then stays in inference mode in training, with mean 0 and variance 1
-    # for ever. Ours normalizes by the batch.
+    # That tutorial's net ends in a softmax and its loss expects logits, so the softmax is applied twice. Ours returns
+    # logits and learns faster than the original. Its loop, and that of the tutorial with local files, call the Keras
+    # model without `training=True`: batch norm then stays in inference mode during training, always with mean 0 and
+    # variance 1. Ours normalizes by the batch.
     cifar100 = Recipe(
         name="resnet18-cifar100",
         source="a Keras tutorial of ResNet-18 on CIFAR-100: Adam, x/255 - 0.5, no augmentation",
@@ -219,7 +217,8 @@ def _rows() -> Iterator[Recipe]:
     yield dataclasses.replace(
         cifar100, name="resnet34-cifar100", net="resnet34", source="as resnet18-cifar100, with ResNet-34"
     )
-    # An output of the net's last convolution sees 49 pixels: half of a side of 96, all of 48 (docs/trials.md).
+    # An output of the net's last convolution sees 49 pixels: half the side of a 96x96 image, all of a 48x48 one
+    # (docs/trials.md).
     strong = dataclasses.replace(
         notebook,
         name="strong",
@@ -240,7 +239,7 @@ def _rows() -> Iterator[Recipe]:
     yield dataclasses.replace(
         strong,
         name="strong-deep",
-        source="ours: likewise, with wide basic blocks and max pools on 32x32 images",
+        source="ours: like strong, with wide basic blocks and max pools on 32x32 images",
         net="deep",
         image_size=32,
         learning_rate=0.1,
@@ -249,7 +248,7 @@ def _rows() -> Iterator[Recipe]:
     yield dataclasses.replace(
         strong,
         name="resnet18-strong",
-        source="ours: likewise, with ResNet-18: batch norm for biases, max pools for strides",
+        source="ours: like strong, with ResNet-18: batch norm instead of biases, max pools instead of strides",
         net="resnet18-pools",
         image_size=32,
         learning_rate=0.1,
@@ -284,7 +283,7 @@ RECIPES = {recipe.name: recipe for recipe in _rows()}
 
 
 def table() -> str:
-    """The recipes as text, a paragraph each."""
+    """The recipes as text, one paragraph each."""
     return "\n".join(
         f"{r.name:<18} {r.net_name}, {r.dataset}, {r.image_size}x{r.image_size}, batch {r.batch_size}, {r.optimizer} "
         f"{r.learning_rate:g}{'' if r.schedule == 'constant' else ' ' + r.schedule}, {r.length}\n{'':<18} {r.source}"

@@ -7,13 +7,12 @@ from graph_resnet.errors import printable
 
 EPILOG = """examples:
   python -m graph_resnet.report runs/notebook
-      RUN/report.html again, with an evaluation
+      evaluates, and writes RUN/report.html again
   python -m graph_resnet.report runs/notebook runs/strong
-      both in comparison.html, curves over one another
+      both in comparison.html, their curves in one plot
   python -m graph_resnet.report runs/* --output pages/all.html
 
-A training writes its own report at its end. A page is one file that needs
-nothing else.
+Training writes a report at its end. A page is a single file.
 
 from Python: graph_resnet.inference.write_report(train_dir),
 write_comparison(train_dirs, path)
@@ -29,9 +28,9 @@ def parse(argv=None):
         "--data-dir or --dataset-dir, by either name (default: the same place)")  # fmt: skip
     flags = parser.parse_args(cli.arguments(argv))
     if len(flags.runs) == 1 and flags.output:
-        parser.error("argument --output: goes with several runs; the page of one stands in its train dir")
+        parser.error("argument --output: needs several runs; the page of one run is in its train dir")
     if len(flags.runs) > 1 and flags.data:
-        parser.error("argument --data-dir: goes with one run; several are not evaluated")
+        parser.error("argument --data-dir: needs a single run; several are not evaluated")
     return flags
 
 

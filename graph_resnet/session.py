@@ -1,4 +1,4 @@
-"""How a session computes: threads, and bfloat16 where the machine has it in hardware."""
+"""Session options: threads, and bfloat16 on CPUs that have it."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ def check_precision(precision: str) -> None:
     """Refuses a bfloat16 that TensorFlow would silently compute as float32.
 
     Raises:
-      UserError: bfloat16 where there is none.
+      UserError: bfloat16 is not available.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -25,7 +25,7 @@ def check_precision(precision: str) -> None:
 
 
 def bfloat16_fault() -> str | None:
-    """Why TensorFlow cannot compute in bfloat16 here, as a phrase; None where it can."""
+    """Why TensorFlow cannot compute in bfloat16 here, as a phrase; None if it can."""
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
         return "TF_ENABLE_ONEDNN_OPTS=0 switches bfloat16 off"
     flags = _cpu_flags()
@@ -35,12 +35,12 @@ def bfloat16_fault() -> str | None:
 
 
 def has_bfloat16() -> bool:
-    """Whether this CPU has bfloat16 arithmetic that TensorFlow uses: it may be quicker than float32, or not."""
+    """Whether this CPU has bfloat16 arithmetic that TensorFlow uses. It is not always faster than float32."""
     return bfloat16_fault() is None and bool(_cpu_flags() & set(IN_HARDWARE))
 
 
 def precision_as_trained(precision: str) -> str:
-    """The precision in which to evaluate a net that was trained in `precision`: the same, where this CPU has it."""
+    """The precision to evaluate a net that was trained in `precision`: the same, if this CPU has it."""
     return "bfloat16" if precision in ("auto", "bfloat16") and has_bfloat16() else "float32"
 
 
@@ -56,9 +56,9 @@ def session_config(precision="float32", *, threads=None):
     """A `ConfigProto`.
 
     Args:
-      precision: 'bfloat16' has TensorFlow's graph rewrite run convolutions, matrix products and what lies between
-        them in bfloat16; variables, loss and softmax stay float32.
-      threads: CPU threads of one op, the number of cores where None. Ops run one after the other: two at once
+      precision: 'bfloat16' lets TensorFlow's graph rewrite run convolutions, matrix products and the ops between them
+        in bfloat16; variables, loss and softmax stay float32.
+      threads: CPU threads of one op, default the number of cores. Ops run one after the other, because two at once
         share the same cores and were slower.
     """
     import tensorflow.compat.v1 as tf
@@ -70,7 +70,7 @@ def session_config(precision="float32", *, threads=None):
 
 
 def use_precision(config, precision: str) -> None:
-    """Sets the precision of a `ConfigProto` in which nothing has run yet: see `session_config`."""
+    """Sets the precision of a `ConfigProto` before its first session: see `session_config`."""
     if precision == "bfloat16":
-        # 1 is RewriterConfig.ON; the enum's module is not public.
+        # 1 is RewriterConfig.ON; the enum's module is private.
         config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = 1

@@ -1,4 +1,4 @@
-"""TensorFlow 1 programs on today's TensorFlow, unmodified.
+"""Runs unmodified TensorFlow 1 programs on today's TensorFlow.
 
     python -m graph_resnet.tf1 SCRIPT [ARGS...]           # runs a program
     python -m graph_resnet.tf1 -m MODULE [ARGS...]        # runs a module
@@ -6,9 +6,8 @@
     %load_ext graph_resnet.tf1                            # first cell of a notebook
     import graph_resnet.tf1                               # before `import tensorflow`
 
-`import tensorflow` is then `tensorflow.compat.v1` first and the real module behind it, in graph mode, with
-`tf.contrib`, `tf.layers` and `tf.nn.rnn_cell`. Libraries that were written for TensorFlow 2 keep the real module.
-See docs/tf1.md.
+After that, `import tensorflow` gives `tensorflow.compat.v1` (then the real module), in graph mode, with `tf.contrib`,
+`tf.layers` and `tf.nn.rnn_cell`. Libraries written for TensorFlow 2 still get the real module. See docs/tf1.md.
 """
 
 import os
@@ -22,19 +21,19 @@ Runs a TensorFlow 1 program on today's TensorFlow, or lists the names of
 TensorFlow that programs use.
 
   SCRIPT        a Python file, a directory with a __main__.py, or - for stdin
-  -m MODULE     a module, as `python -m` finds it
-  --no-numpy    leave out the names that numpy, scipy and Python have removed
-  --check       read the files without running them; exit with 1 where a name
-                is gone
+  -m MODULE     a module, as for `python -m`
+  --no-numpy    do not restore names that numpy, scipy and Python have removed
+  --check       read the files without running them; exit with 1 if a name is
+                gone
   --json        the list as JSON
 """
 
 
 def install(numpy: bool = True):
-    """Turns this process to TensorFlow 1; says on stderr for which modules it is too late.
+    """Switches this process to TensorFlow 1; prints to stderr which modules have imported TensorFlow 2 already.
 
     Args:
-        numpy: give back the names that numpy, scipy and Python have removed.
+        numpy: restore names that numpy, scipy and Python have removed.
     """
     from graph_resnet.compat import facade, removed_names
 
@@ -45,19 +44,19 @@ def install(numpy: bool = True):
     if late:
         modules = ", ".join(sorted(late))
         print(
-            f"graph_resnet.tf1: too late for {modules}, which imported TensorFlow 2 before; "
+            f"graph_resnet.tf1: too late for {modules}, which imported TensorFlow 2 already; "
             "import graph_resnet.tf1 first, or import tensorflow there again",
             file=sys.stderr,
         )
 
 
 def _doorway():
-    """The directory of this project's own `utils`, whose files are written for today's TensorFlow."""
+    """The directory of this project's own `utils`, which is written for today's TensorFlow."""
     return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "utils")
 
 
 def load_ipython_extension(ipython):
-    """What `%load_ext graph_resnet.tf1` calls. Names in the notebook that hold TensorFlow 2 are changed as well."""
+    """Called by `%load_ext graph_resnet.tf1`. Names in the notebook that hold TensorFlow 2 are replaced too."""
     real = sys.modules.get("tensorflow")
     names = [name for name, value in ipython.user_ns.items() if value is real and real is not None]
     if names:
@@ -68,7 +67,7 @@ def load_ipython_extension(ipython):
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command; returns the exit status. A program that runs ends the process itself."""
+    """Runs the command and returns the exit status. A program that is run ends the process itself."""
     numpy = True
     while arguments and arguments[0] == "--no-numpy":
         numpy, arguments = False, arguments[1:]

@@ -1,4 +1,4 @@
-"""A recipe's net as a tower: logits, and what they are worth against labels. Training and inference build with it."""
+"""A recipe's net as a tower: logits, loss, accuracy and confusion matrix. Training and inference build with it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import tf_slim as slim  # isort: skip  (graph_resnet.net made it importable)
 
 
 def check_image_size(recipe):
-    """Refuses images that are smaller than the first convolution's filters, where it does not pad them.
+    """Refuses images smaller than the filters of an unpadded first convolution.
 
     Raises:
-      UserError: names the least size.
+      UserError: names the minimum size.
     """
     stem = recipe.architecture.stem
     if stem.padding == "VALID" and recipe.image_size < stem.kernel:
@@ -59,9 +59,9 @@ def loss_and_accuracy(logits, labels):
 
 
 def confusion(logits, labels):
-    """Images of class `row` that are taken for class `column`, int32 [C, C], of logits [B, C] and int32 labels [B]."""
+    """Number of images of class `row` predicted as class `column`, int32 [C, C]; logits [B, C], int32 labels [B]."""
     classes = tf.dimension_value(logits.shape[1])
     cells = labels * classes + tf.argmax(logits, 1, output_type=tf.int32)
-    # tf.math.confusion_matrix does it with eight functions of checks, all of them shown beside TensorBoard's graph.
+    # tf.math.confusion_matrix needs eight functions with checks, which TensorBoard would show beside the graph.
     counts = tf.raw_ops.Bincount(arr=cells, size=classes**2, weights=tf.constant([], tf.int32))
     return tf.reshape(counts, [classes, classes])

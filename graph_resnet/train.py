@@ -1,4 +1,4 @@
-"""Trains a recipe: `python -m graph_resnet.train --steps 20000`. The same command, run again, goes on."""
+"""Trains a recipe: `python -m graph_resnet.train --steps 20000`. Run the same command again to resume."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from graph_resnet.training import options, train_dir
 
 DIED = (
     "error: the process crashed or was killed; if it ran out of memory, lower --batch-size or --image-size, else run "
-    "the same command to go on"
+    "the same command to resume"
 )
 EXAMPLES = """examples:
   python -m graph_resnet.train --steps 20000
       the tutorial's net on CIFAR-10 at 96x96
   python -m graph_resnet.train --dataset synthetic --steps 300
-      a try without any data
+      a test without any data
   python -m graph_resnet.train --recipe resnet18-cifar100 --data-dir ~/data
       another recipe; its train dir is runs/resnet18-cifar100
   python -m graph_resnet.train --dataset-dir ~/flowers --steps 2000
-      your own images, one folder a class
+      your own images, one folder per class
   python -m graph_resnet.train --dataset cifar100 --train-dir runs/finetuned \\
       --init-checkpoint runs/notebook --exclude-scopes resnet/classification
       another net's weights, a new last layer
@@ -38,14 +38,14 @@ EXAMPLES = """examples:
 """
 
 
-# In the order of --help: the flags that people need first, then the rest by what they are about.
+# The order of --help: the most used flags first, then groups by topic.
 FIRST = ("dataset", "net", "batch_size", "learning_rate")
 ROWS = (options.Data, options.Start, options.Output, options.Machine)
 LENGTH = ("--steps", "--max-steps", "--max-number-of-steps", "--max-train-steps")
 
 
 def parse(argv: list[str] | None = None) -> tuple[Recipe, argparse.Namespace]:
-    """(recipe with what the flags override of it, the flags)."""
+    """(the recipe with overrides from flags, the flags)."""
     parser = cli.parser("train", __doc__, EXAMPLES)
     first = parser.add_argument_group("the flags to know first")
     first.add_argument("--recipe", default="notebook", metavar="NAME", help="what to train: a name of '--recipe list', "
@@ -54,11 +54,11 @@ def parse(argv: list[str] | None = None) -> tuple[Recipe, argparse.Namespace]:
     length.add_argument(*LENGTH, dest="steps", **flag(recipes.STEPS, "global step at which the run ends"))
     length.add_argument("--epochs", **flag(recipes.EPOCHS, "the same, in passes over the training images"))
     length.add_argument("--minutes", **flag(recipes.MINUTES, "the same, in minutes of training and evaluation: the "
-        "steps are counted once, from the speed of some of them"))  # fmt: skip
+        "steps are computed once, from a speed measurement"))  # fmt: skip
     source = first.add_mutually_exclusive_group()
     add_flags(source, options.Data, ("data_dir", "dataset_dir"))
     first.add_argument("--train-dir", "--model-dir", **flag(options.DIRECTORY, "checkpoints, metrics, curves; run the "
-        "same command again to go on (default: runs/RECIPE)"))  # fmt: skip
+        "same command again to resume (default: runs/RECIPE)"))  # fmt: skip
     add_flags(first, Recipe, FIRST)
     group = parser.add_argument_group("the recipe's other settings")
     add_flags(group, Recipe, [f.name for f in RECIPE_FLAGS if f.name not in FIRST])
@@ -69,10 +69,10 @@ def parse(argv: list[str] | None = None) -> tuple[Recipe, argparse.Namespace]:
     machine.add_argument("--seed", **flag(recipes.SEED, "of weights, order and augmentation (default: 0)"))
     add_flags(machine, options.Machine)
     machine.add_argument("--workers", **flag(Whole(1, 1024), "train in step with N processes on this machine, which "
-        "share its cores, and the GPUs of CUDA_VISIBLE_DEVICES; several machines are told of each other by TF_CONFIG "
+        "share its cores, and the GPUs of CUDA_VISIBLE_DEVICES; for several machines, set TF_CONFIG "
         "(docs/cluster.md)"))  # fmt: skip
     parser.add_argument_group("instead of training").add_argument(
-        "--summary", action="store_true", help="print layers, output shapes and parameter counts, and end"
+        "--summary", action="store_true", help="print layers, output shapes and parameter counts, and exit"
     )
     flags = parser.parse_args(argv)
     if flags.recipe == "list":
@@ -92,7 +92,7 @@ RECIPE_FLAGS = [f for f in dataclasses.fields(Recipe) if f.metadata["flag"]]
 
 
 def _recipe(parser: argparse.ArgumentParser, text: str) -> Recipe:
-    """The recipe of a name, a Python file, or the config.json of a run. Another name ends the command.
+    """The recipe called `text`, or in a Python file, or in the config.json of a run. Exits for an unknown name.
 
     Raises:
       UserError: there is no such file, or it holds no recipe.
@@ -116,7 +116,7 @@ def _recipe(parser: argparse.ArgumentParser, text: str) -> Recipe:
 
 
 def _as_in(path: Path, flags: argparse.Namespace) -> None:
-    """Sets the flags that were not given to what the run of a config.json had: seed, data, images held out."""
+    """Takes seed, data and number of held-out images from a run's config.json, for flags that were not passed."""
     from graph_resnet import config
     from graph_resnet.data import of_runs
 
@@ -135,21 +135,23 @@ def _as_in(path: Path, flags: argparse.Namespace) -> None:
             flags.data_dir = place
 
 
-def _check_together(parser: argparse.ArgumentParser, flags: argparse.Namespace, given: dict) -> None:
-    """Refuses flags that do not go together, and completes `given`, the fields of the recipe that flags override."""
+def _check_together(parser: argparse.ArgumentParser, flags: argparse.Namespace, overrides: dict) -> None:
+    """Refuses flags that exclude each other, and completes `overrides`, the recipe's fields that flags override."""
     if flags.dataset_dir is not None:
         for name in ("dataset", "summary"):
             if getattr(flags, name):
                 parser.error(f"argument --{name}: not allowed with argument --dataset-dir")
-        given["dataset"] = "pictures"
-    elif given.get("dataset") == "pictures":
-        parser.error("argument --dataset: pictures come with --dataset-dir DIR")
+        overrides["dataset"] = "pictures"
+    elif overrides.get("dataset") == "pictures":
+        parser.error("argument --dataset: pass --dataset-dir DIR for pictures")
     if flags.exclude_scopes and not flags.init_checkpoint:
-        parser.error("argument --exclude-scopes: goes with --init-checkpoint PATH, whose variables it leaves out")
+        parser.error("argument --exclude-scopes: needs --init-checkpoint PATH, from which it skips variables")
     if flags.minutes and (flags.workers or os.environ.get("TF_CONFIG")):
-        parser.error("argument --minutes: each of several workers would choose a length of its own; pass --steps")
+        parser.error("argument --minutes: each worker would choose its own length; pass --steps")
     if flags.keep_best and not flags.hold_out:
-        parser.error("argument --keep-best: goes with --hold-out N; the test images are not there to select by")
+        parser.error(
+            "argument --keep-best: needs --hold-out N, so that the checkpoint is not chosen on the test images"
+        )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Fixtures: tiny record files, a fresh graph, a cache of the tests' own, a trained net."""
+"""Fixtures: tiny record files, a fresh graph, a separate cache, a trained net."""
 
 import os
 import signal
@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # the tests read what the commands print: nothing of the runtime between it
-os.environ.pop("PYTHONUNBUFFERED", None)  # streams that keep what they could not write are the harder case
-# Whoever starts the tests may ignore signals that they send (nohup, a job in the background), and children inherit it.
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # tests read what commands print; TensorFlow's log would get in between
+os.environ.pop("PYTHONUNBUFFERED", None)  # buffered streams, which keep what they could not write, are harder
+# Signals that the parent process ignores (nohup, a background job) would also be ignored in child processes.
 for signum, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(signum) is signal.SIG_IGN:
         signal.signal(signum, handler)
 
 
-# Files whose tests run the commands, or train: `make quick` leaves them out. Single tests elsewhere carry the marker.
+# Files whose tests run commands or train: `make quick` skips them. Single slow tests elsewhere have the marker.
 SLOW_FILES = set(
     "any_graph benchmarks cluster compat_slim docs evaluate export graph inference init_checkpoint machine notebook "
     "predict reliability report resnet18_keras stands_alone summary tensorboard tf1_programs tf1_run train "
@@ -41,7 +41,7 @@ def graph():
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory):
-    """A cache directory of this test session, so that nobody's own is read or written."""
+    """A cache directory of this test session, so that the user's own is not touched."""
     return tmp_path_factory.mktemp("cache")
 
 
@@ -53,7 +53,7 @@ def _own_cache(cache, monkeypatch):
 
 @pytest.fixture
 def public_dir():
-    """A directory that every user may look into (pytest's own ones are shut) and write in."""
+    """A directory that every user may read and write (pytest's own ones are private)."""
     with tempfile.TemporaryDirectory() as name:
         os.chmod(name, 0o777)
         yield Path(name)
@@ -61,7 +61,7 @@ def public_dir():
 
 @pytest.fixture
 def records(tmp_path):
-    """Records of 20 training and 7 test images of 8x8, each of one grey level: its number, and its class number % 3."""
+    """Records of 20 training and 7 test images of 8x8. Image n has grey level n and class number n % 3."""
     from graph_resnet.data.find import Records
 
     def write(name, first, count):
@@ -84,7 +84,7 @@ def records(tmp_path):
 
 @pytest.fixture(scope="session")
 def trained_dir(tmp_path_factory, cache):
-    """(train dir, last line of stdout) of a tiny net after 20 steps, for the commands that read one."""
+    """(train dir, last line of stdout) of a tiny net after 20 steps, for commands that read a train dir."""
     from tests.helpers import TINY, run
 
     directory = tmp_path_factory.mktemp("trained dir")

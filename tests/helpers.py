@@ -1,4 +1,4 @@
-"""What several tests share: the commands as subprocesses, tiny graphs, runs read again."""
+"""Shared by several tests: commands as subprocesses, tiny graphs, records of runs."""
 
 import dataclasses
 import json
@@ -23,26 +23,26 @@ from graph_resnet.data import batches
 ROOT = Path(__file__).parent.parent
 
 
-CASES = int(os.environ.get("FUZZ_CASES", "150"))  # of each test that feeds a reader with anything at all
+CASES = int(os.environ.get("FUZZ_CASES", "150"))  # of each test that feeds random input to a reader
 
 
-# 32 pixels, 8 images: the command's real path at about a hundredth of the work.
+# 8 images of 32 pixels: the real command with about a hundredth of the work.
 TINY = "--dataset synthetic --image-size 32 --batch-size 8 --seed 3 --log-every 1 --precision float32".split()
 
 
 def start(*arguments, module="graph_resnet.train", **options):
-    """Starts a command from the repository's root; its output is text, its errors apart."""
+    """Starts a command in the repository's root; stdout and stderr are separate text streams."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, **{"cwd": ROOT, **pipes, **options})
 
 
-# Lines that a long run writes to stderr by the clock: on a slow machine a test's short run is a long one.
+# Progress lines, which a run on a slow machine writes to stderr.
 PROGRESS = re.compile(r"^(?:\[worker \d+\] )?\[progress\]: .*\n", re.MULTILINE)
 
 
 def run(*arguments, **options):
-    """Runs a command to its end: (exit status, lines of stdout, stderr without lines of progress)."""
+    """Runs a command to its end: (exit status, lines of stdout, stderr without progress lines)."""
     process = start(*arguments, **options)
     try:
         out, err = process.communicate(timeout=300)
@@ -52,11 +52,11 @@ def run(*arguments, **options):
 
 
 def as_nobody(imports, code, *arguments):
-    """The output of Python code that runs as the user nobody, who may not read everything.
+    """The output of Python code run as the user nobody, who has no special permissions.
 
     Args:
-      imports: str, what root imports before.
-      code: str, in which `arguments` are sys.argv[1:].
+      imports: str, imports to run as root before.
+      code: str, reads `arguments` in sys.argv[1:].
       arguments: converted to str.
     """
     code = f"import os, sys\n{imports}\nos.setgroups([])\nos.setgid(65534)\nos.setuid(65534)\n{code}"
@@ -78,7 +78,7 @@ needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium or googl
 
 
 def browse(url, profile, width=1200):
-    """What a real browser makes of a page: its DOM as text, after 20 seconds of the page's own time.
+    """Opens a page in a real browser and returns its DOM as text, after 20 seconds of the page's own time.
 
     Args:
       url: str.
@@ -93,11 +93,11 @@ def browse(url, profile, width=1200):
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
 
 
-RAW = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255,) * 3}  # leaves pixels as they are, 0..255
+RAW = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255,) * 3}  # leaves pixels unchanged, 0..255
 
 
 def initialized_session():
-    """A session in which everything the input needs is initialized, as its docstring says."""
+    """A session with everything that the input needs initialized, as its docstring says."""
     opened = tf.Session()
     opened.run(tf.global_variables_initializer())
     opened.run(tf.local_variables_initializer())
@@ -106,7 +106,7 @@ def initialized_session():
 
 
 def grey_stream(records, count, batch_size=8, **options):
-    """Mean grey levels of the images of the first batches: [count, batch_size]."""
+    """Mean grey levels of the images in the first batches: [count, batch_size]."""
     with tf.Graph().as_default():
         train_imgs, train_labels, _, _ = batches.train_and_validation(records, 8, batch_size, **{**RAW, **options})
         grey = tf.reduce_mean(train_imgs, [1, 2, 3])
@@ -121,7 +121,7 @@ QUIET = {"log_every": 1000, "eval_every": 1000}
 
 
 def regression(records, batch_size=3, *, placeholder=False, counts=True):
-    """A graph with one weight, whose losses are grey levels of the batches; the arguments of train_with_bn."""
+    """A graph with one weight, whose losses are the batches' grey levels; returns arguments for train_with_bn."""
     train_imgs, _, val_imgs, _ = batches.train_and_validation(records, 8, batch_size, **RAW)
     weight = tf.get_variable("weight", initializer=1.0)
     train_grey, val_grey = tf.reduce_mean(train_imgs), tf.reduce_mean(val_imgs)
@@ -142,13 +142,13 @@ def final_value(train_dir, name, step):
 
 
 def diverging(bad_step, *, weights=False):
-    """A graph whose loss (or whose weight, one step before its loss) is not finite from a step on."""
+    """A graph whose loss (or whose weight, one step before its loss) is not finite from step `bad_step` on."""
     step = tf.train.get_or_create_global_step()
     weight = tf.get_variable("weight", initializer=1.0)
     bad = tf.cast(step, tf.float32) >= bad_step
     update = tf.where(bad, np.inf, 0.5)
     loss = tf.identity(weight) if weights else tf.where(bad, np.nan, 1.0)
-    with tf.control_dependencies([loss, update]):  # of the weight and the step before the update
+    with tf.control_dependencies([loss, update]):  # which read the weight and the step from before the update
         train_op = tf.group(tf.assign(weight, update), tf.assign_add(step, 1))
     return [train_op, loss, loss, tf.constant(1.0), tf.constant(1.0)]
 
@@ -158,12 +158,12 @@ def records_of(train_dir):
 
 
 def comparable(train_dir):
-    """The records without the one number that is of the clock."""
+    """The records without their only time-dependent number."""
     return [{name: value for name, value in r.items() if name != "images_per_second"} for r in records_of(train_dir)]
 
 
 def wait_for_step(process, train_dir, step):
-    """Returns when a training line of that step is written."""
+    """Returns when the training line of that step is written."""
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
@@ -191,7 +191,7 @@ FLAGS = [f for f in dataclasses.fields(recipes.Recipe) if f.metadata["flag"]]
 
 
 def another(f, value):
-    """(words of the command line, what they make of a recipe's field) for another value than the recipe's."""
+    """(command line words, resulting field) for a value that differs from the recipe's."""
     flag, kind = "--" + f.name.replace("_", "-"), f.metadata["kind"]
     if f.name == "net":
         kind = fields.Choice(ARCHITECTURES)
@@ -206,7 +206,7 @@ def another(f, value):
 
 
 def png(width, height, rows=b"", depth=8, color=2):
-    """A PNG file of any claimed size."""
+    """A PNG file that claims any size."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,4 +1,4 @@
-"""The session loop on graphs that others write: their data, their step, their hooks, their mistakes."""
+"""The session loop on other people's graphs: their data, steps, hooks and mistakes."""
 
 import itertools
 import json
@@ -22,7 +22,7 @@ ONLY_UPDATES = {"eval_at_start": False, "log_every": 1}
 
 
 def descent(loss, step=None, rate=1e-3):
-    """A train op on one new weight, whose gradient is `loss`: each update subtracts rate * loss from 1."""
+    """A train op on one new weight whose gradient is `loss`: each update subtracts rate * loss, starting from 1."""
     weight = tf.get_variable("weight", initializer=1.0)
     step = tf.train.get_or_create_global_step() if step is None else step
     return tf.train.GradientDescentOptimizer(rate).minimize(weight * tf.stop_gradient(loss), step)
@@ -45,7 +45,7 @@ def steps_of(history, split):
     return [record["step"] for record in history if record["split"] == split]
 
 
-# Data that ends.
+# Finite data.
 
 
 @pytest.mark.parametrize("kind", ["initializable", "one-shot"])
@@ -59,7 +59,7 @@ def test_training_data_that_ends_ends_the_run(graph, tmp_path, capsys, kind):
 
 
 @pytest.mark.parametrize("kind", ["initializable", "one-shot"])
-def test_a_validation_loss_of_the_training_data_has_a_batch_at_the_end(graph, tmp_path, kind):
+def test_a_validation_loss_on_training_data_still_gets_a_batch_at_the_end(graph, tmp_path, kind):
     loss = means_of(tf.data.Dataset.from_tensor_slices(TEN).batch(2), kind)
     options = {"eval_at_start": False, "train_dir": tmp_path, **QUIET}
     history = train_with_bn(descent(loss), loss, None, loss * 2, None, 100, **options)
@@ -71,29 +71,29 @@ def test_a_validation_set_that_ends_is_one_whole_pass(graph, tmp_path, kind):
     loss = means_of(tf.data.Dataset.from_tensor_slices(TEN).batch(2).repeat())
     val_loss = means_of(tf.data.Dataset.from_tensor_slices(TEN).batch(4), kind)
     history = train_with_bn(descent(loss), loss, None, val_loss, None, 6, eval_every=2, train_dir=tmp_path)
-    assert of(history, "val") == pytest.approx([4.5] * 4)  # batches of 4, 4 and 2: by image, not by batch
+    assert of(history, "val") == pytest.approx([4.5] * 4)  # batches of 4, 4 and 2, weighted by image
     assert of(history, "val", "images") == [10] * 4
     assert final_value(tmp_path, "weight", 6) == pytest.approx(1 - 1e-3 * (0.5 + 2.5 + 4.5 + 6.5 + 8.5 + 0.5))
 
 
 @pytest.mark.parametrize("batches_", [None, 2, 100])
-def test_endless_validation_data_is_one_batch_or_as_many_as_asked_for(graph, capsys, batches_):
+def test_endless_validation_data_gives_one_batch_or_val_batches(graph, capsys, batches_):
     loss = tf.constant(1.0)
     val_loss = means_of(tf.data.Dataset.from_tensor_slices(TEN).repeat().batch(5))
     history = train_with_bn(descent(loss), loss, None, val_loss, None, 2, eval_every=1, val_batches=batches_)
     assert of(history, "val") == pytest.approx([2.0] * 3 if batches_ is None else [4.5] * 3)
-    said = capsys.readouterr().out.count("the validation data has no end: measuring one batch")
+    said = capsys.readouterr().out.count("the validation data never ends: measuring one batch")
     assert said == (1 if batches_ is None else 0)
 
 
-def test_a_filtered_dataset_is_run_through(graph):
-    """TensorFlow does not know how many batches it has."""
+def test_a_filtered_dataset_is_evaluated_whole(graph):
+    """TensorFlow does not know its number of batches."""
     dataset = tf.data.Dataset.from_tensor_slices(TEN).filter(lambda x: x > 3).batch(4)
     history = train_with_bn(descent(tf.constant(1.0)), tf.constant(1.0), None, means_of(dataset), None, 2, eval_every=1)
     assert of(history, "val") == pytest.approx([6.5] * 3) and of(history, "val", "images") == [6] * 3
 
 
-def test_val_batches_bounds_an_evaluation_of_the_input_too(records, graph):
+def test_val_batches_limits_an_evaluation_of_registered_streams_too(records, graph):
     train_imgs, _, val_imgs, _ = batches.train_and_validation(records, 8, 3, **RAW)
     loss, val_loss = tf.reduce_mean(train_imgs), tf.reduce_mean(val_imgs)
     history = train_with_bn(descent(loss), loss, None, val_loss, None, 1, val_batches=2, **QUIET)
@@ -144,18 +144,18 @@ def test_data_that_is_empty_from_the_start(graph, tmp_path, capsys):
     assert steps_of(history, "val") == [0] and checkpoints.steps(tmp_path) == [0]
 
 
-def test_a_validation_set_that_cannot_start_again_is_one_line(graph):
+def test_a_validation_set_that_cannot_restart_gives_a_one_line_error(graph):
     x, feeds = tf.placeholder(tf.float32, []), iter([1.0, 2.0])
-    with pytest.raises(UserError, match="val_loss: its data is at its end before the first batch; it must start again"):
+    with pytest.raises(UserError, match="val_loss: its data ended before the first batch; it must start again"):
         train_with_bn(
             descent(tf.constant(1.0)), tf.constant(1.0), None, x, None, 2, val_feed_fn=lambda: {x: next(feeds)}
         )
 
 
-# The global step is the graph's own.
+# The graph's own global step.
 
 
-def test_a_step_that_is_counted_twice(tmp_path):
+def test_an_update_that_adds_two_to_the_step(tmp_path):
     def train(directory, *, end):
         with tf.Graph().as_default():
             step, loss = tf.train.get_or_create_global_step(), tf.constant(1.0)
@@ -176,11 +176,11 @@ def test_a_step_that_is_counted_twice(tmp_path):
     parts = train(tmp_path / "parts", end=12)
     assert final_value(tmp_path / "parts", "weight", 12) == pytest.approx(1 - 6e-3)
     assert [steps_of(parts, split) for split in ("val", "train")] == [[0, 4, 6, 10, 12], [0, 4, 6, 10]]
-    assert train(tmp_path / "parts", end=11) == parts  # the last update passed the end: nothing is left to do
+    assert train(tmp_path / "parts", end=11) == parts  # the last update passed the end, so nothing is left to do
 
 
 @pytest.mark.parametrize("kind", ["cond", "nested cond", "while", "function"])
-def test_gradient_accumulation_moves_the_step_now_and_then(graph, tmp_path, kind):
+def test_gradient_accumulation_adds_to_the_step_every_few_updates(graph, tmp_path, kind):
     step, loss = tf.train.get_or_create_global_step(), tf.constant(1.0)
     weight, gathered = tf.get_variable("weight", initializer=1.0), tf.get_variable("gathered", initializer=0)
     with tf.control_dependencies([tf.assign_add(gathered, 1)]):
@@ -228,7 +228,7 @@ def test_a_step_of_another_name_and_type(graph, tmp_path):
     assert final_value(tmp_path, "weight", 5) == pytest.approx(1 - 5e-3)
 
 
-def test_the_content_of_a_checkpoint_counts_over_its_name(tmp_path, capsys):
+def test_the_step_in_a_checkpoint_overrides_its_name(tmp_path, capsys):
     def train(end):
         with tf.Graph().as_default():
             loss = tf.constant(1.0)
@@ -241,7 +241,7 @@ def test_the_content_of_a_checkpoint_counts_over_its_name(tmp_path, capsys):
     assert "model.ckpt-12 holds step 9" in capsys.readouterr().out
     assert final_value(tmp_path, "global_step", 12) == 12
     assert final_value(tmp_path, "weight", 12) == pytest.approx(1 - 12e-3)
-    for path in tmp_path.glob("model.ckpt-6.*"):  # an old one under a name beyond all others
+    for path in tmp_path.glob("model.ckpt-6.*"):  # an old checkpoint with the highest step in its name
         (tmp_path / path.name.replace("-6.", "-15.")).write_bytes(path.read_bytes())
     train(14)
     assert final_value(tmp_path, "weight", 14) == pytest.approx(1 - 14e-3)
@@ -249,7 +249,7 @@ def test_the_content_of_a_checkpoint_counts_over_its_name(tmp_path, capsys):
 
 @pytest.mark.parametrize("kind", ["twice", "accumulated"])
 @pytest.mark.parametrize("placeholder", [True, False])
-def test_batches_follow_the_updates_whatever_the_step_does(records, tmp_path, kind, placeholder):
+def test_batches_follow_the_updates_if_the_step_does_not_count_them(records, tmp_path, kind, placeholder):
     def train(directory, end):
         with tf.Graph().as_default():
             train_imgs, _, val_imgs, _ = batches.train_and_validation(records, 8, 3, **RAW)
@@ -277,7 +277,7 @@ def test_batches_follow_the_updates_whatever_the_step_does(records, tmp_path, ki
 
 @pytest.mark.parametrize("placeholder", [False, True])
 @pytest.mark.parametrize("trained", [0, 1])
-def test_the_streams_are_those_that_the_tensors_depend_on(records, graph, tmp_path, trained, placeholder):
+def test_the_loop_uses_the_streams_that_its_tensors_depend_on(records, graph, tmp_path, trained, placeholder):
     inputs = [batches.train_and_validation(records, 8, 3, seed=seed, **RAW) for seed in (0, 5)]
     loss, val_loss = tf.reduce_mean(inputs[trained][0]), tf.reduce_mean(inputs[1 - trained][2])
     is_training = tf.placeholder_with_default(False, [], "is_training") if placeholder else None
@@ -289,7 +289,7 @@ def test_the_streams_are_those_that_the_tensors_depend_on(records, graph, tmp_pa
     assert of(history, "val") == pytest.approx([103] * 3) and of(history, "val", "images") == [7] * 3
 
 
-def test_one_tower_that_is_fed_by_a_cond(records, graph, tmp_path):
+def test_one_tower_with_a_cond_between_its_inputs(records, graph, tmp_path):
     train_imgs, _, val_imgs, _ = batches.train_and_validation(records, 8, 3, **RAW)
     is_training = tf.placeholder(tf.bool, [], "is_training")
     loss = tf.reduce_mean(tf.cond(is_training, lambda: train_imgs, lambda: val_imgs))
@@ -301,7 +301,7 @@ def test_one_tower_that_is_fed_by_a_cond(records, graph, tmp_path):
     assert of(history, "val") == pytest.approx([103] * 4) and of(history, "val", "images") == [7] * 4
 
 
-def test_a_loss_over_two_validation_sets_is_one_line(records, graph):
+def test_a_loss_over_two_validation_sets_gives_a_one_line_error(records, graph):
     inputs = [batches.train_and_validation(records, 8, size, **RAW) for size in (3, 4)]
     loss = tf.reduce_mean(inputs[0][0])
     val_loss = tf.reduce_mean(inputs[0][2]) + tf.reduce_mean(inputs[1][2])
@@ -331,7 +331,7 @@ def test_a_hook_that_asks_to_stop(graph, tmp_path, capsys, hook):
     assert f"[stop]: a hook asked to stop at step {end} of 100" in capsys.readouterr().out
 
 
-def test_a_hook_that_finds_nan_is_one_line(graph, tmp_path):
+def test_a_hook_that_finds_nan_gives_a_one_line_error(graph, tmp_path):
     loss = tf.constant(1.0)
     hooks = [tf.train.NanTensorHook(loss * math.nan)]
     with pytest.raises(UserError, match="a hook found a loss that is NaN at step 0: no checkpoint was written yet"):
@@ -374,7 +374,7 @@ def fed_graph():
 
 
 @pytest.mark.parametrize("numbered", [False, True])
-def test_a_graph_that_is_driven_by_placeholders(graph, tmp_path, numbered):
+def test_a_graph_that_is_fed_through_placeholders(graph, tmp_path, numbered):
     x, train_op, loss = fed_graph()
     steps = []
     counter = itertools.count()
@@ -414,7 +414,7 @@ def test_ways_to_feed_an_evaluation(graph, val_feed_fn, loss, images):
     assert of(history, "val") == pytest.approx([loss] * 2) and of(history, "val", "images") == [images] * 2
 
 
-def test_the_placeholder_of_the_mode_and_feeds_go_together(graph, tmp_path):
+def test_is_training_and_feeds_work_together(graph, tmp_path):
     x, train_op, loss = fed_graph()
     is_training = tf.placeholder(tf.bool, [], "is_training")
     seen = tf.get_variable("seen", initializer=0)
@@ -434,7 +434,7 @@ def test_the_placeholder_of_the_mode_and_feeds_go_together(graph, tmp_path):
         ({"feed_fn": {"x": 1}}, "feed_fn: is a dict; pass a function that returns a dict {placeholder: value}"),
         ({"feed_fn": lambda: [1]}, "feed_fn: returned a list, not a dict {placeholder: value}"),
         ({"feed_fn": lambda: None}, "feed_fn: returned a NoneType, not a dict"),
-        ({"feed_fn": lambda: {"y:0": 1}}, "feed_fn: 'y:0' is no tensor of this graph"),
+        ({"feed_fn": lambda: {"y:0": 1}}, "feed_fn: 'y:0' is not a tensor of this graph"),
         ({"feed_fn": lambda: {"x:0": 1.0}}, "feed_fn: a value of shape () for x:0, which is (None,)"),
         ({"feed_fn": lambda: {"x:0": ["a"]}}, "feed_fn: the value for x:0 does not fit"),
         ({"feed_fn": lambda: {"x:0": [[1], [1, 2]]}}, "feed_fn: the value for x:0 does not fit"),
@@ -443,14 +443,14 @@ def test_the_placeholder_of_the_mode_and_feeds_go_together(graph, tmp_path):
         ({"feed_fn": lambda: {"x:0": [1.0]}, "val_feed_fn": lambda: [3]}, "val_feed_fn: returned a int, not a dict"),
     ],
 )
-def test_what_is_wrong_with_a_feed_is_one_line(graph, options, message):
+def test_a_wrong_feed_gives_a_one_line_error(graph, options, message):
     _, train_op, loss = fed_graph()
     with pytest.raises(UserError) as error:
         train_with_bn(train_op, loss, None, loss, None, 3, eval_at_start=False, **options)
     assert message in str(error.value)
 
 
-def test_an_evaluation_that_never_ends_is_one_line(graph, monkeypatch):
+def test_an_evaluation_that_never_ends_gives_a_one_line_error(graph, monkeypatch):
     monkeypatch.setattr("graph_resnet.loop.feeds.ENDLESS", 20)
     x, train_op, loss = fed_graph()
     feeds = {"feed_fn": lambda: {x: [1.0]}, "val_feed_fn": lambda: {x: np.random.rand(4)}}
@@ -459,7 +459,7 @@ def test_an_evaluation_that_never_ends_is_one_line(graph, monkeypatch):
     assert len(of(train_with_bn(train_op, loss, None, loss, None, 3, val_batches=3, **feeds), "val")) == 2
 
 
-def test_an_iterator_that_nobody_initialized_is_one_line(graph):
+def test_an_uninitialized_iterator_gives_a_one_line_error(graph):
     loss = tf.reduce_mean(tf.data.make_initializable_iterator(tf.data.Dataset.from_tensors(TEN).repeat()).get_next())
     with pytest.raises(UserError, match="never initialized: add its initializer, tf.add_to_collection"):
         train_with_bn(descent(loss), loss, None, tf.constant(1.0), None, 3)
@@ -488,7 +488,7 @@ def another_graphs(kind=tf.constant):
         return kind(1.0)
 
 
-EAGER = tf.constant(1.0)  # outside any graph
+EAGER = tf.constant(1.0)  # in no graph
 
 
 @pytest.mark.parametrize(
@@ -500,7 +500,7 @@ EAGER = tf.constant(1.0)  # outside any graph
         (lambda: {"train_op": lambda: 1}, "train_op: is a function; pass"),
         (
             lambda: {"train_op": another_graphs(tf.identity)},
-            "train_loss: is of another graph than train_op; build both",
+            "train_loss: belongs to another graph than train_op; build both",
         ),
         (lambda: {"train_loss": None}, "train_loss: is None; pass the scalar loss tensor"),
         (lambda: {"train_loss": tf.ones([8])}, "train_loss: has shape (8,), must be a scalar; pass tf.reduce_mean("),
@@ -508,11 +508,11 @@ EAGER = tf.constant(1.0)  # outside any graph
         (lambda: {"train_loss": EAGER}, "train_loss: is a EagerTensor; pass a tensor, built in a v1 graph"),
         (lambda: {"train_loss": 0.5}, "train_loss: is a float; pass a tensor"),
         (lambda: {"val_loss": tf.ones([1, 2])}, "val_loss: has shape (1, 2), must be a scalar"),
-        (lambda: {"val_loss": another_graphs()}, "val_loss: is of another graph than train_op"),
-        (lambda: {"val_acc": another_graphs()}, "val_acc: is of another graph than train_op"),
+        (lambda: {"val_loss": another_graphs()}, "val_loss: belongs to another graph than train_op"),
+        (lambda: {"val_acc": another_graphs()}, "val_acc: belongs to another graph than train_op"),
         (lambda: {"val_acc": np.float32(1)}, "val_acc: is a float32; pass a tensor"),
         (lambda: {"train_acc": tf.constant(True)}, "train_acc: is of type bool, must be a number; pass tf.cast("),
-        (lambda: {"val_loss": None, "val_acc": tf.constant(1.0)}, "val_acc: needs a val_loss beside it"),
+        (lambda: {"val_loss": None, "val_acc": tf.constant(1.0)}, "val_acc: needs val_loss, which is None"),
         (lambda: {"is_training": True}, "is_training: is a bool; pass"),
         (lambda: {"is_training": tf.constant(1.0)}, "is_training: is of type float32; pass the bool placeholder"),
         (lambda: {"learning_rate": "0.1"}, "learning_rate: is a str; pass"),
@@ -520,10 +520,10 @@ EAGER = tf.constant(1.0)  # outside any graph
         (lambda: {"max_step": 2.5}, "max_step: must be a whole number, at least 0, got 2.5"),
         (lambda: {"log_every": 0}, "log_every: must be a whole number, at least 1, got 0"),
         (lambda: {"val_batches": 0}, "val_batches: must be a whole number, at least 1, got 0"),
-        (lambda: {"hooks": [tf.train.StopAtStepHook]}, "hooks: StopAtStepHook is no SessionRunHook"),
+        (lambda: {"hooks": [tf.train.StopAtStepHook]}, "hooks: StopAtStepHook is not a SessionRunHook"),
     ],
 )
-def test_a_wrong_argument_is_one_line_that_names_it(graph, changes, message):
+def test_a_wrong_argument_gives_one_line_that_names_it(graph, changes, message):
     loss = tf.constant(1.0)
     arguments = {
         "train_op": descent(loss), "train_loss": loss, "train_acc": None,
@@ -534,19 +534,19 @@ def test_a_wrong_argument_is_one_line_that_names_it(graph, changes, message):
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_loss_whose_shape_shows_only_when_it_runs(graph):
+def test_a_loss_whose_shape_is_known_only_at_run_time(graph):
     x = tf.placeholder(tf.float32)
     with pytest.raises(UserError, match=r"train_loss: has shape \(3,\), must be a scalar"):
         train_with_bn(descent(tf.constant(1.0)), x, None, tf.constant(1.0), None, 2, feed_fn=lambda: {x: [1, 2, 3]})
 
 
-def test_an_option_that_there_is_not(graph):
+def test_an_unknown_option_is_refused(graph):
     loss = tf.constant(1.0)
     with pytest.raises(TypeError, match="unexpected keyword argument 'evaluate_every'"):
         train_with_bn(descent(loss), loss, None, loss, None, 1, evaluate_every=3)
 
 
-def test_variables_and_whole_numbers_are_measured_too(graph):
+def test_variables_and_integers_can_be_losses(graph):
     weight = tf.get_variable("w", initializer=3.0)
     history = train_with_bn(descent(weight.read_value()), weight, tf.constant(1), weight, tf.constant(0), np.int64(1))
     assert of(history, "val") == [3.0, 3.0] and of(history, "train", "accuracy") == [1.0]
@@ -562,7 +562,7 @@ def test_a_graph_without_any_float_variable(graph, tmp_path):
 
 
 def bn_graph(*, towers, updates, fused=None, is_training=True):
-    """Arguments for train_with_bn of a net of one batch norm."""
+    """Arguments for train_with_bn, of a net with one batch norm."""
     images = [tf.constant(np.random.RandomState(i).rand(6, 4, 4, 3), tf.float32) for i in (0, 1)]
 
     def tower(x, training, reuse):
@@ -582,14 +582,14 @@ def bn_graph(*, towers, updates, fused=None, is_training=True):
 @pytest.mark.parametrize("placeholder", [True, False])
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("towers", [1, 2])
-def test_update_ops_that_are_forgotten_are_said_once(graph, capsys, updates, placeholder, fused, towers):
+def test_forgotten_update_ops_give_one_warning(graph, capsys, updates, placeholder, fused, towers):
     is_training = tf.placeholder_with_default(False, [], "is_training") if placeholder else True
     arguments = bn_graph(towers=towers, updates=updates, fused=fused, is_training=is_training)
     train_with_bn(*arguments, is_training if placeholder else None)
     out = capsys.readouterr().out
     assert out.count("warning") == (0 if updates else 1), out
     if not updates:
-        assert "never updates 2 of the moving averages" in out
+        assert "never updates 2 of batch norm's moving averages" in out
         assert "with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):" in out
         assert "train_op = optimizer.minimize(loss, global_step)" in out
 
@@ -611,11 +611,11 @@ def test_slims_own_train_op_runs_the_update_ops(graph, capsys):
     assert "warning" not in capsys.readouterr().out
 
 
-# Weights that are not finite.
+# Non-finite weights.
 
 
 def hidden_nan(bad_step, **options):
-    """A weight that is NaN from a step on, behind a ReLU that makes a finite loss of it."""
+    """A weight that is NaN from a step on, while a ReLU keeps the loss finite."""
     step = tf.train.get_or_create_global_step()
     weight = tf.get_variable("conv/weights", initializer=[1.0])
     loss = tf.reduce_sum(tf.where(tf.is_nan(weight), [0.0], weight))
@@ -628,7 +628,7 @@ def hidden_nan(bad_step, **options):
 
 
 @pytest.mark.parametrize("when", [{"save_every": 3}, {"eval_every": 3}])
-def test_weights_are_looked_at_where_they_are_saved_and_evaluated(graph, tmp_path, when):
+def test_weights_are_checked_before_a_save_and_an_evaluation(graph, tmp_path, when):
     with pytest.raises(UserError, match=r"a weight is not finite after step 6 \(conv/weights\), not saved"):
         hidden_nan(6, train_dir=tmp_path, **when)
     assert 6 not in checkpoints.steps(tmp_path)
@@ -690,7 +690,7 @@ def test_a_resumed_step_is_shown_once(tmp_path):
     train(4)
     events = [path for path in (tmp_path / "train").iterdir()]
     stale = tf.Summary(value=[tf.Summary.Value(tag="loss", simple_value=9.0)])
-    with tf.io.TFRecordWriter(str(events[0]) + ".1") as writer:  # what a killed run wrote after its last checkpoint
+    with tf.io.TFRecordWriter(str(events[0]) + ".1") as writer:  # written by a killed run after its last checkpoint
         for step in (4, 5):
             writer.write(tf.Event(wall_time=1.0, step=step, summary=stale).SerializeToString())
     train(8)
@@ -703,7 +703,7 @@ def test_a_resumed_step_is_shown_once(tmp_path):
     assert [event.step for event in accumulator.Histograms("weights")] == [0, 2, 4, 6, 8]
 
 
-def test_the_state_file_and_the_records_say_the_same(graph, tmp_path):
+def test_the_state_file_and_the_records_agree(graph, tmp_path):
     loss = tf.constant(1.0)
     history = train_with_bn(descent(loss), loss, None, loss, None, 2, train_dir=tmp_path, **QUIET)
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""The input: decoding, order, augmentation, evaluation's pass, and that a batch is a function of (seed, step)."""
+"""The input: decoding, order, augmentation, evaluation passes, and batches as a function of (seed, step)."""
 
 import dataclasses
 import subprocess
@@ -16,7 +16,7 @@ from utils import cifar10_input
 
 
 def test_a_record_made_byte_by_byte(tmp_path, graph):
-    # Red counts up along a row, green is 7 everywhere, blue is 100 in the last row.
+    # Red increases along a row, green is 7 everywhere, blue is 100 in the last row.
     red = [x for _ in range(32) for x in range(32)]
     green = [7] * 1024
     blue = [0] * (31 * 32) + [100] * 32
@@ -50,7 +50,7 @@ def test_coarse_and_fine_labels_of_cifar100(tmp_path, graph):
 
 
 def test_an_epoch_is_a_permutation_and_two_epochs_differ(records):
-    order = grey_stream(records, 5).reshape(2, 20)  # batches of 8 straddle the epochs of 20
+    order = grey_stream(records, 5).reshape(2, 20)  # batches of 8 cross the boundary between epochs of 20
     for epoch in order:
         assert sorted(epoch) == list(range(20))
     assert list(order[0]) != list(order[1])
@@ -59,7 +59,7 @@ def test_an_epoch_is_a_permutation_and_two_epochs_differ(records):
 
 @pytest.fixture
 def numbered(tmp_path):
-    """Records of 5x5 pictures: number n has pixel values n at the top left, and 100 + column + 10 * row elsewhere."""
+    """Records of 5x5 images: image n has pixel value n at the top left, and 100 + column + 10 * row elsewhere."""
     place = 100 + np.arange(5) + 10 * np.arange(5)[:, None]
     pictures = np.repeat(place[None, None], 6, 0).repeat(3, 1).astype(np.uint8)
     rows = np.concatenate([np.arange(6, dtype=np.uint8)[:, None], pictures.reshape(6, -1)], 1)
@@ -70,13 +70,13 @@ def numbered(tmp_path):
 
 
 def _pictures(records, count, batch_size, **options):
-    """(labels [n], one channel [n, 5, 5]) of the first training batches, and of a pass over the validation images."""
+    """(labels [n], one channel [n, 5, 5]) of the first training batches, and of one pass over the validation images."""
     with tf.Graph().as_default():
         tensors = batches.train_and_validation(records, 5, batch_size, **RAW, **options)
         with initialized_session() as s:
             train = [s.run(tensors[:2]) for _ in range(count)]
             val = s.run(tensors[2:])
-    images, labels = (np.concatenate(each) for each in zip(*train))
+    images, labels = (np.concatenate(parts) for parts in zip(*train))
     return labels, np.round(images[..., 0]).astype(int), val[1]
 
 
@@ -86,7 +86,7 @@ def test_crops_are_shifts_filled_up_by_reflection(numbered):
     padded = np.pad(place, 2, mode="reflect")
     windows = {padded[y : y + 5, x : x + 5].tobytes() for y in range(5) for x in range(5)}
     assert len(windows) == 25
-    assert {image.astype(padded.dtype).tobytes() for image in images} == windows  # all of them, and no other
+    assert {image.astype(padded.dtype).tobytes() for image in images} == windows  # exactly these
 
 
 def test_a_crop_as_large_as_the_image_is_refused(numbered):
@@ -104,7 +104,7 @@ def test_held_out_records_are_validated_on_and_not_trained_on(numbered):
 
 
 @pytest.mark.parametrize("count", [-1, 6])
-def test_something_has_to_be_left_to_train_on(numbered, count):
+def test_holding_out_everything_is_refused(numbered, count):
     with pytest.raises(UserError, match=f"hold-out {count}: images in .* has 6 training records; hold out fewer"):
         hold_out(numbered, count)
 
@@ -124,7 +124,7 @@ def test_the_stream_starts_at_the_global_step(records, graph):
     np.testing.assert_array_equal(greys, grey_stream(records, 4)[3])
 
 
-def test_it_needs_no_global_variables_initializer(records, graph):
+def test_the_input_needs_no_global_variables_initializer(records, graph):
     train_imgs, *_ = batches.train_and_validation(records, 8, 8, **RAW)
     with tf.Session() as s:
         s.run(tf.local_variables_initializer())
@@ -175,7 +175,7 @@ def test_bilinear_resize_against_numbers_by_hand(tmp_path, graph):
 def test_a_validation_pass_is_every_image_once_in_order(records, graph, batch_size, sizes):
     _, _, val_imgs, val_labels = batches.train_and_validation(records, 8, batch_size, **RAW)
     with initialized_session() as s:
-        for _ in range(2):  # and then again
+        for _ in range(2):  # two passes
             pairs = [s.run([val_imgs, val_labels]) for _ in sizes]
             assert [len(labels) for _, labels in pairs] == sizes
             greys = [round(float(image.mean())) for images, _ in pairs for image in images]
@@ -207,7 +207,7 @@ with tf.Session() as s:
     assert len(set(digests)) == 4
 
 
-def test_a_session_without_initialization_is_told_what_to_run(records, graph):
+def test_an_error_without_initialization_names_the_initializers(records, graph):
     for tensor in batches.train_and_validation(records, 8, 4, **RAW):
         with tf.Session() as session:
             with pytest.raises(tf.errors.FailedPreconditionError, match="run_local_variables_initializer_and_tables"):

@@ -1,4 +1,4 @@
-"""The peers of benchmarks.speed.compare are the same nets; turns, tables and what a step's products are."""
+"""The peers of benchmarks.speed.compare are the same nets; turns, tables, and the operations of a step."""
 
 import dataclasses
 import json
@@ -18,13 +18,13 @@ from tests.helpers import run
 
 @pytest.fixture(scope="module", params=ready.WORK)
 def recipe(request):
-    """Four images, and in the bottleneck net smaller ones."""
+    """Recipes with four images, smaller ones for the bottleneck net."""
     return ready.recipe(request.param, image_size=32, batch_size=4)
 
 
 @pytest.fixture(scope="module")
 def facts(recipe):
-    """What ours says of itself."""
+    """The facts of our peer."""
     with tf.Graph().as_default():
         images = tf.zeros([1, recipe.image_size, recipe.image_size, 3])
         tower.logits(recipe, images, ready.CLASSES, is_training=False)
@@ -33,7 +33,7 @@ def facts(recipe):
 
 def test_keras_is_the_same_net(recipe, facts):
     if recipe.net == "fast":
-        pytest.skip("Keras is no peer of it")
+        pytest.skip("there is no Keras peer for this net")
     theirs = keras.model(recipe)[1]
     assert theirs["parameters"] == {"bottleneck": 619_402, "resnet18": 11_176_970}[recipe.net]
     compare.check({"ours": facts, "Keras": theirs})
@@ -48,7 +48,7 @@ def test_pytorch_is_the_same_net(recipe, facts):
 
 def test_flax_is_the_same_net(recipe, facts):
     if recipe.net == "fast":
-        pytest.skip("Flax is no peer of it")
+        pytest.skip("there is no Flax peer for this net")
     pytest.importorskip("flax")
     from benchmarks.speed import flax
 
@@ -59,7 +59,7 @@ def test_another_net_is_refused(facts):
     more = {**facts, "parameters": facts["parameters"] + 1}
     with pytest.raises(UserError, match=r"Keras: has [\d,]+ parameters, ours [\d,]+; not the same net"):
         compare.check({"ours": facts, "Keras": more})
-    compare.check({"products": {"flops": 1.0}})  # no net at all
+    compare.check({"products": {"flops": 1.0}})  # not a net
     turned = {**facts, "logits": facts["logits"][::-1]}
     with pytest.raises(UserError, match="Keras: its logits differ from those of ours by .*; not the same net"):
         compare.check({"ours": facts, "Keras": turned})
@@ -78,7 +78,7 @@ def test_batches_are_the_pictures_normalized():
 
 @pytest.mark.parametrize("net", ready.WORK)
 def test_flops_of_a_step(net):
-    """Side of the output, of the filter, depths in and out, how often; the first has no gradient of its input."""
+    """Output side, filter side, depths in and out, count; the first layer has no gradient for its input."""
     layers = {
         "bottleneck": [
             (48, 5, 3, 32, 1),
@@ -138,7 +138,7 @@ def test_a_page_gets_its_tables(tmp_path):
 
 
 class KnownWorker:
-    """Stands in for a peer, of which a whole run would take minutes: a step takes as many seconds as it is told."""
+    """Stands in for a peer, which would take minutes: a step takes a given number of seconds."""
 
     peak_mb = 1234.5
 
@@ -151,7 +151,7 @@ class KnownWorker:
 
 @pytest.fixture
 def session(monkeypatch):
-    """A run of the command in which ours takes 2 s in float32 and 1 s in bfloat16, the others 3 s."""
+    """A run of the command in which ours takes 2 s in float32, 1 s in bfloat16, and the others 3 s."""
     ours_takes = {"ours, float32": 2.0, "ours, bfloat16": 1.0, "ours, bfloat16, its own input": 1.25}
     ours_takes["products"] = {"float32": 4.0, "bfloat16": 1.0}
 
@@ -173,7 +173,7 @@ def test_training_tables(session):
     assert training["ours, float32"] == ("2.00 (2.00 to 2.00)", "1.00 (1.00 to 1.00)", "1,234")
     assert training["PyTorch, bfloat16, torch.compile"][:2] == ("3.00 (3.00 to 3.00)", "1.50 (1.50 to 1.50)")
     assert len(training) == 12 and all(len(row) == 3 for row in training.values())
-    # Half of a product's work in a step: 2 s and 0.5 s at the products' rates.
+    # Half of a step is matrix products: 2 s and 0.5 s at their rates.
     assert limits["ours, float32: share of the float32 floor"] == ("1.00 (1.00 to 1.00)",)
     assert limits["ours, bfloat16: share of the bfloat16 floor"] == ("0.50 (0.50 to 0.50)",)
     assert limits["the input's part of a step, bfloat16"] == ("0.200 (0.200 to 0.200)",)
@@ -190,7 +190,7 @@ def test_the_quick_comparison_leaves_out_what_starts_slowly(session):
     assert not any("compile" in name or "loop" in name for name in names)
 
 
-def test_what_was_measured_before_a_peer_failed_is_kept(session, monkeypatch, capsys, tmp_path):
+def test_results_from_before_a_peer_failed_are_kept(session, monkeypatch, capsys, tmp_path):
     def fails(self):
         raise UserError("input.one_core: ended with status 1")
 
@@ -214,7 +214,7 @@ def test_inference_table(session):
 
 @pytest.fixture
 def finished(tmp_path):
-    """A train dir of 4,000 steps of 10 images, 20 images/s but for one slow step."""
+    """A train dir of 4,000 steps of 10 images, at 20 images/s except for one slow step."""
     directory = tmp_path / "finished"
     directory.mkdir()
     config = {"recipe": {"batch_size": 10}, "data": {"files": []}}
@@ -227,7 +227,7 @@ def finished(tmp_path):
         {"step": step, "split": "val", "loss": 1.0, "accuracy": value, "images": 100}
         for step, value in ((1000, 0.69), (2000, 0.81), (3600, 0.74), (4000, 0.85))
     ]
-    (directory / "metrics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
+    (directory / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     return directory
 
 

@@ -1,4 +1,4 @@
-"""Several workers over loopback: in step, killed, restarted, refused; and the lines that they print then."""
+"""Several workers over loopback: in step, killed, restarted, refused; and what they print."""
 
 import json
 import os
@@ -35,13 +35,13 @@ LENGTH = "--steps 24 --save-every 5 --eval-every 12 --lookahead 5 --precise-batc
 
 
 def environment(index, addresses, job="worker", **cluster):
-    """The environment of one task of a cluster."""
+    """The environment of one task in a cluster."""
     task = {"cluster": {"worker": addresses, **cluster}, "task": {"type": job, "index": index}}
     return {**os.environ, "TF_CONFIG": json.dumps(task)}
 
 
 def start_all(*arguments, count=2, module="graph_resnet.train", more=((), ())):
-    """Starts the same command as `count` workers; `more` holds further flags for each of them."""
+    """Starts the same command as `count` workers; `more` has extra flags for each."""
     addresses = local_workers.free_addresses(count)
     return addresses, [
         start(*arguments, *flags, module=module, env=environment(i, addresses)) for i, flags in zip(range(count), more)
@@ -49,7 +49,7 @@ def start_all(*arguments, count=2, module="graph_resnet.train", more=((), ())):
 
 
 def finish(processes):
-    """[(exit status, lines of stdout, stderr)] of processes that end by themselves."""
+    """[(exit status, lines of stdout, stderr)] of processes, once they have exited."""
     try:
         results = [process.communicate(timeout=200) for process in processes]
     finally:
@@ -67,7 +67,7 @@ def undisturbed(tmp_path_factory, cache):
     status, lines, err = run(
         *TINY, *LENGTH, "--train-dir", train_dir, "--workers=2", env={**os.environ, "XDG_CACHE_HOME": str(cache)}
     )
-    said = [line for line in err.splitlines() if "[progress]: " not in line]  # which a slow machine has time for
+    said = [line for line in err.splitlines() if "[progress]: " not in line]  # a slow machine prints progress lines
     assert (status, said) == (0, [])
     return train_dir, lines
 
@@ -87,8 +87,8 @@ def test_workers_on_one_machine(undisturbed):
     assert [r["step"] for r in records_of(train_dir) if r["split"] == "train"] == list(range(24))
 
 
-def test_stopped_killed_and_started_again_they_end_as_if_nothing_had_happened(undisturbed, tmp_path):
-    # `--workers` gave each worker a core of its own; with more threads the sums would round differently.
+def test_stopped_killed_and_resumed_workers_end_like_undisturbed_ones(undisturbed, tmp_path):
+    # `--workers` gave each worker one core; with more threads the sums would be rounded differently.
     threads = max(1, len(os.sched_getaffinity(0)) // 2)
     command = [*TINY, *LENGTH, "--threads", threads, "--train-dir", tmp_path]
     _, processes = start_all(*command)
@@ -129,15 +129,15 @@ def test_in_bfloat16(recipe, tmp_path):
 
 @pytest.fixture
 def few_records(tmp_path):
-    """Records of 20 training and 10 test pictures, drawn ones."""
+    """Records of 20 training and 10 test images, drawn ones."""
     synthetic.write(tmp_path / f"synthetic-{synthetic.VERSION}", num_train=20, num_test=10)
     return find.cifar("synthetic", tmp_path)
 
 
 def updates(recipe, records, count, place=None):
-    """Makes `count` updates, as one of several workers if it has a place: {name: value of the variable after them}.
+    """Runs `count` updates, as one of several workers if `place` is given; returns {variable name: value}.
 
-    The moving averages are set from the recipe's precise batches, unless these are 0.
+    The moving averages are then recomputed from the recipe's precise batches, if it has any.
     """
     config = session_config(threads=1)
     workers = cluster.Cluster(place, recipe.batch_size, config) if place else None
@@ -162,7 +162,7 @@ def updates(recipe, records, count, place=None):
 
 
 def updates_of_two(recipe, records, count):
-    """`updates` of two workers, on two servers in this process."""
+    """`updates` of two workers, with two servers in this process."""
     jobs = {"worker": local_workers.free_addresses(2)}
     with ThreadPoolExecutor() as pool:
         places = [tf_config.Place(jobs, "worker", i) for i in (0, 1)]
@@ -171,11 +171,11 @@ def updates_of_two(recipe, records, count):
 
 @pytest.fixture
 def slices(monkeypatch):
-    """A recipe of a small net with batches of 7 images: the workers take slices of 3 and 4."""
+    """A recipe with a small net and batches of 7 images, of which the workers get 3 and 4."""
     small = Architecture(
         scope="resnet",
         stem=Stem("block1", "conv5_5", 8, 5, stride=2),
-        groups=(Group("block2", 2, 16, bottleneck=8, pool=(3, 2)),),  # two branches of one shape: they must not mix
+        groups=(Group("block2", 2, 16, bottleneck=8, pool=(3, 2)),),  # two branches of one shape, which must not mix
         keras_style=True,  # biases and gammas
     )
     monkeypatch.setitem(ARCHITECTURES, "bottleneck", small)
@@ -201,14 +201,14 @@ def test_workers_make_the_updates_of_one(way, slices, few_records, monkeypatch):
 
 
 def test_moving_averages_are_those_of_all_slices(slices, few_records):
-    """After one update, for the first batch norm: its input is the same as with one worker."""
+    """After one update, for the first batch norm, whose input is the same as with one worker."""
     first, second = updates_of_two(slices, few_records, 1)
     for name in first:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
     one, batch_norm = updates(slices, few_records, 1), "resnet/block1/conv5_5/BatchNorm/"
     mean, variance = batch_norm + "moving_mean", batch_norm + "moving_variance"
     np.testing.assert_allclose(first[mean], one[mean], rtol=1e-4, atol=1e-6)
-    # The mean of the slices' variances is that of the batch, less the variance of the slices' means.
+    # The mean of the slices' variances is the batch's variance minus the variance of the slices' means.
     assert np.mean(first[variance]) < np.mean(one[variance])
 
 
@@ -216,14 +216,14 @@ def test_moving_averages_are_those_of_all_slices(slices, few_records):
     "options, message",
     [({"is_training": False}, "is_training is False; use slim.batch_norm"), ({"center": False}, "no option center")],
 )
-def test_synchronized_batch_norm_refuses_what_it_would_get_wrong(options, message):
+def test_synchronized_batch_norm_refuses_unsupported_options(options, message):
     with tf.Graph().as_default(), slim.arg_scope([slim.batch_norm], **options):
         with pytest.raises(ValueError, match=message):
             synchronized_batch_norm(tf.zeros([2, 4, 4, 3]), cluster=None)
 
 
 def test_precise_moving_averages_are_those_of_all_slices(slices, few_records):
-    """The same on both workers; of the first batch norm what one worker finds, but for the n - 1 of its variances."""
+    """Equal on both workers; the first batch norm's equal those of one worker, up to the n - 1 of its variances."""
     recipe = replace(slices, precise_batch_norm=3)
     first, second = updates_of_two(recipe, few_records, 0)
     for name in first:
@@ -231,11 +231,11 @@ def test_precise_moving_averages_are_those_of_all_slices(slices, few_records):
     one, batch_norm = updates(recipe, few_records, 0), "resnet/block1/conv5_5/BatchNorm/"
     for name, rtol in ((batch_norm + "moving_mean", 1e-3), (batch_norm + "moving_variance", 1e-2)):
         np.testing.assert_allclose(first[name], one[name], rtol=rtol, atol=1e-4, err_msg=name)
-    pixels = 3 * 64 - 1  # of the smaller slice: the most that n - 1 makes of it
+    pixels = 3 * 64 - 1  # of the smaller slice, where n - 1 matters most
     assert np.all(first[batch_norm + "moving_variance"] < one[batch_norm + "moving_variance"] * (1 + 1 / pixels))
 
 
-def test_workers_that_would_train_something_else_are_refused(tmp_path):
+def test_workers_with_different_settings_are_refused(tmp_path):
     flags = [*TINY, "--train-dir", tmp_path]
     _, processes = start_all(*flags, more=((), ("--learning-rate", "0.02", "--seed", "4")))
     for status, _, err in finish(processes):
@@ -247,12 +247,12 @@ def test_workers_that_would_train_something_else_are_refused(tmp_path):
     assert not (tmp_path / "config.json").exists()
 
 
-def test_a_worker_that_does_not_come(tmp_path):
+def test_a_worker_that_does_not_start(tmp_path):
     addresses = local_workers.free_addresses(2)
     status, _, err = run(*TINY, "--train-dir", tmp_path, "--cluster-timeout", 1, env=environment(0, addresses))
     assert (status, err) == (
         1,
-        f"error: worker 1 ({addresses[1]}) did not come within 1 s; start all workers, or allow more time with "
+        f"error: worker 1 ({addresses[1]}) did not answer within 1 s; start all workers, or allow more time with "
         "--cluster-timeout\n",
     )
 
@@ -269,10 +269,10 @@ def test_an_evaluator_measures_the_newest_checkpoint(undisturbed):
     assert "[worker 0] " + told[-1] == lines[-1]
     [record] = records_of(train_dir / "eval")
     assert (record["step"], record["split"], record["images"]) == (24, "val", 1000)
-    # A longer run that nobody goes on with.
+    # A longer run that stops early.
     status, _, err = run(*TINY, "--train-dir", train_dir / "none", "--cluster-timeout", 1, env=env)
     assert (status, err.count("\n")) == (1, 1)
-    assert f"no checkpoint, and worker 0 ({addresses[0]}) has not been there for 1 s" in err
+    assert f"no checkpoint, and worker 0 ({addresses[0]}) has not answered for 1 s" in err
 
 
 TOY = """
@@ -299,13 +299,13 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize("seconds, error", [(1, Interrupted), (60, UserError)])
-def test_workers_that_are_asked_to_stop_have_time_to_save(tmp_path, monkeypatch, capsys, seconds, error):
+def test_workers_get_time_to_save_after_a_stop_signal(tmp_path, monkeypatch, capsys, seconds, error):
     (tmp_path / "stubborn.py").write_text(STUBBORN)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(local_workers, "GRACE", 0.1)
     monkeypatch.setattr(local_workers, "STOPPING", 8)
     monkeypatch.setattr(local_workers, "_status_of_all", lambda workers: interrupt_when_ready(capsys))
-    with pytest.raises(error, match="stopped by SIGTERM|killed that had not stopped 8 s after SIGTERM"):
+    with pytest.raises(error, match="stopped by SIGTERM|not stopped 8 s after SIGTERM were killed"):
         local_workers.run("stubborn", [str(seconds)], 2, batch_size=2)
     assert capsys.readouterr().out.count("saved") == (2 if error is Interrupted else 0)
 
@@ -321,10 +321,10 @@ cli.run(lambda: local_workers.run("stubborn", ["50"], 2, batch_size=2))
     assert sorted(process.stdout.readline() for _ in range(2)) == ["[worker 0] ready\n", "[worker 1] ready\n"]
     process.send_signal(signal.SIGTERM)
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(1)  # it waits for them
+        process.wait(1)  # waits for its workers
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 128 + signal.SIGTERM
-    assert process.communicate() == ("", "stopped by SIGTERM\n")  # both pipes closed: the workers have ended
+    assert process.communicate() == ("", "stopped by SIGTERM\n")  # both pipes are closed: the workers have exited
 
 
 def interrupt_when_ready(capsys):
@@ -335,7 +335,7 @@ def interrupt_when_ready(capsys):
     raise Interrupted(signal.SIGTERM, "stopped by SIGTERM")
 
 
-def test_when_a_local_worker_dies_the_others_are_taken_down(tmp_path, monkeypatch, capsys):
+def test_when_a_local_worker_dies_the_others_are_stopped(tmp_path, monkeypatch, capsys):
     (tmp_path / "toy.py").write_text(TOY)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
@@ -348,5 +348,5 @@ def test_when_a_local_worker_dies_the_others_are_taken_down(tmp_path, monkeypatc
     assert f"[worker 0] {mine} 4 wait --steps 3" in out
     assert sorted(line for line in out if "asked" in line) == ["[worker 0] asked to stop", "[worker 2] asked to stop"]
     monkeypatch.setenv("TF_CONFIG", "{}")
-    with pytest.raises(UserError, match="TF_CONFIG names one; leave one of them out"):
+    with pytest.raises(UserError, match="TF_CONFIG names one; use only one of them"):
         local_workers.run("toy", [], 2, batch_size=2)

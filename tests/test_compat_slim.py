@@ -48,7 +48,7 @@ def test_every_row_resolves_to_the_name_in_its_new_place(row):
     assert getattr(old, name) is getattr(new, new_name[0] if new_name else name)
 
 
-def test_only_missing_names_are_put_back(monkeypatch):
+def test_only_missing_names_are_restored(monkeypatch):
     for name in ("house", "house.old", "house.new"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     old, new = sys.modules["house.old"], sys.modules["house.new"]
@@ -78,7 +78,7 @@ assert "tf_keras" not in sys.modules
 
 
 def test_importing_changes_nothing_else():
-    """A fresh process, where slim came first and somebody else had set one of the names."""
+    """In a new process that imported slim first and in which somebody else had set one of the names."""
     result = run_python("-c", IMPORT_SCRIPT)
     assert result.returncode == 0, result.stderr
 
@@ -107,7 +107,7 @@ def test_conv_with_batch_norm_has_the_usual_variables_and_updates(collections, s
 
 @pytest.mark.parametrize("is_training", [True, False])
 def test_normalizer_fn_without_parameters(is_training):
-    """As tutorials write it; a layer that is not training has nothing to update."""
+    """As tutorials write it; a layer that is not training has no updates."""
     with tf.Graph().as_default():
         with slim.arg_scope([slim.batch_norm], is_training=is_training):
             net = slim.conv2d(tf.zeros([2, 8, 8, 3]), 4, 3, normalizer_fn=slim.batch_norm)
@@ -128,7 +128,7 @@ def test_normalizer_fn_without_parameters(is_training):
     ids=["rank 4", "unfused", "rank 2", "rank 3", "rank 5"],
 )
 def test_output_and_moving_averages(shape, arguments, bessel):
-    """The moving averages go 1 - decay of the way; the fused op hands them the unbiased variance."""
+    """The moving averages go 1 - decay of the way; the fused op uses the unbiased variance for them."""
     decay, epsilon = 0.9, 0.001
     x = np.random.RandomState(0).normal(3, 2, shape).astype(np.float32)
     axes = tuple(range(x.ndim - 1))
@@ -163,7 +163,7 @@ def test_is_training_placeholder():
 
 
 def test_batch_weights():
-    """An example of weight 0 counts neither in the batch mean nor in the moving one."""
+    """An example of weight 0 counts neither in the batch mean nor in the moving mean."""
     x = np.float32([[1, 2], [3, 6], [100, 100]])
     with tf.Graph().as_default(), v1.Session() as session:
         slim.batch_norm(tf.constant(x), decay=0.9, batch_weights=tf.constant([1.0, 1.0, 0.0]), scope="bn")
@@ -255,7 +255,7 @@ def test_resnet_v1_50_builds(resnet_graph):
     assert end_points["resnet_v1_50/block4"].shape.as_list() == [2, 2, 2, 2048]
     with graph.as_default():
         assert "resnet_v1_50/block1/unit_1/bottleneck_v1/conv1/weights" in variable_names()
-        # 53 convolutions of weights, beta, gamma and two averages; weights and biases of the logits.
+        # 53 convolutions with weights, beta, gamma and two averages; weights and biases of the logits.
         assert len(v1.global_variables()) == 53 * 5 + 2
 
 
@@ -284,7 +284,7 @@ def test_quiet_silences_deprecations_only():
 
 
 def test_slims_own_tests_pass_through_the_plugin(tmp_path):
-    """A quick part of the command in the module docstring."""
+    """A quick part of the test command in the module docstring."""
     options = ["-q", "--assert=plain", "-c", os.devnull, f"--rootdir={tmp_path}", "-W", "ignore"]
     plugins = ["-p", "graph_resnet.compat.slim", "-p", "no:cacheprovider"]
     chosen = ["-k", "ArgScopeTest or (BatchNormTest and (Default or Reuse))"]

@@ -1,4 +1,4 @@
-"""What is read of a train dir's config.json, and what is refused."""
+"""Reading a train dir's config.json, and refusing invalid ones."""
 
 import copy
 import dataclasses
@@ -60,23 +60,23 @@ def test_a_config_is_read(tmp_path):
     assert isinstance(net.recipe, Recipe)
     assert (net.recipe.net, net.recipe.image_size, net.recipe.epochs) == ("bottleneck", 96, None)
     assert (net.recipe.mean, net.recipe.std) == ((0.5, 0.5, 0.5), (1, 1.0, 1.0))
-    assert net.recipe.flip is True  # not in the file: the default
+    assert net.recipe.flip is True  # the default, because it is not in the file
 
 
-def test_every_recipe_comes_back_as_it_was(tmp_path):
+def test_every_recipe_survives_a_round_trip(tmp_path):
     for recipe in RECIPES.values():
         config = {**CONFIG, "recipe": {**dataclasses.asdict(recipe), "num_classes": 2}}
         assert read(tmp_path, config).recipe == recipe
 
 
 def test_a_row_is_data(tmp_path):
-    """The net of another's train dir: its row is in the file, and no name leads to code."""
+    """A net from another train dir: its row is in the file, and no name makes code run."""
     tiny = Architecture("tiny", Stem("stem", "conv1", 8, 3), (Group("block1", 1, 16, pool=(3, 2)),), keras_style=True)
     recipe = dataclasses.replace(RECIPES["notebook"], net=tiny)
     values = {**config_json.recipe_values(recipe), "num_classes": 2}
     found = read(tmp_path, {**CONFIG, "recipe": values, "architecture": config_json.row_values(recipe)}).recipe
     assert found == recipe and found.architecture == tiny and found.net_name == values["net"] == "tiny"
-    # A row of that name has changed since: the one in the file counts.
+    # A row of that name has changed since: the one in the file is used.
     old = dataclasses.replace(ARCHITECTURES["bottleneck"], unit_scope="old")
     assert read(tmp_path, {**CONFIG, "architecture": dataclasses.asdict(old)}).recipe.architecture == old
     assert read(tmp_path, {**CONFIG, "architecture": ROW}).recipe.net == "bottleneck"
@@ -88,16 +88,16 @@ def test_every_published_config_is_read(path):
     assert net.recipe.architecture == ARCHITECTURES[net.recipe.net]
 
 
-def test_fields_that_are_no_more(tmp_path):
-    """What changed nothing is dropped with a line; else the version that knew it is named."""
+def test_retired_fields(tmp_path):
+    """A field that changed nothing is dropped with a line; otherwise the version that had it is named."""
     net = read(tmp_path, changed("recipe", "alternating_flip", value=False))
     what = "recipe field alternating_flip of graph_resnet 1.0.0 before 2026-11-23 is dropped; False changed nothing"
     assert net.notes == (f"{tmp_path / 'config.json'}: {what}",)
-    with pytest.raises(UserError, match="gamma is 'zeros', which graph_resnet 1.0.0 before 2026-11-23 knew and "):
+    with pytest.raises(UserError, match="gamma is 'zeros', which graph_resnet 1.0.0 before 2026-11-23 supported but "):
         read(tmp_path, changed("recipe", "gamma", value="zeros"))
 
 
-def test_a_name_is_shown_and_not_obeyed(tmp_path):
+def test_a_name_with_terminal_codes_is_escaped(tmp_path):
     name = read(tmp_path, changed("recipe", "name", value="\x1b]0;hi\x07\udc80")).recipe.name
     assert name == "\\x1b]0;hi\\x07\\udc80"
 
@@ -105,10 +105,13 @@ def test_a_name_is_shown_and_not_obeyed(tmp_path):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (changed("recipe", "colour", value="red"), "unknown recipe field 'colour'; another version wrote it, this is "),
+        (
+            changed("recipe", "colour", value="red"),
+            "unknown recipe field 'colour'; written by another version, this is ",
+        ),
         (
             {**changed("recipe", "colour", value="red"), "versions": {"graph_resnet": "9.9.9"}},
-            "unknown recipe field 'colour'; graph_resnet 9.9.9 wrote it, this is ",
+            "unknown recipe field 'colour'; written by graph_resnet 9.9.9, this is ",
         ),
         (changed("recipe", "net", value="vgg"), "net is 'vgg', not one of bottleneck, deep, fast, resnet18"),
         (changed("recipe", "net", value=["a"]), "net is ['a'], not one of"),
@@ -151,7 +154,7 @@ def test_a_name_is_shown_and_not_obeyed(tmp_path):
         ("[" * 100_000, "cannot be read"),
     ],
 )
-def test_a_foreign_config_is_refused_in_one_line(tmp_path, config, message):
+def test_an_invalid_config_is_refused_in_one_line(tmp_path, config, message):
     with pytest.raises(UserError) as caught:
         read(tmp_path, config)
     assert str(caught.value).startswith(f"{tmp_path / 'config.json'}: {message}")
@@ -166,7 +169,7 @@ def test_no_train_dir(tmp_path):
 
 
 def places(value, path=()):
-    """Every path into a nest of dicts and lists."""
+    """Every path into nested dicts and lists."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, each in items:
@@ -182,7 +185,7 @@ anything = st.recursive(
 
 @settings(max_examples=CASES, deadline=None)
 @given(place=st.sampled_from([path for path in places(CONFIG) if path]), value=anything)
-def test_whatever_a_config_holds_it_is_read_or_refused(tmp_path_factory, place, value):
+def test_any_config_is_read_or_refused_by_the_reader(tmp_path_factory, place, value):
     try:
         net = read(tmp_path_factory.getbasetemp(), changed(*place, value=value))
     except UserError as error:

@@ -1,4 +1,4 @@
-"""The programs in the docs: each is run, and does what the page says of it."""
+"""Runs the programs in the docs and checks what the pages say about them."""
 
 import json
 import re
@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 from graph_resnet import train
 from tests.helpers import ROOT, run
 
-LINES = 45  # of a program, blank ones left out
+LINES = 45  # of a program, without blank lines
 
 
 def programs(page):
@@ -22,7 +22,7 @@ def programs(page):
 
 @pytest.fixture
 def execute(graph, monkeypatch):
-    """Runs a program in a fresh graph, where there is no eager execution to be turned off, and returns its names."""
+    """Runs a program in a fresh graph, so eager execution need not be turned off, and returns its names."""
     monkeypatch.setattr(tf, "disable_eager_execution", lambda: None)
 
     def execute(source):
@@ -34,7 +34,7 @@ def execute(graph, monkeypatch):
 
 
 def variables(scope):
-    """{name below the scope: shape}, those of optimizers left out."""
+    """{name below the scope: shape}, without the optimizer's variables."""
     found = tf.get_collection(tf.GraphKeys.MODEL_VARIABLES, scope)
     return {variable.op.name.removeprefix(scope): variable.shape.as_list() for variable in found}
 
@@ -63,7 +63,7 @@ def test_the_encoder_learns(execute):
     assert names["error"] < names["x"].var() / 2
 
 
-def test_the_slim_net_comes_back(execute):
+def test_the_slim_net_is_restored(execute):
     names = execute(programs("docs/residual_block.md")[2])
     for features in ("restored", "kept"):
         np.testing.assert_array_equal(names[features], names["saved"])
@@ -108,7 +108,7 @@ def test_the_readmes_loop_learns(execute, capsys):
 
 @pytest.mark.slow
 def test_the_calls_from_python(tmp_path):
-    """In a process of its own, which runs eagerly but for the graphs that the program makes."""
+    """In a separate process, which runs eagerly except in the graphs that the program creates."""
     (source,) = programs("docs/api.md")
     source += "\nassert tf.executing_eagerly() and evaluation.accuracy == result.accuracy"
     done = subprocess.run([sys.executable, "-c", source], cwd=tmp_path, capture_output=True, text=True, timeout=300)
@@ -139,8 +139,8 @@ def test_a_page_names_files_that_exist(page):
     assert not missing
 
 
-def test_a_row_and_a_recipe_of_ones_own(tmp_path):
-    """The file of the page, by the command; then what needs no file: the row stands in config.json."""
+def test_a_users_row_and_recipe(tmp_path):
+    """Runs the page's file with the command; afterwards the file is not needed, because config.json has the row."""
     source = next(source for source in programs("docs/extending.md") if "Architecture(" in source)
     (tmp_path / "mine.py").write_text(source)
     train_dir = tmp_path / "run"
@@ -157,7 +157,7 @@ def test_a_row_and_a_recipe_of_ones_own(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["focal_loss", "from_tensor_slices"])
-def test_graphs_of_ones_own_learn(name, capsys):
+def test_a_users_graphs_learn(name, capsys):
     source = next(source for source in programs("docs/extending.md") if name in source)
     names = {}
     exec(compile(source, name, "exec"), names)
@@ -166,7 +166,7 @@ def test_graphs_of_ones_own_learn(name, capsys):
     assert evaluations[-1]["images"] == {"focal_loss": 1000, "from_tensor_slices": 50}[name]
 
 
-def test_a_loop_of_ones_own():
+def test_a_users_loop():
     names = {}
     exec(compile(programs("docs/extending.md")[-1], "loop", "exec"), names)
     assert len(names["losses"]) == 20 and np.isfinite(names["losses"]).all()

@@ -1,4 +1,4 @@
-"""A length in minutes: by hand-worked numbers, kept on resume, refused."""
+"""A length in minutes: numbers worked out by hand, kept on resume, refused."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ RECIPE = dataclasses.replace(recipes.RECIPES["notebook"], steps=None, eval_every
 
 
 def test_by_hand(records, monkeypatch):
-    """Two minutes less 10 s for the last evaluation, over 0.5 s a step and a 20th of the 10 s of an evaluation."""
+    """Two minutes minus 10 s for the last evaluation, over 0.5 s per step plus 1/20 of the 10 s of an evaluation."""
     monkeypatch.setattr(duration, "_seconds", lambda *args: (0.5, 10.0))
     said = []
     recipe = duration.within(Job(RECIPE, records, None, minutes=2, show=Show(said.append)), "float32", None)
@@ -37,7 +37,7 @@ def test_an_evaluation_has_its_precise_batches(graph, records, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_command_counts_its_steps_once(tmp_path):
+def test_the_command_computes_its_steps_once(tmp_path):
     command = [*TINY, "--eval-every", "10000", "--train-dir", tmp_path, "--minutes"]
     status, lines, err = run(*command, "0.5")
     assert status == 0, err

@@ -1,4 +1,4 @@
-"""The evaluation command and the functions under it: against the training command, and computed a second time."""
+"""The evaluation command and its functions, compared with the training command and with a second computation."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ from tests.helpers import run
 
 @pytest.fixture(scope="module")
 def json_run(trained_dir):
-    """(the JSON object of a run of the command, its stderr)."""
+    """(the JSON object that the command printed, its stderr)."""
     status, lines, err = command("--train_dir", trained_dir[0], "--json")
     assert status == 0, err
     assert len(lines) == 1
@@ -48,7 +48,7 @@ def command(*arguments, **options):
 
 
 def raw(records, split="val"):
-    """(uint8 [N, 32, 32, 3], int [N]) of a CIFAR-10-like split, read without the code under test."""
+    """(uint8 [N, 32, 32, 3], int [N]) of a split in CIFAR-10's layout, read without the code under test."""
     files = records.train if split == "train" else records.test
     rows = np.concatenate([np.fromfile(path, np.uint8) for path in files]).reshape(-1, 3073)
     return rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), rows[:, 0].astype(int)
@@ -89,10 +89,10 @@ def test_the_parts_of_the_result_agree(json_run):
     assert result["accuracy"] == confusion.trace() / 1000
     assert result["accuracy"] <= result["top5_accuracy"] <= 1
     assert 0 <= result["calibration_error"] <= 1
-    assert [each["name"] for each in result["classes"]][:2] == ["disc", "ring"]
-    for k, each in enumerate(result["classes"]):
-        assert each["images"] == 100
-        assert each["accuracy"] == confusion[k, k] / 100
+    assert [record["name"] for record in result["classes"]][:2] == ["disc", "ring"]
+    for k, record in enumerate(result["classes"]):
+        assert record["images"] == 100
+        assert record["accuracy"] == confusion[k, k] / 100
 
 
 def test_the_pictures_are_written(trained_dir, json_run):
@@ -101,7 +101,7 @@ def test_the_pictures_are_written(trained_dir, json_run):
     for path in result["files"].values():
         with open(path, "rb") as file:
             assert file.read(8) == b"\x89PNG\r\n\x1a\n"
-    assert not list(trained_dir[0].glob(".*"))  # no draft is left
+    assert not list(trained_dir[0].glob(".*"))  # no draft left
 
 
 def test_each_image_once_in_order(net, val_run):
@@ -112,7 +112,7 @@ def test_each_image_once_in_order(net, val_run):
 
 
 def test_training_images_in_order_without_augmentation_and_tta(net, val_run):
-    """Both in one run: the average over an image and its mirror image."""
+    """Both in one run: the average over each image and its mirror image."""
     records, *_ = val_run
     found = forward.over_split(net, restore.find_checkpoint(net.directory), records, split="train", tta=True)
     images, expected = raw(records, "train")
@@ -123,7 +123,7 @@ def test_training_images_in_order_without_augmentation_and_tta(net, val_run):
 
 @pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16 arithmetic")
 def test_the_numbers_are_those_of_the_training_command_in_bfloat16_too(net, val_run):
-    """Measured as the training loop does it: there the rewrite to bfloat16 meets another graph."""
+    """Computed as in the training loop, where the bfloat16 rewrite sees another graph."""
     records, in_float32, _ = val_run
     checkpoint = restore.find_checkpoint(net.directory)
     found = evaluation.measures(*forward.over_split(net, checkpoint, records, precision="bfloat16"), net.class_names)
@@ -138,15 +138,15 @@ def test_the_numbers_are_those_of_the_training_command_in_bfloat16_too(net, val_
         session.run([tf.local_variables_initializer()])
         session.run([tf.tables_initializer()])
         expected = validation.run(session)
-    assert found["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-6)  # a thousandth is an image
+    assert found["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-6)  # one image is a thousandth
     assert found["loss"] == pytest.approx(expected["loss"], abs=1e-6)
     of_the_pass = evaluation.measures(expected["logits"], val_run[2], net.class_names)
-    assert of_the_pass["loss"] == pytest.approx(expected["loss"], abs=1e-6)  # what the report of a run takes
+    assert of_the_pass["loss"] == pytest.approx(expected["loss"], abs=1e-6)  # the report uses this pass
     assert found["loss"] != evaluation.measures(in_float32, val_run[2], net.class_names)["loss"]
 
 
 def test_the_table_and_another_checkpoint(trained_dir, tmp_path, cache):
-    """A train dir that cannot be written, a checkpoint elsewhere, and the pictures elsewhere again."""
+    """A read-only train dir, a checkpoint in another directory, and plots in a third."""
     shutil.copy(trained_dir[0] / "config.json", tmp_path)
     for path in trained_dir[0].glob("model.ckpt-20.*"):
         shutil.copy(path, tmp_path / path.name.replace("ckpt-20", "ckpt-7"))
@@ -165,7 +165,7 @@ def test_the_table_and_another_checkpoint(trained_dir, tmp_path, cache):
     assert lines[0] == "notebook at step 20, 1,000 test images of synthetic (10 classes), with their mirror images"
     assert lines[1] == f"{tmp_path / 'model.ckpt-7'}, float32"
     assert [line.split()[0] for line in lines if line.endswith("%") or line.endswith("-")][:2] == ["accuracy", "top-5"]
-    assert sum(line.split()[:2][-1:] == ["100"] for line in lines) == 10  # a row for each class
+    assert sum(line.split()[:2][-1:] == ["100"] for line in lines) == 10  # one row per class
     paths = [output / f"{name}-val.png" for name in pictures.NAMES]
     assert lines[-1] == f"[files]: {', '.join(map(str, paths))}"
     assert set(output.iterdir()) == set(paths)
@@ -183,11 +183,11 @@ def test_help_and_wrong_flags_without_tensorflow(capsys, monkeypatch):
 
 
 def test_errors_are_one_line_and_quick(trained_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", pytest.fail)  # none of these needs it
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", pytest.fail)  # none of these may import it
     with pytest.raises(UserError, match="none: no such directory"):
         evaluate.main(["--train-dir", str(tmp_path / "none")])
     directory = str(trained_dir[0])
-    with pytest.raises(UserError, match="nowhere: no directory that can be written; pass another --output-dir"):
+    with pytest.raises(UserError, match="nowhere: not a writable directory; pass another --output-dir"):
         evaluate.main(["--train-dir", directory, "--output-dir", str(tmp_path / "nowhere")])
     records = find.cifar("synthetic")
     shutil.copytree(records.test[0].parent, tmp_path / "other" / records.test[0].parent.name)
@@ -236,7 +236,7 @@ def test_a_checkpoint_of_another_net_is_refused_in_one_line(tmp_path):
 
 
 def damaged(trained_dir, directory, name, value):
-    """A checkpoint of the trained net, but for one variable all of whose weights are `value`."""
+    """A checkpoint of the trained net, with all weights of one variable set to `value`."""
     net = config.read(trained_dir[0])
     with tf.Graph().as_default(), tf.Session() as session:
         restore.net_of_images(net, tf.zeros([1, 32, 32, 3], tf.uint8))
@@ -248,8 +248,8 @@ def damaged(trained_dir, directory, name, value):
 
 @pytest.mark.parametrize("variable", ["block1/conv5_5/weights", "classification/logit/biases"])
 @pytest.mark.parametrize("command", ["evaluate", "predict", "export"])
-def test_weights_that_are_not_finite_are_one_line_in_every_command(trained_dir, tmp_path, command, variable):
-    """A ReLU hides those of the first convolution: the net answers all the same."""
+def test_weights_that_are_not_finite_give_one_line_in_every_command(trained_dir, tmp_path, command, variable):
+    """A ReLU hides NaNs of the first convolution, so the net still gives an output."""
     name = f"resnet/{variable}"
     checkpoint = damaged(trained_dir, tmp_path, name, float("nan"))
     call = {
@@ -274,7 +274,7 @@ def test_finite_weights_with_an_output_that_is_not(net, trained_dir, records, tm
 def test_measures_of_a_class_without_images():
     logits = np.array([[2.0, 1, 0], [0, 2, 1]], np.float32)
     result = evaluation.measures(logits, np.array([0, 2]), ("a", "b", "c"))
-    assert [each["accuracy"] for each in result["classes"]] == [1.0, None, 0.0]
+    assert [record["accuracy"] for record in result["classes"]] == [1.0, None, 0.0]
     assert (result["accuracy"], result["top5_accuracy"], result["images"]) == (0.5, 1.0, 2)
     assert ["b", "0", "-", "-"] in [line.split() for line in evaluation.table(result).splitlines()]
     json.dumps(result)
@@ -283,7 +283,7 @@ def test_measures_of_a_class_without_images():
 def test_pictures_by_number(tmp_path, records):
     found = batches.images(records, [6, 0, 3])
     assert found.shape == (3, 8, 8, 3) and found.dtype == np.uint8
-    assert [np.unique(each).tolist() for each in found] == [[106], [100], [103]]
+    assert [np.unique(image).tolist() for image in found] == [[106], [100], [103]]
     synthetic = find.cifar("synthetic")  # five training files
     images, _ = raw(synthetic, "train")
     numbers = [0, 999, 1000, 2500, 4999]
@@ -291,7 +291,7 @@ def test_pictures_by_number(tmp_path, records):
 
 
 def of_records(records, logits, **names):
-    """An `Evaluation` of three classes without a train dir."""
+    """An `Evaluation` with three classes and no train dir."""
     net = SimpleNamespace(
         directory="runs/a", class_names=names.get("class_names", ("a", "b", "c")), precision="float32",
         recipe=SimpleNamespace(name=names.get("recipe", "notebook")),
@@ -300,7 +300,7 @@ def of_records(records, logits, **names):
     return evaluation.of_logits(net, records, np.array(logits, np.float32), labels, checkpoint="model.ckpt-9", step=9)
 
 
-def test_no_mistakes_is_a_picture_too(tmp_path, records):
+def test_a_plot_without_mistakes(tmp_path, records):
     result = of_records(records, np.eye(3)[[i % 3 for i in range(100, 107)]] * 9, recipe="$\\5 and $6")
     paths, problems = pictures.save(result, tmp_path, "-x")
     assert (set(paths), problems) == (set(pictures.NAMES), [])
@@ -308,13 +308,13 @@ def test_no_mistakes_is_a_picture_too(tmp_path, records):
     assert result.accuracy == 1 and pictures.worst_mistakes(result) == ([], 0)
 
 
-def test_a_picture_that_cannot_be_written_is_a_line(tmp_path, records, monkeypatch):
+def test_a_plot_that_cannot_be_written_gives_a_line(tmp_path, records, monkeypatch):
     result = of_records(records, np.eye(3)[[0] * 7])
     (tmp_path / "file").touch()
     paths, problems = pictures.save(result, tmp_path / "file")
     assert paths == {} and len(problems) == 3
     assert all("not written (Not a directory)" in line for line in problems)
-    for path in (*records.train, *records.test):  # of the data, which only the mistakes need
+    for path in (*records.train, *records.test):  # only the plot of mistakes needs the data
         path.unlink()
     paths, problems = pictures.save(result, tmp_path)
     assert set(paths) == {"confusion", "calibration"} and "mistakes.png not written" in problems[0]
@@ -324,7 +324,7 @@ def test_the_most_confident_mistakes_come_first(records):
     logits = np.zeros([7, 3])  # the labels are 1 2 0 1 2 0 1
     logits[[0, 1, 2, 4], [1, 0, 1, 2]] = 1, 5, 7, 1
     worst, total = pictures.worst_mistakes(of_records(records, logits), most=2)
-    assert total == 4  # those of equal logits are taken for class 0, and 5 is of it
+    assert total == 4  # equal logits give class 0, which is right for image 5
     assert [(index, true, guess) for index, (true, _), (guess, _) in worst] == [(2, 0, 1), (1, 2, 0)]
 
 
@@ -336,12 +336,12 @@ def test_the_most_confident_mistakes_come_first(records):
         ("cifar10", 0, "train", "training"),
     ],
 )  # fmt: skip
-def test_test_images_are_called_so_only_when_they_are(records, dataset, held_out, split, expected):
+def test_images_are_called_test_images_only_if_they_are(records, dataset, held_out, split, expected):
     records = dataclasses.replace(records, dataset=dataset, held_out=held_out)
     assert evaluation.kind(records, split) == expected
 
 
-def test_terminal_codes_in_names_are_shown_and_not_sent(records):
+def test_terminal_codes_in_names_are_escaped(records):
     names = ("red\x1b[31m", "two\nlines", "\u202ereversed")
     result = of_records(records, np.eye(3)[[0, 0, 1, 1, 2, 2, 0]], class_names=names, recipe="\x1b]0;title\x07")
     shown = f"{result.title}\n{evaluation.table(result.as_json())}"

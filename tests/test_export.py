@@ -1,4 +1,4 @@
-"""The exported SavedModel: folded, frozen, and the same numbers wherever it is loaded; and folding by itself."""
+"""The exported SavedModel: folded, frozen, and with the same numbers in every loader; and folding itself."""
 
 import importlib.util
 import json
@@ -34,16 +34,16 @@ def exported(trained_dir, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images():
-    """Pictures of the net's own size and of another."""
+    """Images of the net's own size and of another size."""
     rng = np.random.default_rng(0)
     return [rng.integers(0, 256, shape, np.uint8) for shape in ((9, 32, 32, 3), (2, 50, 37, 3))]
 
 
 @pytest.fixture(scope="module")
 def expected(exported, images):
-    """What tf.saved_model.load makes of the images: a list of dicts of arrays."""
+    """The outputs of tf.saved_model.load for the images: a list of dicts of arrays."""
     predict = tf1or2.saved_model.load(str(exported[0])).signatures["serving_default"]
-    return [{name: t.numpy() for name, t in predict(images=tf1or2.constant(each)).items()} for each in images]
+    return [{name: t.numpy() for name, t in predict(images=tf1or2.constant(batch)).items()} for batch in images]
 
 
 def check(found, expected):
@@ -57,7 +57,7 @@ def test_what_is_written(trained_dir, exported):
     files = sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
     assert files == ["assets/class_names.txt", "saved_model.pb"]
     assert (directory / "assets/class_names.txt").read_text().split("\n")[:3] == ["disc", "ring", "square"]
-    assert [path.name for path in directory.parent.iterdir()] == ["1"]  # no draft is left
+    assert [path.name for path in directory.parent.iterdir()] == ["1"]  # no draft left
     assert list(result) == ["train_dir", "checkpoint", "step", "export_dir", "bytes", "classes"]
     assert result["export_dir"] == str(directory) and result["step"] == 20
     assert result["checkpoint"] == str(trained_dir[0] / "model.ckpt-20")
@@ -83,7 +83,7 @@ def test_it_equals_the_tower_of_the_train_dir(trained_dir, images, expected):
         np.testing.assert_allclose(outputs["probabilities"].sum(1), 1, atol=1e-5)
 
 
-def test_no_variable_no_batch_norm_and_the_class_names_come_along(exported):
+def test_the_export_has_class_names_and_no_variables_or_batch_norm(exported):
     directory, _ = exported
     model = tf1or2.saved_model.load(str(directory))
     assert not model.variables
@@ -113,7 +113,7 @@ def test_saved_model_cli_runs_it(exported, images, expected, tmp_path):
 
 @pytest.fixture
 def page(exported, tmp_path, monkeypatch):
-    """The programs of docs/export.md, in a directory with the files that they read."""
+    """The programs of docs/export.md, in a directory with the files that they need."""
     (tmp_path / "exported").symlink_to(exported[0])
     Image.new("RGB", (40, 30), "teal").save(tmp_path / "picture.png")
     monkeypatch.chdir(tmp_path)
@@ -127,7 +127,7 @@ def test_the_program_in_the_docs(page, exported, capsys):
 
 
 def test_one_picture_at_a_time_as_in_the_docs(page, images, expected, monkeypatch):
-    monkeypatch.setenv("TF_ONEDNN_THREADPOOL_USE_CALLER_THREAD", "0")  # undoes what the program sets
+    monkeypatch.setenv("TF_ONEDNN_THREADPOOL_USE_CALLER_THREAD", "0")  # restored after the program sets it
     names = {"images": images[0]}
     exec(page[1], names)
     names["session"].close()
@@ -159,7 +159,7 @@ def test_onnx(exported, images, expected, tmp_path):
 
 
 def test_a_directory_in_use_is_refused(trained_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", pytest.fail)  # it is not needed for that
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", pytest.fail)  # must not be needed
     (tmp_path / "file").touch()
     for target, message in ((tmp_path, "not empty"), (tmp_path / "file", "not a directory")):
         with pytest.raises(UserError, match=f"^export dir {target}: {message}; pass a new one$"):
@@ -169,11 +169,11 @@ def test_a_directory_in_use_is_refused(trained_dir, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["empty", "link", ".", "n" * 250, "deep/er/still"])
-def test_where_it_can_go(trained_dir, tmp_path, monkeypatch, name):
-    """Into a directory that is there and empty, which a rename would replace; and under the longest of names."""
+def test_an_export_into_an_empty_directory_or_a_long_name(trained_dir, tmp_path, monkeypatch, name):
+    """Into an existing empty directory, which a rename would replace; and to a name of maximum length."""
     monkeypatch.chdir(tmp_path)
     if name == "empty":
-        (tmp_path / name / "lost+found").mkdir(parents=True)  # the root of a disk
+        (tmp_path / name / "lost+found").mkdir(parents=True)  # like the root of a disk
     if name == "link":
         (tmp_path / "target").mkdir()
         (tmp_path / name).symlink_to("target")
@@ -181,7 +181,7 @@ def test_where_it_can_go(trained_dir, tmp_path, monkeypatch, name):
     assert (tmp_path / name / "saved_model.pb").stat().st_size > 1000
     assert (tmp_path / name / "assets/class_names.txt").read_text().startswith("disc\n")
     assert (tmp_path / "link").is_symlink() == (name == "link")
-    assert not list(tmp_path.rglob(".*"))  # no draft is left
+    assert not list(tmp_path.rglob(".*"))  # no draft left
 
 
 def test_a_failure_leaves_nothing(trained_dir, tmp_path, monkeypatch):
@@ -204,7 +204,7 @@ def test_help_and_wrong_flags_without_tensorflow(capsys, monkeypatch):
 
 
 def frozen(build):
-    """(frozen GraphDef of build(images) -> tensor 'out', its values on random images), random variables in it."""
+    """(frozen GraphDef of build(images) -> tensor 'out', its values on random images), with random variables."""
     rng = np.random.default_rng(0)
     with tf.Graph().as_default() as graph, tf.Session() as session:
         images = tf.placeholder(tf.float32, [None, 8, 8, 3], name="images")
@@ -247,7 +247,7 @@ def test_folding_of_blocks(keras):
     assert "FusedBatchNormV3" not in ops(folded)
     assert ops(folded).count("Conv2D") == ops(folded).count("BiasAdd") == 7
     np.testing.assert_allclose(values(folded), before, rtol=1e-5, atol=1e-5)
-    assert ops(graph_def).count("FusedBatchNormV3") > 0  # the argument is as it was
+    assert ops(graph_def).count("FusedBatchNormV3") > 0  # the argument was not changed
 
 
 @pytest.mark.parametrize(
@@ -260,14 +260,14 @@ def test_folding_of_blocks(keras):
     ],
     ids=["no convolution", "an activation between", "the convolution is used twice", "training"],
 )
-def test_what_cannot_be_folded_stays(build):
+def test_other_batch_norms_are_not_folded(build):
     graph_def, before = frozen(build)
     folded = folding.fold_batch_norm(graph_def, ["out"])
     assert ops(folded).count("FusedBatchNormV3") == 1
     np.testing.assert_allclose(values(folded), before, rtol=1e-5, atol=1e-5)
 
 
-def test_convolutions_that_share_weights_are_folded_apart():
+def test_convolutions_that_share_weights_are_folded_separately():
     def build(x):
         y = slim.conv2d(x, 3, 3, normalizer_fn=batch_norm, scope="a")
         with tf.variable_scope("a", reuse=True):

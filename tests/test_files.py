@@ -1,4 +1,4 @@
-"""Files: what is read, how it is written, which paths a flag takes."""
+"""Files: what is read, how files are written, which paths a flag accepts."""
 
 import argparse
 import importlib
@@ -51,7 +51,7 @@ def test_only_regular_files_of_a_reasonable_size_are_read(tmp_path, kind, reason
     assert error.value.strerror == reason and error.value.filename == str(path)
 
 
-def test_a_file_of_just_the_limit_is_read_and_a_link_followed(tmp_path):
+def test_a_file_of_exactly_the_limit_is_read_and_a_link_followed(tmp_path):
     (tmp_path / "there").write_bytes(b"12345")
     (tmp_path / "here").symlink_to("there")
     assert files.read(tmp_path / "here", most=5) == b"12345"
@@ -69,7 +69,7 @@ def test_json_that_cannot_be_read_is_a_value_error(tmp_path, text):
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symlink", "hard link"])
-def test_a_write_replaces_a_link_and_not_what_it_leads_to(tmp_path, link):
+def test_a_write_replaces_a_link_and_not_its_target(tmp_path, link):
     victim, path = tmp_path / "victim", tmp_path / "report.html"
     victim.write_text("mine")
     link(victim, path)
@@ -78,7 +78,7 @@ def test_a_write_replaces_a_link_and_not_what_it_leads_to(tmp_path, link):
     assert listing(tmp_path) == ["report.html", "victim"]
 
 
-def test_a_write_goes_below_a_link_to_a_directory_and_to_a_name_of_any_length(tmp_path):
+def test_a_write_into_a_linked_directory_and_with_a_long_name(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     for name in ("n" * 255, "a\nb", "caf\udce9"):
@@ -109,7 +109,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"old" and listing(tmp_path) == ["a", "folder"]
 
 
-def test_writers_at_once_end_with_one_whole_file(tmp_path):
+def test_concurrent_writers_leave_one_complete_file(tmp_path):
     contents = [bytes([i]) * 300_000 for i in range(8)]
     threads = [threading.Thread(target=files.write, args=(tmp_path / "a", content)) for content in contents]
     for thread in threads:
@@ -130,7 +130,7 @@ with files.draft(sys.argv[1]) as file:
 """
 
 
-def test_drafts_of_the_dead_are_removed_and_those_of_the_living_left(tmp_path):
+def test_only_drafts_of_dead_processes_are_removed(tmp_path):
     command = [sys.executable, "-c", WRITER, tmp_path / "a"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=ROOT, **pipes) as writer:
@@ -177,7 +177,7 @@ def test_a_new_directory_may_be_an_empty_mount(tmp_path):
     if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path], capture_output=True).returncode:
         pytest.skip("this user may not mount")
     try:
-        (tmp_path / "lost+found").mkdir()  # as a new ext4 has it
+        (tmp_path / "lost+found").mkdir()  # as on a new ext4 file system
         with files.new_directory(tmp_path, last="model") as draft:
             fill(draft)
         assert tree(tmp_path) == ["assets", "assets/names", "lost+found", "model"] and os.path.ismount(tmp_path)
@@ -185,7 +185,7 @@ def test_a_new_directory_may_be_an_empty_mount(tmp_path):
         subprocess.run(["umount", tmp_path], check=True)
 
 
-def test_a_new_directory_that_is_not_empty_or_fails_is_left_as_it_was(tmp_path):
+def test_a_new_directory_that_is_not_empty_or_fails_is_unchanged(tmp_path):
     for target in (tmp_path / "full", tmp_path / "fails"):
         with pytest.raises((OSError, RuntimeError)), files.new_directory(target) as draft:
             fill(draft)
@@ -199,22 +199,22 @@ def test_a_new_directory_that_is_not_empty_or_fails_is_left_as_it_was(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "an empty path; is a variable of the shell not set?"),
+        ("", "an empty path; is a shell variable unset?"),
         (" ", "an empty path"),
-        ("gs://bucket/run", "gs://bucket/run: not a path of this machine; mount it or copy it"),
-        ("gs:/bucket", "not a path of this machine"),
-        ("s3://b", "not a path of this machine"),
-        ("file:///tmp/x", "not a path of this machine"),
-        ("~nobody_of_this_name/x", "no user of that name; if it is a file's name, pass ./~nobody_of_this_name/x"),
+        ("gs://bucket/run", "gs://bucket/run: not a path on this machine; mount it or copy it"),
+        ("gs:/bucket", "not a path on this machine"),
+        ("s3://b", "not a path on this machine"),
+        ("file:///tmp/x", "not a path on this machine"),
+        ("~nobody_of_this_name/x", "no user of that name; if it is a file, pass ./~nobody_of_this_name/x"),
     ],
 )
-def test_a_flag_that_is_no_path_of_this_machine_is_refused(text, message):
+def test_a_flag_that_is_not_a_path_on_this_machine_is_refused(text, message):
     with pytest.raises(argparse.ArgumentTypeError) as error:
         files.path_flag(text)
     assert message in str(error.value)
 
 
-def test_a_flag_is_a_path_as_a_shell_would_have_it(monkeypatch):
+def test_a_path_flag_expands_the_home_directory(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     for text, path in {"~/x": "/home/me/x", "~": "/home/me", "./gs:/x": "./gs:/x", "a~b": "a~b", "x:y": "x:y"}.items():
         assert files.path_flag(text) == path
@@ -234,10 +234,10 @@ PATH_FLAGS = [
 
 
 @pytest.mark.parametrize(("module", "flag"), PATH_FLAGS)
-def test_every_flag_that_is_a_path_is_looked_at(module, flag, capsys):
+def test_every_path_flag_is_checked(module, flag, capsys):
     parse = importlib.import_module(f"graph_resnet.{module}").parse
     for words in ([f"{flag}="], [flag, ""], [f"{flag}=gs://bucket/x"], [flag, "~nobody_of_this_name/x"]):
         with pytest.raises(SystemExit) as end:
             parse(words)
         assert end.value.code == 2
-        assert re.search("an empty path|not a path of this machine|no user of that name", capsys.readouterr().err)
+        assert re.search("an empty path|not a path on this machine|no user of that name", capsys.readouterr().err)

@@ -1,4 +1,4 @@
-"""Filter gradients as convolutions: the stock ones, to float rounding."""
+"""Filter gradients as convolutions equal the stock ones up to float rounding."""
 
 import contextlib
 
@@ -11,7 +11,7 @@ from graph_resnet.training import filter_gradients
 
 
 def convolution_gradients(images, filters, weights, stride, override):
-    """Gradients of a weighted sum of a SAME convolution's outputs, and the types of the ops that computed them."""
+    """Gradients of a weighted sum of a SAME convolution's outputs, and the op types that computed them."""
     with tf.Graph().as_default() as graph, tf.Session() as session:
         x, w = tf.constant(images), tf.constant(filters)
         if override:
@@ -51,7 +51,7 @@ def test_large_shallow_and_pointwise_convolutions_keep_the_stock_gradient(side, 
 
 
 def test_of_a_whole_net():
-    """All gradients of a ResNet-18, 8 of whose 20 convolutions are small and deep, on two images."""
+    """All gradients of a ResNet-18 on two images; 8 of its 20 convolutions are small and deep."""
     images = numpy.random.default_rng(3).normal(size=(2, 32, 32, 3)).astype("f")
 
     def gradients(scope):

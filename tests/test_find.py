@@ -1,4 +1,4 @@
-"""Record files made byte by byte: found, refused, unpacked, downloaded (from 127.0.0.1) and described."""
+"""Record files made byte by byte: found, refused, unpacked, downloaded (from 127.0.0.1), described."""
 
 import dataclasses
 import gzip
@@ -35,7 +35,7 @@ FILES += ("test_batch.bin",)
 
 @pytest.fixture(autouse=True)
 def fresh_cache(tmp_path, monkeypatch):
-    """An empty cache directory of the test's own, and no word of it in the environment otherwise."""
+    """An empty cache directory for the test, and no other data directory in the environment."""
     for name in ("CIFAR_DATA_DIR", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
@@ -74,7 +74,7 @@ def error(*arguments, **options):
 
 
 def leftovers(directory):
-    """All that is in a directory, drafts included, as paths below it."""
+    """Everything in a directory, including drafts, as relative paths."""
     return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
 
 
@@ -135,13 +135,13 @@ def test_order_of_places(tmp_path, monkeypatch, fresh_cache):
     (tmp_path / "env").mkdir()
     assert (
         cifar().train[0].parent == fresh_cache / "cifar-10-batches-bin"
-    )  # the variable's directory has another dataset
+    )  # the directory in the variable holds another dataset
     write_cifar10(tmp_path / "env")
     assert cifar().train[0].parent == tmp_path / "env"
     write_cifar10(tmp_path / "data")
     assert cifar("cifar10", tmp_path / "data").train[0].parent == tmp_path / "data"
     (tmp_path / "none").mkdir()
-    message = error("cifar10", tmp_path / "none")  # never another place than the one that was named
+    message = error("cifar10", tmp_path / "none")  # a named directory is never replaced by another
     assert message.startswith(f"data_dir {tmp_path / 'none'}: holds no CIFAR-10") and "--data-dir" in message
     monkeypatch.setenv("CIFAR_DATA_DIR", str(tmp_path / "gone"))
     assert error().startswith(f"$CIFAR_DATA_DIR {tmp_path / 'gone'}: no such directory")
@@ -219,7 +219,7 @@ def test_damaged_file(tmp_path, damage, expected, name):
         pytest.skip("this user reads everything")
     message = error("cifar10", directory)
     assert message.startswith(f"{directory / name}: ") and expected in message
-    assert "--data-dir DIR" in message  # the fix
+    assert "--data-dir DIR" in message  # the suggested fix
 
 
 def test_damaged_cifar100_file(tmp_path):
@@ -228,7 +228,7 @@ def test_damaged_cifar100_file(tmp_path):
     assert f"{directory / 'train.bin'}: holds CIFAR-10 records, not CIFAR-100" in error("cifar100", directory)
     (directory / "train.bin").write_bytes(records((19, 99), (20, 0)))
     assert "train.bin: record 1 has coarse label 20, the largest is 19" in error("cifar100", directory)
-    (directory / "train.bin").write_bytes(records((19, 100)))  # whichever label is asked for
+    (directory / "train.bin").write_bytes(records((19, 100)))  # refused for both kinds of label
     assert "train.bin: record 0 has fine label 100" in error("cifar100", directory, label="coarse")
 
 
@@ -240,11 +240,11 @@ def test_damaged_file_in_the_cache_is_to_be_deleted(fresh_cache):
 
 def test_wrong_directory(tmp_path):
     assert error("cifar10", tmp_path / "gone").startswith(f"data_dir {tmp_path / 'gone'}: no such directory")
-    assert "gone away\\x1b" in error("cifar10", tmp_path / "gone\naway\x1b")  # no terminal codes either
+    assert "gone away\\x1b" in error("cifar10", tmp_path / "gone\naway\x1b")  # without terminal codes
     file = tmp_path / "cifar-10-binary.tar.gz"
     for content in (b"", b"PK\x03\x04", bytes(100)):
         file.write_bytes(content)
-        assert error("cifar10", file).startswith(f"data_dir {file}: this is a file and no .tar.gz archive; pass one")
+        assert error("cifar10", file).startswith(f"data_dir {file}: this file is not a .tar.gz archive; pass one")
     assert error("cifar10", file / "below").startswith(f"data_dir {file / 'below'}: cannot be read (Not a directory)")
     long = tmp_path / ("x" * 300)
     assert error("cifar10", long).startswith(f"data_dir {long}: cannot be read (File name too long)")
@@ -288,17 +288,17 @@ def test_directory_that_cannot_be_read(public_dir):
     assert find_as_nobody(data) == expected
 
 
-def test_a_record_file_has_a_bound(tmp_path):
+def test_a_record_file_has_a_size_limit(tmp_path):
     directory = write_cifar10(tmp_path / "data")
     path = directory / "data_batch_2.bin"
     with path.open("r+b") as file:
-        file.truncate(20_000_000 * 3073)  # 61 GB, all holes
+        file.truncate(20_000_000 * 3073)  # 61 GB, a sparse file
     start = time.monotonic()
     assert error("cifar10", directory).startswith(f"{path}: 20,000,000 records, a file of CIFAR-10 has at most 10,000;")
     assert time.monotonic() - start < 5
 
 
-def test_the_file_of_class_names_has_a_bound(tmp_path):
+def test_the_file_of_class_names_has_a_size_limit(tmp_path):
     directory = write_cifar10(tmp_path / "data")
     path = directory / "batches.meta.txt"
     os.mkfifo(path)
@@ -328,7 +328,7 @@ def test_wrong_dataset_or_label(tmp_path):
     tail=st.just(b"") | st.binary(max_size=40),
     name=st.sampled_from(FILES),
 )
-def test_any_bytes_are_records_or_a_data_error(labels, tail, name):
+def test_any_bytes_give_records_or_a_user_error(labels, tail, name):
     with tempfile.TemporaryDirectory() as parent:
         directory = write_cifar10(Path(parent))
         (directory / name).write_bytes(records(*labels) + tail)
@@ -362,7 +362,7 @@ def test_synthetic100(tmp_path, fresh_cache):
 
 
 def trained(records, **changes):
-    """What config.json would say of a net that was trained on some records."""
+    """The config.json of a net trained on some records, as a `TrainedNet`."""
     data = {**describe(records), **changes}
     recipe = dataclasses.replace(recipes.RECIPES["notebook"], dataset=records.dataset, label=records.label)
     return config.TrainedNet(Path("run"), recipe, records.class_names, "float32", data, records.held_out)
@@ -409,7 +409,7 @@ def test_a_trained_nets_synthetic_data_is_drawn_again(tmp_path, fresh_cache):
     assert not any((tmp_path / "drawn").iterdir())
 
 
-def test_describe_tells_the_same_data(tmp_path):
+def test_describe_recognizes_the_same_data(tmp_path):
     old = cifar("cifar10", write_cifar10(tmp_path / "a"))
     described = describe(old)
     assert described["files"][5] == {
@@ -462,14 +462,14 @@ def test_new_directory(tmp_path):
             pass
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path):
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     code = "import os, sys; from graph_resnet.data.archives import new_directory\n"
     code += "with new_directory(sys.argv[1]) as draft: (draft / 'half').write_bytes(b'1'); os.kill(os.getpid(), 9)"
     root = Path(find.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "new")], cwd=root).returncode == -9
     assert len(leftovers(tmp_path)) == 2 and not (tmp_path / "new").exists()
     with new_directory(tmp_path / "other") as running, new_directory(tmp_path / "new"):
-        assert running.exists()  # by another process
+        assert running.exists()  # another process still writes it
     assert leftovers(tmp_path) == ["new", "other"]
 
 
@@ -564,12 +564,12 @@ def test_a_long_name_is_not_quoted_whole(tmp_path):
         assert len(message) < 3_000
 
 
-def test_a_member_that_comes_twice(tmp_path):
+def test_a_duplicate_member(tmp_path):
     twice = archive_of(*good_members(), *good_members("other/"))
     assert "it holds data_batch_1.bin twice" in error("cifar10", write_archive(tmp_path / "data", twice))
 
 
-def test_hostile_members_are_passed_over(tmp_path):
+def test_hostile_members_are_skipped(tmp_path):
     (tmp_path / "secret").write_bytes(records(5, 5, 5))
     hostile = [
         ("../data_batch_1.bin", records(6)),
@@ -602,7 +602,7 @@ def flipped(content, at):
 
 
 def padded(content):
-    """The archive with zeros behind its end, where tarfile does not look."""
+    """The archive with zeros after its end, which tarfile does not read."""
     return gzip.compress(gzip.decompress(content) + bytes(3 << 20))
 
 
@@ -632,12 +632,12 @@ def test_broken_archive(tmp_path, fresh_cache, content, expected):
     message = error("cifar10", directory)
     assert message.startswith(f"{directory / 'cifar-10-binary.tar.gz'}: ") and expected in message
     assert "--data-dir DIR" in message
-    assert leftovers(fresh_cache) == []  # nothing that a later run would trust
+    assert leftovers(fresh_cache) == []  # nothing that a later run could mistake for data
 
 
 @pytest.fixture
 def small(monkeypatch):
-    """A CIFAR-10 of three records a file at most, so that a bomb need not be large."""
+    """CIFAR-10 with at most three records per file, so that a bomb can be small."""
     layout = dataclasses.replace(find.CIFAR10, max_records=3)
     monkeypatch.setitem(find.LAYOUTS, "cifar10", layout)
 
@@ -652,7 +652,7 @@ def test_bomb(tmp_path, fresh_cache, small, name):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers by the first part of the path."""
+    """Answers according to the first part of the path."""
 
     content = b""
     other_host = ""
@@ -683,7 +683,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def serve(monkeypatch):
-    """A function of a kind of answer: makes cifar("cifar10") download from there, and returns the layout."""
+    """A function(kind of answer) that makes cifar("cifar10") download from there and returns the layout."""
     state = {"content": archive_of(*good_members()), "done": threading.Event()}
     handler = type("TestHandler", (Handler,), state)
     servers = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) for _ in range(2)]
@@ -720,7 +720,7 @@ def test_download(serve, fresh_cache, capsys, kind):
     output = capsys.readouterr()
     assert output.out == "" and "Downloading" in output.err
     serve("missing")
-    assert cifar() == found  # the second time there is no download
+    assert cifar() == found  # not downloaded again
 
 
 @pytest.mark.parametrize(
@@ -762,7 +762,7 @@ def test_stalling_download(serve, fresh_cache):
 
 
 def test_a_download_begins_without_tensorflow(serve, fresh_cache):
-    """Whose import takes seconds and writes into the terminal."""
+    """Importing TensorFlow takes seconds and prints to the terminal."""
     layout = serve("missing")
     code = (
         "import dataclasses, sys\nfrom graph_resnet.data import archives, find\n"

@@ -1,4 +1,4 @@
-"""What a recipe's graph does: pixels, updates, schedules, objective, and that every field is heard."""
+"""A recipe's graph: pixels, updates, schedules, loss, and an effect of every field."""
 
 import dataclasses
 
@@ -14,12 +14,12 @@ from graph_resnet.errors import UserError
 from graph_resnet.training import graph as training_graph
 from tests.helpers import FLAGS, SOURCES, another
 
-# What a few updates on one machine cannot show: lengths, CIFAR-100's labels, several workers.
+# Fields that a few updates on one machine cannot show: lengths, CIFAR-100's labels, several workers.
 NOT_SEEN = {"eval_every", "label", "precise_batch_norm", "sync_batch_norm"}
 
 
 def trained_variables(recipe, *, seed=0):
-    """All variables after three updates, by name."""
+    """{name: value} of all variables after three updates."""
     records = find.cifar(recipe.dataset)
     one_thread = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
     with tf.Graph().as_default(), tf.Session(config=one_thread) as session:
@@ -32,7 +32,7 @@ def trained_variables(recipe, *, seed=0):
 
 
 def shorten_nets(patch):
-    """Leaves one block of each net: these tests are of the recipe."""
+    """Keeps one block of each net, because these tests are about the recipe."""
     for name in ("bottleneck", "deep"):
         row = ARCHITECTURES[name]
         block = dataclasses.replace(row.groups[0], units=1)
@@ -41,7 +41,7 @@ def shorten_nets(patch):
 
 @pytest.fixture(scope="module")
 def small(cache):
-    """(a recipe with nearly all that there is, its variables after three updates)."""
+    """(a recipe that uses nearly every feature, its variables after three updates)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
         shorten_nets(patch)
@@ -59,7 +59,7 @@ def test_every_field_changes_what_is_trained(f, small, monkeypatch):
     other |= {"lookahead": 2}
     value = other.get(f.name, another(f, getattr(recipe, f.name))[1])
     after = trained_variables(dataclasses.replace(recipe, **{f.name: value}))
-    # Nothing but the moving averages tells of their decay.
+    # Only the moving averages depend on their decay.
     kinds = ("moving_mean", "moving_variance") if f.name == "batch_norm_decay" else ("weights",)
     assert any(before.get(name) != found for name, found in after.items() if name.endswith(kinds))
 
@@ -81,7 +81,7 @@ def test_the_seed_changes_what_is_trained(small, monkeypatch):
     ],
 )
 def test_pixels_become(graph, tmp_path, name, black, white):
-    """A black and a white image, through the input; the third row is (0 or 1 - mean) / deviation by hand."""
+    """A black and a white image through the input; the third row is (0 or 1 - mean) / std by hand."""
     file = tmp_path / "test.bin"
     np.uint8([[0] + [0] * 3072, [1] + [255] * 3072]).tofile(file)
     one = (file,)
@@ -98,13 +98,13 @@ def test_pixels_become(graph, tmp_path, name, black, white):
 
 
 def constants_of(op, *indices):
-    """Values of an op's inputs that are constants."""
+    """Values of an op's constant inputs."""
     return [float(tf.get_static_value(op.inputs[i])) for i in indices]
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_optimizer(graph, records, name):
-    """The numbers that arrive at the op which changes a weight."""
+    """The numbers that reach the op which updates a weight."""
     recipe = dataclasses.replace(recipes.RECIPES[name], net="bottleneck", image_size=16, batch_size=2)
     training_graph.build(recipe, records, seed=0)
     ops = [op for op in graph.get_operations() if op.type in ("ResourceApplyAdam", "ResourceApplyMomentum")]
@@ -121,7 +121,7 @@ def test_optimizer(graph, records, name):
 
 
 def rates(total_steps, **values):
-    """The learning rate of every update of a run."""
+    """The learning rate of every update in a run."""
     recipe = dataclasses.replace(recipes.RECIPES["notebook"], learning_rate=1.0, **values)
     with tf.Graph().as_default(), tf.Session() as session:
         step = tf.train.get_or_create_global_step()
@@ -153,8 +153,8 @@ def test_schedules(schedule, expected):
     np.testing.assert_allclose(warmed, [1 / 4, 2 / 4, 3 / 4, 1, *expected], rtol=1e-5)
 
 
-def test_beta_rate_is_of_beta_alone(graph, records):
-    """A step of plain descent moves beta by `beta_rate` times its gradient, everything else by its gradient."""
+def test_beta_rate_applies_to_beta_only(graph, records):
+    """A step of plain gradient descent moves beta by `beta_rate` times its gradient, the rest by its gradient."""
     base = dataclasses.replace(recipes.RECIPES["strong"], image_size=16, batch_size=2, warmup_steps=0, momentum=0.0)
     moved = {}
     for rate in (1.0, 64.0):
@@ -182,14 +182,14 @@ def test_nesterov(graph, records):
 
 @pytest.mark.parametrize(("precision", "stock"), [("float32", 20), ("bfloat16", 12)])
 def test_filter_gradients_of_small_deep_layers(graph, records, precision, stock):
-    """In bfloat16, 8 of a ResNet-18's 20 convolutions have theirs from `graph_resnet.training.filter_gradients`."""
+    """In bfloat16, `graph_resnet.training.filter_gradients` computes them for 8 of a ResNet-18's 20 convolutions."""
     recipe = dataclasses.replace(recipes.RECIPES["resnet18-flip"], batch_size=2)
     training_graph.build(recipe, records, seed=0, precision=precision)
     assert sum(op.type == "Conv2DBackpropFilter" for op in graph.get_operations()) == stock
 
 
 def test_objective_by_hand(graph):
-    """Smoothed labels and weight decay of a layer with known numbers."""
+    """Label smoothing and weight decay of a layer with known numbers."""
     recipe = dataclasses.replace(recipes.RECIPES["notebook"], label_smoothing=0.3, weight_decay=0.5)
     logits, labels = tf.constant([[1.0, 2.0, 4.0]]), tf.constant([2])
     with tower.slim.arg_scope(net.resnet_arg_scope(weight_decay=recipe.weight_decay)):
@@ -205,7 +205,7 @@ def test_objective_by_hand(graph):
     assert not biases.any()
 
 
-def test_weight_decay_is_of_weights_alone(graph, records):
+def test_weight_decay_applies_to_weights_only(graph, records):
     recipe = dataclasses.replace(recipes.RECIPES["strong"], image_size=16, batch_size=2)
     training_graph.build(recipe, records, seed=0)
     penalized = len(tf.losses.get_regularization_losses())

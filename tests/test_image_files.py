@@ -1,4 +1,4 @@
-"""Image files of every kind, made here: what becomes of them, and the line about those that cannot be used."""
+"""Image files of every kind, created here: the resulting pixels, and the error for unusable files."""
 
 import io
 import os
@@ -29,7 +29,7 @@ def why(path):
     return message.removeprefix(f"{path}: ")
 
 
-def test_an_image_of_the_right_size_is_left_as_it_is(tmp_path):
+def test_an_image_of_the_right_size_is_unchanged(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     for name in ("a.png", "a.bmp"):
         Image.fromarray(pixels).save(tmp_path / name)
@@ -40,13 +40,13 @@ def test_an_image_of_the_right_size_is_left_as_it_is(tmp_path):
 
 def test_a_larger_one_is_averaged_not_sampled(tmp_path):
     pixels = np.zeros((96, 96, 3), np.uint8)
-    pixels[::3, ::3] = 252  # one pixel of every nine
+    pixels[::3, ::3] = 252  # one pixel in nine
     Image.fromarray(pixels).save(tmp_path / "a.png")
     np.testing.assert_array_equal(image_files.load(tmp_path / "a.png", 32), np.full((32, 32, 3), 28))
 
 
 @pytest.mark.parametrize("size", [(128, 64), (64, 128), (127, 64)])
-def test_the_middle_is_taken(tmp_path, size):
+def test_the_centre_is_used(tmp_path, size):
     image = Image.new("RGB", size, RED)
     edge = min(size)
     left, top = (size[0] - edge) // 2, (size[1] - edge) // 2
@@ -108,10 +108,10 @@ def test_first_frame_of_an_animation(tmp_path):
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("ending", ["png", "jpg"])
 def test_orientation(tmp_path, orientation, ending):
-    """As seen, the image has a red quarter at its upper left and a green one at its upper right."""
+    """Displayed correctly, the image has a red quarter at the top left and a green one at the top right."""
     seen = np.zeros((32, 32, 3), np.uint8)
     seen[:16, :16], seen[:16, 16:] = RED, GREEN
-    stored = {  # the EXIF standard: which side of the picture row 0 and column 0 of the file show
+    stored = {  # the EXIF standard: which side of the image row 0 and column 0 of the file show
         1: seen,  # top, left
         2: seen[:, ::-1],  # top, right
         3: seen[::-1, ::-1],  # bottom, right
@@ -128,7 +128,7 @@ def test_orientation(tmp_path, orientation, ending):
     assert np.abs(image_files.load(path, 32).astype(int) - seen).max() <= 3
 
 
-def test_damaged_exif_data_does_no_harm(tmp_path):
+def test_damaged_exif_data_is_ignored(tmp_path):
     Image.new("RGB", (32, 32), WHITE).save(tmp_path / "a.jpg", exif=b"Exif\0\0" + b"\xff" * 40)
     np.testing.assert_array_equal(image_files.load(tmp_path / "a.jpg", 32), np.full((32, 32, 3), 255))
 
@@ -143,7 +143,7 @@ def test_truncated(tmp_path, ending):
     assert "truncated" in why(path) or "damaged" in why(path)
 
 
-def test_what_is_no_image(tmp_path):
+def test_files_that_are_not_images(tmp_path):
     (tmp_path / "a.png").write_text("hello")
     assert why(tmp_path / "a.png") == "not an image in PNG, JPEG, BMP, GIF or WebP"
     (tmp_path / "empty.png").touch()
@@ -159,13 +159,13 @@ def test_what_is_no_image(tmp_path):
 
 @pytest.mark.parametrize("width", [10_000, 100_000])
 def test_decompression_bomb(tmp_path, width):
-    """Little on the disk and 300 MB or 3 GB in memory."""
+    """Small on disk, but 300 MB or 3 GB in memory."""
     (tmp_path / "a.png").write_bytes(png(width, 10_000))
     assert why(tmp_path / "a.png") == "more than 89,478,485 pixels"
 
 
-def test_damaged_files_are_one_line_each(tmp_path):
-    """Bytes of real files overwritten at random: an image or a UserError, and nothing else."""
+def test_each_damaged_file_gives_one_line(tmp_path):
+    """Bytes of real files, overwritten at random: an image or a UserError, nothing else."""
     rng, outcomes = np.random.default_rng(1), set()
     for name in ("a.png", "a.jpg", "a.bmp", "a.gif", "a.webp"):
         buffer = io.BytesIO()
@@ -183,8 +183,8 @@ def test_damaged_files_are_one_line_each(tmp_path):
     assert outcomes == {(32, 32, 3), "error"}
 
 
-def test_a_file_has_a_bound(tmp_path):
-    """A GIF whose image never comes: Pillow would read a byte at a time."""
+def test_a_file_has_a_size_limit(tmp_path):
+    """A GIF without an image: Pillow would read it byte by byte."""
     with open(tmp_path / "a.gif", "wb") as file:
         file.write(b"GIF89a\1\0\1\0\0\0\0")
         file.truncate(61 << 30)
@@ -192,7 +192,7 @@ def test_a_file_has_a_bound(tmp_path):
 
 
 def expand(argument):
-    """The files of `image_files.expand`, where there is nothing to complain about."""
+    """The files from `image_files.expand`, which must not report anything."""
     files, errors, _ = image_files.expand(argument)
     assert not errors
     return files
@@ -211,11 +211,11 @@ def test_expand(tmp_path, monkeypatch):
         path.parent.mkdir(exist_ok=True)
         path.touch()
     assert expand(".") == ["A.JPG", "[1].bmp", "b.png", "sub/d.gif"]
-    assert expand("c.txt") == ["c.txt"]  # named by the user: tried, whatever its name
+    assert expand("c.txt") == ["c.txt"]  # tried, because the user named it
     assert expand("[1].bmp") == ["[1].bmp"]  # a file first, a pattern if there is no such file
     assert expand("*.[pg]*") == ["b.png"]
     assert expand("**/*.gif") == ["sub/d.gif"]
-    assert expand(".thumbs") == [".thumbs/1.png"]  # named by the user
+    assert expand(".thumbs") == [".thumbs/1.png"]  # read, because the user named it
     assert refused("none.png") == "none.png: no such file"
     assert refused("none*") == "none*: no such file, nor any that matches"
     assert refused("b.png/c.png") == "b.png/c.png: no such file"
@@ -228,8 +228,8 @@ def test_expand(tmp_path, monkeypatch):
     assert refused("bare").endswith("file in this directory; it has 1 .heic file")
 
 
-def test_what_a_directory_hides(tmp_path, monkeypatch):
-    """Folders that are not read are errors, files that do not end as images do are counted."""
+def test_skipped_files_and_folders_of_a_directory(tmp_path, monkeypatch):
+    """Unread folders are errors; files without an image's ending are only counted."""
     monkeypatch.chdir(tmp_path)
     for name in ("photos/a.png", "photos/b.tiff", "photos/c.TIFF", "photos/d", "elsewhere/e.png", "photos/sub/f.webp"):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
@@ -240,7 +240,7 @@ def test_what_a_directory_hides(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "photos" / "pipe.png")
     files, errors, notes = image_files.expand("photos")
     assert files == ["photos/a.png", "photos/lost.png", "photos/pipe.png", "photos/sub/f.webp"]
-    link = "a link to a folder, not followed; name it to have it read"
+    link = "a link to a folder, not followed; pass it by name to read it"
     assert list(map(str, errors)) == [f"photos/linked: {link}", f"photos/sub/loop: {link}"]
     assert notes == ["photos: skipped 2 .tiff files, 1 other file"]
     assert expand("photos/linked") == ["photos/linked/e.png"]
@@ -257,7 +257,7 @@ for argument in sys.argv[1:]:
 
 
 @needs_root
-def test_directories_that_may_not_be_read(public_dir):
+def test_directories_without_read_permission(public_dir):
     for name in ("a.png", "shut/b.png"):
         (public_dir / name).parent.mkdir(exist_ok=True)
         (public_dir / name).touch()
@@ -266,7 +266,7 @@ def test_directories_that_may_not_be_read(public_dir):
     of_all, of_shut, of_file = as_nobody(
         imports, EXPAND, public_dir, public_dir / "shut", public_dir / "shut" / "b.png"
     ).splitlines()
-    unread = f"{public_dir}/shut: cannot be read (Permission denied); its images are left out"
+    unread = f"{public_dir}/shut: cannot be read (Permission denied); its images are skipped"
     assert of_all == f"{public_dir}/a.png|{unread}"
     assert of_shut == unread
     assert of_file == f"{public_dir}/shut/b.png: Permission denied"

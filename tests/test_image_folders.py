@@ -1,4 +1,4 @@
-"""Folders of images: which layouts are understood, what becomes of them byte by byte, what is refused and skipped."""
+"""Folders of images: accepted layouts, the resulting bytes, and what is refused or skipped."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def save(path, colour=RED, size=(8, 8)):
 
 
 def numbered(directory, name, count, first=0):
-    """`count` images of one class, each of a grey level that is its number."""
+    """`count` images of one class; the grey level of an image is its number."""
     for i in range(first, first + count):
         save(directory / name / f"{i:03}.png", (i, i, i))
 
@@ -36,7 +36,7 @@ def record(label, colour, side):
 
 
 def rows(path, side):
-    """The records of a file, each as bytes, sorted."""
+    """The records of a file as sorted bytes."""
     content = path.read_bytes()
     size = 1 + 3 * side * side
     return sorted(content[i : i + size] for i in range(0, len(content), size))
@@ -47,7 +47,7 @@ def labels(path, side):
 
 
 def levels(path, label, side):
-    """The grey levels of the images of one class in a record file, in order."""
+    """The grey levels of one class's images in a record file, sorted."""
     found = np.fromfile(path, np.uint8).reshape(-1, 1 + 3 * side * side)
     return found[found[:, 0] == label, 1].tolist()
 
@@ -71,7 +71,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def test_train_and_val_become_records(folder):
-    save(folder / "train" / "sky" / "1.png", BLUE, (12, 8))  # classes come in the order of their names
+    save(folder / "train" / "sky" / "1.png", BLUE, (12, 8))  # classes are sorted by name
     save(folder / "train" / "grass" / "2.bmp", GREEN)
     save(folder / "train" / "grass" / "1.PNG", RED, (4, 4))
     save(folder / "val" / "grass" / "a.gif", GREEN)
@@ -86,7 +86,7 @@ def test_train_and_val_become_records(folder):
     assert json.loads((train_file.parent / "index.json").read_text())["class_names"] == ["grass", "sky"]
 
 
-def test_an_image_is_its_middle(folder):
+def test_an_image_is_cropped_to_its_centre(folder):
     image = Image.new("RGB", (6, 2), RED)
     image.paste(GREEN, (2, 0, 3, 2))  # the middle two columns of six: green, blue
     image.paste(BLUE, (3, 0, 4, 2))
@@ -104,19 +104,19 @@ def test_a_tenth_of_each_class_is_kept_for_validation(folder):
     numbered(folder, "b", 5)
     found = image_folders.records(folder, 4)
     assert (found.num_train, found.num_test) == (23 + 4, 2 + 1)
-    assert found.notes[0] == "a tenth of each class is not trained on: 2 a, 1 b"
+    assert found.notes[0] == "a tenth of each class is kept for validation: 2 a, 1 b"
     train, val = ([levels(path, label, 4) for label in (0, 1)] for (path,) in (found.train, found.test))
     assert [len(part) for part in val] == [2, 1]
     assert [sorted(a + b) for a, b in zip(train, val)] == [list(range(25)), list(range(5))]
     seeds = {str(levels(image_folders.records(folder, 4, seed=seed).test[0], 0, 4)) for seed in range(4)}
     assert len(seeds) > 1
-    # One training image less: nothing moves to the other side.
+    # One training image fewer: no image moves to the other side.
     (folder / "a" / f"{train[0][0]:03}.png").unlink()
     after = image_folders.records(folder, 4)
     assert levels(after.test[0], 0, 4) == val[0] and levels(after.train[0], 0, 4) == train[0][1:]
 
 
-def test_the_first_and_the_last_records_are_of_all_classes(folder):
+def test_the_first_and_the_last_records_hold_all_classes(folder):
     for name in ("apple", "banana", "cherry"):
         numbered(folder, name, 20)
     found = image_folders.records(folder, 4)
@@ -129,12 +129,12 @@ def test_the_first_and_the_last_records_are_of_all_classes(folder):
     assert held.notes[-1] == f"held out of each class: {counts}"
 
 
-def test_held_out_images_of_many_classes_are_a_range(records):
+def test_held_out_images_of_many_classes_are_shown_as_a_range(records):
     many = replace(records, class_names=tuple(f"class {i}" for i in range(11)))
     assert hold_out(many, 8).notes == ("held out of each class: 0 (class 3) to 3 (class 0)",)
 
 
-def test_it_is_done_once_for_what_is_there(folder):
+def test_records_are_written_once(folder):
     numbered(folder, "a", 3)
     numbered(folder, "b", 3)
     first = image_folders.records(folder, 4)
@@ -153,7 +153,7 @@ def test_it_is_done_once_for_what_is_there(folder):
 
 
 def test_the_cache_is_keyed_by_content(tmp_path):
-    """Two folders whose files have the same names, sizes and times."""
+    """Two folders whose files have equal names, sizes and times."""
     for name, first in (("one", 0), ("two", 100)):
         for part in ("a", "b"):
             for i in range(3):
@@ -177,11 +177,11 @@ def test_the_parts_of_a_dataset_have_many_names(folder, names):
             numbered(folder / part, name, count)
     found = image_folders.records(folder, 4)
     assert (found.class_names, found.num_train, found.num_test) == (("cat", "dog"), 8, 4)
-    as_val = f"{names[1]}/ is for validation, as there is no val/"
+    as_val = f"{names[1]}/ is used for validation, as there is no val/"
     assert (as_val in found.notes) == ("test" in names[1].casefold())
 
 
-def test_parts_that_are_left_out_are_named(folder):
+def test_unused_parts_are_named(folder):
     for part in ("train", "valid", "test", "docs"):
         for name in ("cat", "dog"):
             numbered(folder / part, name, 2)
@@ -191,13 +191,13 @@ def test_parts_that_are_left_out_are_named(folder):
 
 
 def test_training_folders_alone_are_divided(folder):
-    """Kaggle's usual: train/CLASS, and test images without classes."""
+    """As on Kaggle: train/CLASS, and test images without classes."""
     for name in ("cat", "dog"):
         numbered(folder / "train", name, 10)
     save(folder / "test" / "1.png")
     found = image_folders.records(folder, 4)
     assert (found.class_names, found.num_train, found.num_test) == (("cat", "dog"), 18, 2)
-    assert found.notes[:2] == ("test/ of things not used", "a tenth of each class is not trained on: 1 cat, 1 dog")
+    assert found.notes[:2] == ("test/ of things not used", "a tenth of each class is kept for validation: 1 cat, 1 dog")
 
 
 def test_an_archive_unpacked_into_a_folder_of_its_name(tmp_path):
@@ -209,7 +209,7 @@ def test_an_archive_unpacked_into_a_folder_of_its_name(tmp_path):
     assert (found.class_names, found.num_train, found.num_test) == (("cat", "dog"), 4, 4)
 
 
-WANTED = "one folder of images a class is wanted, in it or in its train/ and val/"
+WANTED = "expected one folder of images per class, in it or in its train/ and val/"
 
 
 @pytest.mark.parametrize(
@@ -247,13 +247,13 @@ def test_what_looks_like_parts_of_a_dataset_is_refused(folder, files, message):
     ],
     ids="-".join,
 )
-def test_classes_that_are_called_like_parts(folder, names):
+def test_classes_named_like_parts(folder, names):
     for name in names:
         numbered(folder, name, 3)
     assert image_folders.records(folder, 4).class_names == tuple(sorted(names))
 
 
-def test_hidden_files_and_those_of_systems_are_passed_over(folder):
+def test_hidden_and_system_files_are_skipped(folder):
     for part in ("train", "val"):
         for name in ("a", "b"):
             save(folder / part / name / "1.jpg")
@@ -301,8 +301,8 @@ def test_webp_and_every_ending_are_read(folder):
     assert found.num_train + found.num_test == 14 and len(found.notes) == 1
 
 
-def test_train_dirs_are_no_classes(folder):
-    """Trained from within the folder: `--dataset-dir .`, or with the train dir beside the classes."""
+def test_train_dirs_are_not_classes(folder):
+    """A run from within the folder: `--dataset-dir .`, or with the train dir next to the classes."""
     numbered(folder, "a", 3)
     numbered(folder, "b", 3)
     before = image_folders.records(folder, 4)
@@ -314,12 +314,12 @@ def test_train_dirs_are_no_classes(folder):
     assert after.notes[-1] == "skipped 2 train dirs"
 
 
-def test_classes_that_differ_in_capitals_are_two(folder):
+def test_classes_that_differ_only_in_case_stay_separate(folder):
     for name in ("Cat", "cat", "dog"):
         numbered(folder, name, 3)
     found = image_folders.records(folder, 4)
     assert found.class_names == ("Cat", "cat", "dog")
-    assert "classes that differ in capitals alone: Cat, cat" in found.notes
+    assert "classes whose names differ only in case: Cat, cat" in found.notes
 
 
 def test_two_spellings_of_a_class_are_one(folder):
@@ -334,17 +334,17 @@ def test_two_spellings_of_a_class_are_one(folder):
     assert image_folders.records(folder, 4).num_train == 5
 
 
-def test_the_same_image_on_both_sides_is_said(folder):
+def test_an_image_on_both_sides_is_reported(folder):
     for name in ("a", "b"):
         numbered(folder / "train", name, 2)
         numbered(folder / "val", name, 1, first=100)
     shutil.copy(folder / "train" / "a" / "001.png", folder / "val" / "a" / "copy.png")
     assert image_folders.records(folder, 4).notes == (
-        "1 of 3 validation images are training images, byte by byte, such as a/copy.png",
+        "1 of 3 validation images are also training images, byte by byte, e.g. a/copy.png",
     )
 
 
-def test_folders_that_are_not_as_wanted(folder):
+def test_wrong_folders(folder):
     assert why(folder) == f"dataset_dir {folder}: no such directory; pass another --dataset-dir"
     assert why(__file__).startswith(f"dataset_dir {__file__}: this is a file; unpack it if it is an archive")
     save(folder / "1.png")
@@ -366,7 +366,7 @@ def test_folders_that_are_not_as_wanted(folder):
     for i in range(256):
         (folder / f"class {i}").mkdir()
     shutil.rmtree(folder / "d\no\x1b[31mg")
-    assert why(folder) == f"dataset_dir {folder}: 257 class folders; a net here has 256 classes at most"
+    assert why(folder) == f"dataset_dir {folder}: 257 class folders; a net here has at most 256 classes"
 
 
 def test_class_folders_further_down(tmp_path):
@@ -385,15 +385,16 @@ def test_names_with_spaces_and_256_classes(folder):
     assert (found.class_names, found.num_train, found.num_test) == (tuple(names), 256, 256)
     assert sorted(labels(found.train[0], 1)) == list(range(256))
     assert (
-        found.notes[0] == "a tenth of each class is not trained on: 1 (a class, number 000) to 1 (a class, number 000)"
+        found.notes[0]
+        == "a tenth of each class is kept for validation: 1 (a class, number 000) to 1 (a class, number 000)"
     )
 
 
-def test_train_and_val_have_to_hold_the_same_classes(folder):
+def test_train_and_val_need_the_same_classes(folder):
     for name in ("train/cat", "train/dog", "train/emu", "val/cat", "val/cow"):
         numbered(folder, name, 1)
     which = "only in train/: dog, emu; only in val/: cow"
-    assert why(folder) == f"dataset_dir {folder}: train/ and val/ hold different classes ({which}); make them one"
+    assert why(folder) == f"dataset_dir {folder}: train/ and val/ hold different classes ({which}); make them equal"
     shutil.rmtree(folder / "val" / "cow")
     assert "(only in train/: dog, emu)" in why(folder)
     for name in ("dog", "emu"):
@@ -416,7 +417,7 @@ def test_images_that_cannot_be_decoded_are_counted(folder, own_cache):
     (note,) = (note for note in found.notes if note.startswith("skipped"))
     assert note.startswith("skipped 4 files that cannot be used (a/huge.gif: 65,498,251,264 bytes, more than ")
     assert "b/zzz.png: not an image in PNG, JPEG, BMP, GIF or WebP" in note or note.endswith(", ...)")
-    assert image_folders.records(folder, 4) == found  # said again out of the cache
+    assert image_folders.records(folder, 4) == found  # the same notes, now from the cache
     for path in (folder / "a").iterdir():
         path.write_bytes(b"no image")
     assert why(folder).startswith(f"dataset_dir {folder}: no image of a can be used (a/")
@@ -433,7 +434,7 @@ except UserError as error:
 
 
 @needs_root
-def test_what_may_not_be_read(public_dir, monkeypatch):
+def test_files_without_read_permission(public_dir, monkeypatch):
     folder = public_dir / "things"
     monkeypatch.setenv("XDG_CACHE_HOME", str(public_dir))
     numbered(folder, "a", 3)
@@ -449,8 +450,8 @@ def test_what_may_not_be_read(public_dir, monkeypatch):
         return as_nobody(imports, READ, folder).strip()
 
     skipped = "skipped 1 subfolder, 1 file that cannot be used (a/001.png: Permission denied)"
-    assert read() == f"3|2|a tenth of each class is not trained on: 1 a, 1 b|{skipped}"
-    (folder / "b").chmod(0o644)  # listed, but not opened
+    assert read() == f"3|2|a tenth of each class is kept for validation: 1 a, 1 b|{skipped}"
+    (folder / "b").chmod(0o644)  # can be listed, but its files cannot be opened
     assert read().startswith(f"dataset_dir {folder}: no .png, ") and "b/100.png: Permission denied" in read()
     (folder / "b").chmod(0)
     assert read() == f"{folder}/b: cannot be read (Permission denied); change its permissions"
@@ -458,7 +459,7 @@ def test_what_may_not_be_read(public_dir, monkeypatch):
     assert read() == f"dataset_dir {folder}: cannot be read (Permission denied); change its permissions"
 
 
-def test_what_the_cache_may_do(folder, tmp_path, monkeypatch):
+def test_a_damaged_cache(folder, tmp_path, monkeypatch):
     numbered(folder, "a", 3)
     numbered(folder, "b", 3)
     monkeypatch.setenv("XDG_CACHE_HOME", __file__)
@@ -468,9 +469,9 @@ def test_what_the_cache_may_do(folder, tmp_path, monkeypatch):
     whole, fix = path.read_bytes(), f"delete {path.parent} and run again"
     for content, message in (
         (whole[:-1], "cut off or damaged"),
-        (whole[:-49], "its classes have other numbers of images than were written"),
+        (whole[:-49], "the numbers of images per class differ from what was written"),
         (b"\xc8" + whole[1:], "record 0 has class label 200, the largest is 1"),
-        (bytes([1 - whole[0]]) + whole[1:], "its classes have other numbers of images than were written"),
+        (bytes([1 - whole[0]]) + whole[1:], "the numbers of images per class differ from what was written"),
         (whole + whole, "8 records, a file of these images has at most 4"),
         (b"", "empty"),
     ):
@@ -486,13 +487,13 @@ def test_what_the_cache_may_do(folder, tmp_path, monkeypatch):
 
 
 def trained_on(records, **changes):
-    """What config.json would say of a net that was trained on some records."""
+    """The config.json of a net trained on some records, as a `TrainedNet`."""
     recipe = replace(recipes.RECIPES["notebook"], dataset="pictures", image_size=4)
     data = {**find.describe(records), **changes}
     return config.TrainedNet(Path("run"), recipe, records.class_names, "float32", data, records.held_out)
 
 
-def test_a_test_set_is_measured_whole(folder, tmp_path):
+def test_a_test_set_is_evaluated_whole(folder, tmp_path):
     numbered(folder, "a", 20)
     numbered(folder, "b", 20)
     net = trained_on(image_folders.records(folder, 4))
@@ -504,7 +505,7 @@ def test_a_test_set_is_measured_whole(folder, tmp_path):
     assert (found.num_train, found.num_val, found.class_names) == (0, 15, ("a", "b"))
     assert found.class_counts("val").tolist() == [0, 15]
     assert found.notes == (
-        f"not what the net was trained with: all images of {testset} are measured", "skipped 1 .heic file",
+        f"not the training data: evaluating all images of {testset}", "skipped 1 .heic file",
     )  # fmt: skip
     config.check_data(net, found)
     with pytest.raises(UserError, match="split 'train': images in testset .2 classes. are only measured"):
@@ -512,11 +513,11 @@ def test_a_test_set_is_measured_whole(folder, tmp_path):
     shutil.rmtree(testset / "a")
     assert of_runs.for_trained(net, dataset_dir=testset).num_val == 15
     numbered(testset, "c", 1)
-    with pytest.raises(UserError, match=r"testset: c: none of the net's classes \(a, b\)"):
+    with pytest.raises(UserError, match=r"testset: c: not among the net's classes \(a, b\)"):
         of_runs.for_trained(net, dataset_dir=testset)
 
 
-def test_the_training_folder_is_measured_as_in_training(folder):
+def test_the_training_folder_is_evaluated_as_in_training(folder):
     numbered(folder, "a", 20)
     numbered(folder, "b", 20)
     net = trained_on(image_folders.records(folder, 4))
@@ -554,7 +555,7 @@ def test_a_recipe_says_where_to_look(folder):
         (["--dataset-dir", "x", "--dataset", "cifar10"], "--dataset: not allowed with argument --dataset-dir"),
         (["--dataset_dir", "x", "--data_dir", "y"], "--data-dir: not allowed with argument --dataset-dir"),
         (["--dataset-dir", "x", "--summary"], "--summary: not allowed with argument --dataset-dir"),
-        (["--dataset", "pictures"], "--dataset: pictures come with --dataset-dir DIR"),
+        (["--dataset", "pictures"], "--dataset: pass --dataset-dir DIR for pictures"),
     ],
 )
 def test_flags_that_do_not_go_together(flags, message, capsys):
@@ -567,7 +568,7 @@ def test_a_net_is_trained_on_them_and_evaluated(folder, tmp_path, cache):
     rng = np.random.default_rng(0)
     for name, level in (("dark", 60), ("light", 190)):
         other = "light" if name == "dark" else "dark"
-        for part in [*20 * [f"train/{name}"], *3 * [f"val/{name}"], f"val/{other}"]:  # one that a good net gets wrong
+        for part in [*20 * [f"train/{name}"], *3 * [f"val/{name}"], f"val/{other}"]:  # the last one is mislabelled
             path = folder / part / f"{rng.integers(1 << 40)}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray((level + rng.integers(-50, 51, (20, 24, 3))).astype(np.uint8)).save(path)
@@ -581,8 +582,8 @@ def test_a_net_is_trained_on_them_and_evaluated(folder, tmp_path, cache):
     assert config["class_names"] == ["dark", "light"]
     assert (config["recipe"]["dataset"], config["recipe"]["num_classes"]) == ("pictures", 2)
     assert config["data"]["directory"] == str(folder)
-    assert [(each["records"], each["bytes"]) for each in config["data"]["files"]] == [(40, 40 * 769), (8, 8 * 769)]
-    # It needs to be told nothing; and, once the images have moved, only where they are.
+    assert [(file["records"], file["bytes"]) for file in config["data"]["files"]] == [(40, 40 * 769), (8, 8 * 769)]
+    # Without any flag; and, after the images have moved, with their new directory.
     moved = folder.rename(tmp_path / "moved")
     evaluate = ["--train-dir", train_dir, "--json"]
     status, lines, err = run(*evaluate, module="graph_resnet.evaluate", env=env)
@@ -591,5 +592,5 @@ def test_a_net_is_trained_on_them_and_evaluated(folder, tmp_path, cache):
     status, lines, err = run(*evaluate, "--dataset-dir", moved, module="graph_resnet.evaluate", env=env)
     assert status == 0, err
     result = json.loads(lines[-1])
-    assert [(each["name"], each["images"]) for each in result["classes"]] == [("dark", 4), ("light", 4)]
+    assert [(record["name"], record["images"]) for record in result["classes"]] == [("dark", 4), ("light", 4)]
     assert result["data"] == "images in moved (2 classes)"

@@ -1,4 +1,4 @@
-"""`graph_resnet.inference` from Python, in a process that runs eagerly: the same numbers, and nothing left behind."""
+"""`graph_resnet.inference` from Python, in an eager process: the same numbers, and no side effects."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from tests.helpers import ROOT
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind(capfd):
-    """After each test: still eager, the same default graph with nothing in it, and nothing printed."""
+    """After each test: still eager, an empty default graph, and nothing printed."""
     assert tf.executing_eagerly()
     graph = tf.get_default_graph()
     before = len(graph.get_operations())
@@ -77,7 +77,7 @@ def test_grey_and_transparent_arrays_of_any_size(trained_dir):
         np.testing.assert_array_equal(first.probabilities, other.probabilities)
 
 
-def test_a_callers_image_stays_as_it_is(trained_dir, tmp_path):
+def test_a_callers_image_is_not_changed(trained_dir, tmp_path):
     Image.new("RGB", (900, 700), "teal").save(tmp_path / "large.jpg")
     with Image.open(tmp_path / "large.jpg") as image:
         inference.predict(trained_dir[0], image)
@@ -95,7 +95,7 @@ def test_a_callers_image_stays_as_it_is(trained_dir, tmp_path):
     ],
     ids=["floats", "two channels", "empty", "no image", "no file"],
 )
-def test_an_image_that_cannot_be_used_is_one_line(trained_dir, expected, image, message):
+def test_an_unusable_image_gives_one_line(trained_dir, expected, image, message):
     images, probabilities = expected
     with inference.Predictor(trained_dir[0]) as predictor:
         with pytest.raises(UserError, match=message):
@@ -103,15 +103,15 @@ def test_an_image_that_cannot_be_used_is_one_line(trained_dir, expected, image, 
         good, bad, last = predictor.stream([images[0], image, images[1]])
         assert isinstance(bad, UserError)
         np.testing.assert_allclose([good.probabilities, last.probabilities], probabilities[:2], atol=1e-6)
-        generator = predictor.stream(iter([images[0]] * 300))  # more than a batch, from a generator
+        generator = predictor.stream(iter([images[0]] * 300))  # more than one batch, from a generator
         next(generator)
-        assert tf.executing_eagerly()  # while it waits, too
+        assert tf.executing_eagerly()  # also while it waits
         assert sum(1 for _ in generator) == 299
     with pytest.raises(UserError, match="cannot be run"):
         predictor(images[0])
 
 
-def test_logits_in_a_graph_of_the_callers(trained_dir, expected):
+def test_logits_in_the_callers_graph(trained_dir, expected):
     images, probabilities = expected
     with tf.Graph().as_default() as graph, tf.Session() as session:
         other = tf.get_variable("resnet/other", initializer=1.0)
@@ -124,7 +124,7 @@ def test_logits_in_a_graph_of_the_callers(trained_dir, expected):
         assert not tf.get_collection(tf.GraphKeys.UPDATE_OPS)
         assert not tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
         assert any(v.op.name.startswith("mine/teacher/resnet/block1/") for v in tf.trainable_variables())
-        graph.finalize()  # all that restoring needs is there
+        graph.finalize()  # restoring must not add ops
         session.run(other.initializer)
         load(session)
         load_scoped(session)
@@ -150,7 +150,7 @@ def test_logits_of_a_tensor_of_another_graph_than_the_default(trained_dir):
     ],
     ids=["an array", "grey", "int32"],
 )
-def test_images_that_are_no_such_tensor(trained_dir, build, message):
+def test_images_of_a_wrong_type_or_shape(trained_dir, build, message):
     with tf.Graph().as_default(), pytest.raises(UserError, match=message):
         inference.logits(trained_dir[0], build())
 
@@ -160,7 +160,7 @@ def test_an_eager_tensor_is_refused(trained_dir):
         inference.logits(trained_dir[0], tf.zeros([1, 32, 32, 3]))
 
 
-def test_variables_of_that_name_are_refused_with_the_way_out(trained_dir):
+def test_existing_variable_names_are_refused_with_a_fix(trained_dir):
     with tf.Graph().as_default():
         images = tf.zeros([1, 32, 32, 3])
         inference.logits(trained_dir[0], images)
@@ -181,7 +181,7 @@ def test_no_train_dir_is_a_user_error(tmp_path, call):
         getattr(inference, call)(tmp_path / "none", *([second[call]] if call in second else []))
 
 
-def test_a_name_that_is_not_there():
+def test_an_unknown_name():
     assert set(inference.__all__) <= set(dir(inference))
     with pytest.raises(AttributeError, match="no attribute 'evaluation_of'"):
         inference.evaluation_of  # noqa: B018
@@ -202,8 +202,8 @@ print(names.count("tf_Compute"))
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are counted in /proc")
-def test_other_sessions_have_the_threads_that_they_ask_for(trained_dir, tmp_path):
-    """Sessions share one pool, which the first of them makes: ours must not be that first one."""
+def test_other_sessions_keep_their_threads(trained_dir, tmp_path):
+    """Sessions share one pool, created by the first of them: that must not be ours."""
     Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
     command = [sys.executable, "-c", THREADS, str(trained_dir[0]), str(tmp_path / "a.png")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)

@@ -1,4 +1,4 @@
-"""Another net's weights: all of them or some, trained on in part."""
+"""Starting with another net's weights, all or some of them, and training some variables only."""
 
 import dataclasses
 import re
@@ -44,7 +44,7 @@ def weights(directory, step):
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
-def test_it_begins_with_the_weights_of_another_net(records, tmp_path, capsys):
+def test_a_run_starts_with_another_nets_weights(records, tmp_path, capsys):
     train(records, tmp_path / "first", 3)
     first = weights(tmp_path / "first", 3)
     options = {
@@ -64,9 +64,9 @@ def test_it_begins_with_the_weights_of_another_net(records, tmp_path, capsys):
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
     for name in ("resnet/classification/logit/weights", "resnet/block3/residual_block2/conv1/weights"):
         assert not np.array_equal(first[name], second[name]), name
-    assert "resnet/block1/conv5_5/weights/Momentum" not in second  # nothing is kept for what is not trained
+    assert "resnet/block1/conv5_5/weights/Momentum" not in second  # no slots for variables that are not trained
     capsys.readouterr()
-    (tmp_path / "first").rename(tmp_path / "elsewhere")  # nothing more is wanted of it
+    (tmp_path / "first").rename(tmp_path / "elsewhere")  # it is no longer needed
     train(records, tmp_path / "second", 3, **options)
     assert "goes on at step 2 of 3, and not from the initial checkpoint" in capsys.readouterr().out
 
@@ -108,7 +108,7 @@ def test_partitioned_variables_are_taken_whole(tmp_path, before, after):
         )
 
 
-def test_what_does_not_fit_is_listed_with_the_flag_that_helps(records, tmp_path):
+def test_misfits_are_listed_with_the_flag_that_helps(records, tmp_path):
     train(records, tmp_path, 1)
     with tf.Graph().as_default():
         net(num_classes=5)
@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_listed_with_the_flag_that_helps(records, tmp_path)
         init_checkpoint.InitialWeights(tmp_path, ["resnet/classification"])
         with pytest.raises(UserError, match="--exclude-scopes resnet/clasification: no variable begins with it"):
             init_checkpoint.InitialWeights(tmp_path, ["resnet/clasification"])
-        with pytest.raises(UserError, match="--exclude-scopes resnet: that is all of the net, nothing is left to take"):
+        with pytest.raises(UserError, match="--exclude-scopes resnet: that excludes the whole net, so nothing is read"):
             init_checkpoint.InitialWeights(tmp_path, ["resnet"])
     with tf.Graph().as_default():
         tower.logits(recipe(net="resnet18"), tf.zeros([2, 32, 32, 3]), 3, is_training=True)
@@ -131,10 +131,10 @@ def test_what_does_not_fit_is_listed_with_the_flag_that_helps(records, tmp_path)
             init_checkpoint.InitialWeights(tmp_path)
 
 
-def test_a_scope_to_train_has_to_exist(records):
+def test_a_scope_to_train_must_exist(records):
     with tf.Graph().as_default():
         with pytest.raises(
-            UserError, match="--trainable-scopes resnet18: no variable begins with it; there are resnet/"
+            UserError, match="--trainable-scopes resnet18: no variable begins with it; the scopes are resnet/"
         ):
             graph.build(recipe(), records, seed=0, trainable_scopes=["resnet18"])
 
@@ -155,4 +155,4 @@ def test_another_number_of_classes_from_the_command_line(records, tmp_path):
     assert any(re.match(r"\S*Conv2D\S* +\d+ +\d+\.\d\d +\d", line) for line in lines)
     page = (tmp_path / "a" / "report.html").read_text()
     assert "data:image/png;base64," in page and "<svg" in page
-    assert "<script" not in page and not re.search(r'(?:src|href)="(?!#|data:)', page)  # nothing from elsewhere
+    assert "<script" not in page and not re.search(r'(?:src|href)="(?!#|data:)', page)  # no external content

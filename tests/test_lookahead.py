@@ -1,4 +1,4 @@
-"""Lookahead by hand-worked numbers, and in a run that is stopped and resumed."""
+"""Lookahead with numbers worked out by hand, and in a run that is stopped and resumed."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ import tf_slim as slim
 
 
 def test_by_hand(graph):
-    """A weight that goes up by one in each of 5 steps, and back every 2: 0.9025 * (4 / 5) ** 3 is 0.46208."""
+    """A weight that rises by one in each of 5 steps and returns every 2: 0.9025 * (4 / 5) ** 3 is 0.46208."""
     weight = slim.model_variable("net/weights", [2], initializer=tf.ones_initializer())
     step = tf.train.get_or_create_global_step()
     update = tf.train.GradientDescentOptimizer(1.0).minimize(-tf.reduce_sum(weight), step)
@@ -33,7 +33,7 @@ def test_by_hand(graph):
     np.testing.assert_allclose(averages, [0, 3, 3, fourth, fifth], rtol=1e-6)
 
 
-def test_moving_averages_go_back_and_frozen_filters_stay(graph, records):
+def test_moving_averages_return_and_frozen_filters_do_not_change(graph, records):
     recipe = dataclasses.replace(recipes.RECIPES["fast"], image_size=16, batch_size=2, steps=4, lookahead=2)
     built = training_graph.build(recipe, records, seed=0)
     with tf.Session() as session:

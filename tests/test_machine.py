@@ -1,4 +1,4 @@
-"""Systems that are not this one, and cores that a process may not use."""
+"""Other operating systems, and limits on the cores that a process may use."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from graph_resnet import machine
 from tests.helpers import ROOT, TINY, run
 
-# What a Python on Windows or on macOS lacks; found before any of the project's modules.
+# Modules that Python lacks on Windows or macOS; this file is found before the project's modules.
 WINDOWS = """
 import signal, sys
 sys.modules["fcntl"] = None
@@ -24,7 +24,7 @@ del os.sched_getaffinity, os.sched_setaffinity
 
 
 def elsewhere(tmp_path, source):
-    """The environment of a Python that starts with `source`."""
+    """The environment of a Python that first runs `source`."""
     (tmp_path / "sitecustomize.py").write_text(source)
     return {**os.environ, "PYTHONPATH": str(tmp_path)}
 
@@ -39,7 +39,7 @@ def test_a_system_without_locks_is_named_in_one_line(command, tmp_path):
 
 
 @pytest.mark.slow
-def test_blocks_need_no_such_system(tmp_path):
+def test_blocks_work_on_any_system(tmp_path):
     source = """
 import tensorflow.compat.v1 as tf
 from graph_resnet import ResNet
@@ -53,7 +53,7 @@ with tf.Graph().as_default():
 
 
 @pytest.mark.slow
-def test_workers_where_processes_cannot_be_held_to_cores(tmp_path):
+def test_workers_on_a_system_without_cpu_affinity(tmp_path):
     environment = elsewhere(tmp_path, MACOS)
     status, lines, err = run(*TINY, "--steps", 2, "--workers", 2, "--train-dir", tmp_path / "run", env=environment)
     assert (status, err) == (0, "")
@@ -62,7 +62,7 @@ def test_workers_where_processes_cannot_be_held_to_cores(tmp_path):
 
 @pytest.fixture
 def groups(tmp_path):
-    """Writes control groups below tmp_path: what `machine._quota` makes of them."""
+    """A function that writes control groups below tmp_path and returns their `machine._quota`."""
 
     def quota(membership, **files):
         (tmp_path / "self").write_text(membership)
@@ -80,7 +80,7 @@ def test_quota_of_version_2(groups):
     assert groups("0::/a/b\n", cpu_max="max 100000\n") == float("inf")
     assert groups("0::/a/b\n", a__cpu_max="350000 100000\n") == 3.5
     assert groups("0::/a/b\n", a__b__cpu_max="50000 100000\n") == 0.5
-    assert groups("0::/elsewhere\n", cpu_max="200000 100000\n") == 2  # a container's own group is the root it sees
+    assert groups("0::/elsewhere\n", cpu_max="200000 100000\n") == 2  # a container sees its own group as the root
 
 
 def test_quota_of_version_1(groups):
@@ -90,7 +90,7 @@ def test_quota_of_version_1(groups):
 
 
 @pytest.mark.parametrize("text", ["", "x y\n", "1\n", "1 0\n", "\xff\n"])
-def test_a_quota_that_cannot_be_read_is_none(groups, text):
+def test_an_unreadable_quota_is_ignored(groups, text):
     assert groups("0::/\n", cpu_max=text) == float("inf")
     assert groups("no colons\n") == float("inf")
 

@@ -1,4 +1,4 @@
-"""Numbers worked out by hand; what the graph counts, counted a second time."""
+"""Metrics worked out by hand, and compared with the graph's confusion matrix."""
 
 import math
 
@@ -26,7 +26,7 @@ def test_cross_entropy():
 
 
 def test_ranks_with_a_tie():
-    # The second row's tie goes to class 0, as with argmax; the true class 1 comes next. So does the last row's.
+    # The second row's tie goes to class 0, as in argmax, then the true class 1; likewise in the last row.
     assert metrics.ranks(LOGITS, LABELS).tolist() == [0, 1, 2, 1]
     assert metrics.ranks(LOGITS, np.array([2, 0, 0, 2])).tolist() == [0, 0, 0, 0]
     assert metrics.ranks(np.zeros((1, 4)), np.array([3])).tolist() == [3]
@@ -45,8 +45,8 @@ def test_confusion_matrix():
 
 
 def test_calibration_error():
-    # Two bins, (0, 0.5] and (0.5, 1]. In the first: confidences 0.5 and 0.4, one of two right: |1 - 0.9| = 0.1.
-    # In the second: 0.8, 0.9 and 1, all right: |3 - 2.7| = 0.3. Together 0.4 over 5 images.
+    # Two bins, (0, 0.5] and (0.5, 1]. First: confidences 0.5 and 0.4, one of two right: |1 - 0.9| = 0.1.
+    # Second: 0.8, 0.9 and 1, all right: |3 - 2.7| = 0.3. Together 0.4 over 5 images.
     probabilities = np.array([[0.5, 0.5, 0], [0.4, 0.3, 0.3], [0.1, 0.8, 0.1], [0.9, 0.1, 0], [0, 0, 1]])
     assert metrics.calibration_error(probabilities, [1, 0, 1, 0, 2], bins=2) == pytest.approx(0.08)
 
@@ -59,7 +59,7 @@ def test_calibration_error_at_its_ends():
     assert metrics.calibration_error(even, [0, 1, 0, 1]) == 0
 
 
-def test_the_graph_counts_the_same_confusion(graph):
+def test_the_graphs_confusion_matrix_is_the_same(graph):
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(50, 4)).astype(np.float32), rng.integers(4, size=50).astype(np.int32)
     with tf.Session() as session:

@@ -12,14 +12,14 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_a_resumed_run_drops_what_its_checkpoint_does_not_know(graph, tmp_path):
+def test_a_resumed_run_drops_records_after_its_checkpoint(graph, tmp_path):
     log = metrics_log.MetricsLog(tmp_path, 0)
     for split, step in (("val", 0), ("train", 0), ("train", 1), ("val", 2), ("train", 2), ("val", 4)):
         log.add(split, step, loss=step / 2, accuracy=0.5)
     log.close()
     path = tmp_path / metrics_log.FILE
     with path.open("ab") as file:
-        file.write(b'{"step": 5, "spl')  # a kill in the middle of a line
+        file.write(b'{"step": 5, "spl')  # the run was killed in the middle of a line
     log = metrics_log.MetricsLog(tmp_path, 2)
     assert [(r["split"], r["step"]) for r in log.history] == [("val", 0), ("train", 0), ("train", 1), ("val", 2)]
     assert log.has("val", 2) and not log.has("val", 4)
@@ -29,7 +29,7 @@ def test_a_resumed_run_drops_what_its_checkpoint_does_not_know(graph, tmp_path):
     assert lines(path)[-1] == {"step": 2, "split": "train", "loss": 7.0}
 
 
-def test_a_line_that_is_no_record_is_named(tmp_path):
+def test_an_invalid_line_is_named(tmp_path):
     path = tmp_path / metrics_log.FILE
     for wrong in (
         b"[]\n",
@@ -49,7 +49,7 @@ def test_events_carry_the_same_numbers_under_the_same_tags(graph, tmp_path):
 
     log = metrics_log.MetricsLog(tmp_path, 0)
     log.add("train", 0, loss=2.5, accuracy=0.25, learning_rate=0.5)
-    log.add("val", 3, loss=1.5, accuracy=0.75, images=7)  # how many images is nothing to be drawn
+    log.add("val", 3, loss=1.5, accuracy=0.75, images=7)  # the number of images is not plotted
     log.close()
     for split, step, values in (
         ("train", 0, {"loss": 2.5, "accuracy": 0.25, "training/learning_rate": 0.5}),
@@ -64,7 +64,7 @@ def test_events_carry_the_same_numbers_under_the_same_tags(graph, tmp_path):
         assert found == {tag: (step, value) for tag, value in values.items()}
 
 
-def test_without_a_train_dir_it_only_remembers():
+def test_without_a_train_dir_only_the_history_is_kept():
     log = metrics_log.MetricsLog(None, 0)
     log.add("val", 0, loss=1.0)
     log.close()

@@ -1,4 +1,4 @@
-"""Muon against a second implementation in numpy, and what stays with Nesterov momentum."""
+"""Muon compared with an implementation in numpy, and Nesterov momentum for the other variables."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from graph_resnet.training import muon
 
 
 def nearly_orthogonal(matrix):
-    """Three rounds of the quintic on the singular values."""
+    """Three rounds of the quintic, applied to the singular values."""
     u, values, v = np.linalg.svd(matrix, full_matrices=False)
     values = values / np.sqrt((values**2).sum())
     for _ in range(3):
@@ -29,7 +29,7 @@ def test_two_updates_by_numpy(graph):
         result = session.run([filters, beta])
     weights, velocity = start.astype(np.float64), 0
     for _ in range(2):
-        gradient = pull - (pull * weights).sum() / (weights**2).sum() * weights  # and nothing of the weight decay
+        gradient = pull - (pull * weights).sum() / (weights**2).sum() * weights  # which also removes the weight decay
         velocity = 0.6 * velocity + gradient
         matrix = (gradient + 0.6 * velocity).transpose(3, 0, 1, 2).reshape(8, 36)
         direction = nearly_orthogonal(matrix).reshape(8, 3, 3, 4).transpose(1, 2, 3, 0)
@@ -40,7 +40,7 @@ def test_two_updates_by_numpy(graph):
 
 
 @pytest.mark.parametrize("shape", [(3, 3, 24, 64), (1, 1, 8, 32)])
-def test_singular_values_come_near_one(graph, shape):
+def test_singular_values_are_close_to_one(graph, shape):
     filters = np.random.default_rng(1).normal(size=shape).astype(np.float32)
     with tf.Session() as session:
         result = session.run(muon.orthogonal(tf.constant(filters)))

@@ -1,4 +1,4 @@
-"""The blocks against numpy, the bottleneck net by its numbers, and batch norm's moving averages."""
+"""The blocks compared with numpy, the bottleneck net's numbers, and batch norm's moving averages."""
 
 import collections
 import dataclasses
@@ -36,7 +36,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 EPSILON = {None: 0, "BatchNorm": 1e-3, "GroupNorm": 1e-6}  # slim's defaults
 GROUPS = 2  # of the group norm
 
-# The bottleneck net's convolutions, all of them with batch norm.
+# The bottleneck net's convolutions, all with batch norm.
 CONVOLUTIONS = ["block1/conv5_5"] + [
     f"{block}/{unit}/{conv}"
     for block in ("block2", "block3")
@@ -53,7 +53,7 @@ def images(*shape):
 
 
 def random_values(session, seed=1):
-    """Gives every variable a random value, variances positive ones: {name: float32 array}."""
+    """Assigns a random value to every variable, positive ones to variances: {name: float32 array}."""
     rng = np.random.default_rng(seed)
     values = {}
     for variable in tf.global_variables():
@@ -66,11 +66,11 @@ def random_values(session, seed=1):
     return values
 
 
-# The reference, in numpy.
+# The reference implementation in numpy.
 
 
 def conv_same(x, weights, stride=1):
-    """A SAME convolution: x [B, H, W, C], weights [k, k, C, D]. Of an odd padding the end gets the larger part."""
+    """A SAME convolution: x [B, H, W, C], weights [k, k, C, D]. Of odd padding, the larger part is at the end."""
     size = len(weights)
     out = [-(-n // stride) for n in x.shape[1:3]]
     padding = [max((o - 1) * stride + size - n, 0) for o, n in zip(out, x.shape[1:3])]
@@ -84,7 +84,7 @@ def conv_same(x, weights, stride=1):
 
 
 def normalized(x, norm, values, scope):
-    """Batch norm of a training batch, or group norm, or the bias that stands where there is neither."""
+    """Batch norm of a training batch, or group norm, or, without either, the bias."""
     if norm is None:
         return x + values[f"{scope}/biases"]
     if norm == "BatchNorm":
@@ -99,7 +99,7 @@ def normalized(x, norm, values, scope):
 
 
 def reference_block(x, values, scope, strides, norm):
-    """A residual block whose convolutions carry `strides`: ReLU between them, and after the sum."""
+    """A residual block whose convolutions have `strides`: ReLU between them and after the sum."""
     x = x.astype(np.float64)
 
     def conv(y, name, stride):
@@ -142,7 +142,7 @@ def test_residual_block_is_the_reference(graph, in_depth, stride, norm):
     assert y.shape == (3, -(-8 // stride), -(-7 // stride), 8)
     expected = reference_block(x, values, "unit", (1, stride, 1), norm)
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
-    assert 0.05 < np.mean(expected == 0) < 0.95  # the ReLU had something to do
+    assert 0.05 < np.mean(expected == 0) < 0.95  # the ReLU changes something
 
 
 @pytest.mark.parametrize("norm", [None, "BatchNorm"])
@@ -162,7 +162,7 @@ def test_basic_block_is_the_reference(graph, in_depth, stride, norm):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("shortcut", [True, False])
 def test_pooled_block_is_the_reference(graph, shortcut, activation, norm):
-    """On 7x9 images: the pools leave the last row and column out."""
+    """On 7x9 images: the pools drop the last row and column."""
     x = images(3, 7, 9, 5)
     with (
         norm_scope(norm),
@@ -200,7 +200,7 @@ def test_pooled_block_refuses_what_it_cannot_do(graph):
         pooled_block(tf.zeros([1, 4, 4, 2]), 8, 0, scope="unit")
 
 
-def test_gelu_is_near_the_exact_one_and_has_its_own_gradient(graph):
+def test_gelu_is_close_to_the_exact_function_and_has_its_gradient(graph):
     x = np.linspace(-6, 6, 241, dtype=np.float32)
     exact = [v / 2 * (1 + math.erf(v / math.sqrt(2))) for v in x.tolist()]
     placeholder = tf.constant(x)
@@ -212,7 +212,7 @@ def test_gelu_is_near_the_exact_one_and_has_its_own_gradient(graph):
 
 
 def test_the_fast_net(graph, capsys):
-    """Sizes of its stages, its parameters, and a stem that keeps its filters."""
+    """Its stages' sizes, its parameters, and its frozen stem."""
     row = ARCHITECTURES["fast"]
     with slim.arg_scope(resnet_arg_scope(activation=row.activation, weight_decay=1e-3)):
         net.build(row, tf.zeros([2, 32, 32, 3]), 10, is_training=True, verbose=True)
@@ -224,21 +224,21 @@ def test_the_fast_net(graph, capsys):
     stem = [v.op.name for v in tf.global_variables("fast/stem")]
     assert stem == ["fast/stem/conv1/weights", "fast/stem/conv1/biases"]
     assert "fast/stem/conv1/weights" not in {v.op.name for v in tf.trainable_variables()}
-    assert len(tf.losses.get_regularization_losses()) == 7  # of six convolutions and the last layer
+    assert len(tf.losses.get_regularization_losses()) == 7  # six convolutions and the last layer
 
 
-def test_basic_block_can_leave_the_shortcut_bare(graph):
+def test_basic_block_without_shortcut_normalization(graph):
     with norm_scope("BatchNorm"):
         basic_block(tf.zeros([2, 8, 8, 6]), 8, stride=2, scope="unit", normalize_shortcut=False)
     shortcut = {v.op.name for v in tf.global_variables("unit/shortcut")}
     assert shortcut == {"unit/shortcut/weights", "unit/shortcut/biases"}
 
 
-# The blocks in graphs of other people.
+# The blocks in other people's graphs.
 
 
 def test_block_in_a_graph_of_unknown_sizes(graph):
-    """Batch, height and width unknown, in somebody's scope, with somebody's activation."""
+    """Unknown batch, height and width, inside another scope, with another activation."""
     x = tf.placeholder(tf.float32, [None, None, None, 6])
     with tf.variable_scope("mine"), slim.arg_scope([slim.conv2d], activation_fn=tf.nn.elu):
         y = residual_block(x, 4, 8, stride=2)
@@ -332,8 +332,8 @@ BLOCKS = {
     ],
     ids=lambda options: f"{next(iter(options))}",
 )
-def test_what_can_mean_one_thing_works(graph, block, options):
-    """Each call has the output and the variables of the plain one."""
+def test_unambiguous_arguments_work(graph, block, options):
+    """Each call has the output and variables of the plain one."""
     plain = {"x": tf.constant(images(2, 5, 7, 3)), "stride": 2, "scope": block}
     options = {name: value() if callable(value) else value for name, value in options.items()}
     padding = options.pop("padding", "SAME")
@@ -366,12 +366,12 @@ def test_what_can_mean_one_thing_works(graph, block, options):
         ({"out_depth": lambda: tf.placeholder(tf.int32, [], "d")}, "out_depth must be a number, got the tensor d:0"),
         ({"out_depth": float("nan")}, "out_depth must be one whole number, got nan"),
         ({"x": lambda: tf.zeros([2, 4, 4, 3], tf.uint8)}, "input must be of a float type, got uint8; pass tf.cast("),
-        ({"data_format": "NCHW"}, "data_format 'NCHW' of the arg_scope: the block is for NHWC; transpose its input"),
-        ({"rate": 2, "stride": 2}, "rate 2 of the arg_scope goes with stride 1, not 2"),
-        ({"rate": [2, 1], "stride": 2}, "rate [2, 1] of the arg_scope goes with stride 1, not 2"),
+        ({"data_format": "NCHW"}, "data_format 'NCHW' of the arg_scope: the block needs NHWC; transpose its input"),
+        ({"rate": 2, "stride": 2}, "rate 2 of the arg_scope needs stride 1, not 2"),
+        ({"rate": [2, 1], "stride": 2}, "rate [2, 1] of the arg_scope needs stride 1, not 2"),
     ],
 )
-def test_what_cannot_is_one_line_with_block_and_argument(graph, block, options, message):
+def test_invalid_arguments_give_one_line_with_block_and_argument(graph, block, options, message):
     options = {"x": lambda: tf.zeros([2, 4, 4, 3]), "scope": "a", **options}
     options = {name: value() if callable(value) else value for name, value in options.items()}
     scope = {name: options.pop(name) for name in ("data_format", "rate") if name in options}
@@ -415,7 +415,7 @@ def test_verbose_prints_the_shapes(graph, capsys):
     ]
 
 
-def test_is_silent_otherwise(graph, capsys):
+def test_it_prints_nothing_without_verbose(graph, capsys):
     logits = build(tf.zeros([3, 33, 41, 3]))
     assert logits.shape == (3, 10)
     assert capsys.readouterr().out == ""
@@ -441,7 +441,7 @@ def test_a_second_net_without_reuse_is_refused(graph):
 
 
 def is_training_as(kind):
-    """(is_training, what to feed for True, what to feed for False); None: nothing."""
+    """(is_training, feed for True, feed for False); the feeds may be None."""
     if kind == "placeholder":
         tensor = tf.placeholder(tf.bool, [], name="is_training")
         return tensor, {tensor: True}, {tensor: False}
@@ -456,12 +456,12 @@ def values_of_variables(session):
 
 
 def check_moved(before, after, seen, decay):
-    """Fails unless the moving averages of a batch norm went 1 - decay of the way to the statistics of its input."""
+    """Checks that a batch norm's moving averages went 1 - decay of the way to its input's statistics."""
     after = dict(after)
     for name, x in seen.items():
         n = x.size // x.shape[-1]
         x = x.astype(np.float64)
-        # The fused op hands out the unbiased variance.
+        # The fused op returns the unbiased variance.
         for statistic, value in (("mean", x.mean((0, 1, 2))), ("variance", x.var((0, 1, 2)) * n / (n - 1))):
             variable = f"resnet/{name}/BatchNorm/moving_{statistic}"
             moved = after.pop(variable) - before[variable]
@@ -483,7 +483,7 @@ def test_update_ops_move_the_averages_in_training_only(graph, kind, decay):
     is_training, true, false = is_training_as(kind)
     logits = build(tf.constant(x), is_training=is_training, decay=decay)
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-    # With a normalizer the convolutions have no bias, so that their outputs are what batch norm sees.
+    # With a normalizer, convolutions have no bias, so batch norm's input is their output.
     inputs = {name: graph.get_tensor_by_name(f"resnet/{name}/Conv2D:0") for name in CONVOLUTIONS}
     with tf.Session() as session:
         before = random_values(session)
@@ -498,7 +498,7 @@ def test_update_ops_move_the_averages_in_training_only(graph, kind, decay):
     check_moved(before, after, seen, decay)
 
 
-def test_a_static_tower_that_does_not_train_moves_nothing(graph):
+def test_a_static_inference_tower_updates_nothing(graph):
     logits = build(tf.constant(images(4, 16, 16, 3)), is_training=False)
     with tf.Session() as session:
         before = random_values(session)
@@ -519,11 +519,11 @@ def test_a_placeholder_gives_the_logits_of_the_static_towers(graph):
     assert np.abs(expected[True] - expected[False]).max() > 0.1 * np.abs(expected[False]).max()
 
 
-# How the training graph runs.
+# Execution of the training graph.
 
 
 def ops_that_ran(fetch, feed=None, initialize=(), precision="float32"):
-    """How often each op type stands in the graph that TensorFlow made of a fetch: Counter."""
+    """Counter of the op types in the graph that TensorFlow optimized for a fetch."""
     with tf.Session(config=session_config(precision)) as session:
         for op in (tf.global_variables_initializer(), *initialize):
             session.run(op)
@@ -545,11 +545,11 @@ def test_the_training_graph_is_fused_and_has_no_conditional(graph, records, prec
     assert not CONDITIONALS & set(ops)
     if not any(name.startswith("_Mkl") for name in ops):
         pytest.skip("TensorFlow fuses batch norm and ReLU in training with oneDNN only, which is off on this machine")
-    # The stem, and two of three in each of four blocks: wherever a ReLU follows.
+    # The stem, and two of three in each of four blocks: those followed by a ReLU.
     assert sum(count for name, count in ops.items() if name.endswith("FusedBatchNormEx")) == 9
 
 
-def test_a_placeholder_costs_conditionals(graph):
+def test_a_placeholder_adds_conditionals(graph):
     is_training = tf.placeholder(tf.bool, [])
     with slim.arg_scope(resnet_arg_scope()), slim.arg_scope([slim.batch_norm], is_training=is_training):
         block = residual_block(tf.constant(images(2, 16, 16, 8)), 4, 8)
@@ -558,7 +558,7 @@ def test_a_placeholder_costs_conditionals(graph):
     assert not any(name.endswith("FusedBatchNormEx") for name in ops)
 
 
-# What an import does.
+# Effects of importing.
 
 SCRIPT = """
 import json, sys
@@ -592,7 +592,7 @@ print(json.dumps(facts))
 
 @pytest.fixture(scope="module")
 def facts():
-    """What a fresh process saw."""
+    """Facts about a new process."""
     result = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1])
@@ -607,14 +607,14 @@ def test_importing_a_block_leaves_eager_execution_on(facts):
 
 
 def test_in_a_program_that_disabled_v2_behavior(facts):
-    """Reference variables, old control flow, shapes of `Dimension`."""
+    """With reference variables, old control flow, and shapes of `Dimension`."""
     assert facts["variables"] == "RefVariable"
     assert facts["parameters"] == 619_402
     assert facts["identity"] and facts["finite"]
     assert facts["unknown depth"].endswith("with a known depth, got (2, 4, 4, ?)")
 
 
-def test_a_name_that_the_package_lacks():
+def test_an_unknown_name_of_the_package():
     import graph_resnet
 
     with pytest.raises(AttributeError, match="module 'graph_resnet' has no attribute 'resnet1001'"):

@@ -1,4 +1,4 @@
-"""The notebook runs from top to bottom, and is kept with its outputs and without a trace of the machine it ran on."""
+"""The notebook runs from top to bottom, and is stored with its outputs and without machine-specific paths."""
 
 import ast
 import copy
@@ -38,20 +38,20 @@ def settings(notebook):
 
 
 def printed(notebook):
-    """What all cells wrote to stdout."""
+    """Stdout of all cells."""
     outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
     return "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
 
 
 def kinds(notebook):
-    """{cell id: kinds of its outputs}, stderr left out."""
+    """{cell id: kinds of its outputs}, without stderr."""
     return {
         cell.id: {kind for output in cell.outputs for kind in output.get("data", [output.get("name")])} - {"stderr"}
         for cell in code_cells(notebook)
     }
 
 
-def test_it_is_kept_as_it_ran_from_top_to_bottom(notebook):
+def test_its_outputs_are_from_one_run_in_order(notebook):
     cells = code_cells(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell.outputs]
@@ -63,7 +63,7 @@ def test_it_is_kept_as_it_ran_from_top_to_bottom(notebook):
         assert "print(" not in cell.source or "stdout" in kinds(notebook)[cell.id], cell.source
 
 
-def test_it_shows_what_its_settings_say(notebook):
+def test_its_outputs_match_its_settings(notebook):
     values = settings(notebook)
     assert (values["DATASET"], values["DATA_DIR"]) == ("synthetic", None)
     side, batch, steps = (values[name] for name in ("IMAGE_SIZE", "BATCH_SIZE", "STEPS"))
@@ -73,7 +73,7 @@ def test_it_shows_what_its_settings_say(notebook):
     assert val_steps == list(range(0, steps + 1, values["EVAL_EVERY"]))
 
 
-def test_it_names_no_path_of_a_machine(notebook):
+def test_it_contains_no_path_of_a_machine(notebook):
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert PATH.search("see /home/someone/x") and PATH.search("'/tmp/tmp1/model.ckpt-3'")
     for cell in notebook.cells:
@@ -84,7 +84,7 @@ def test_it_names_no_path_of_a_machine(notebook):
 
 @pytest.fixture
 def execute(notebook, tmp_path, monkeypatch):
-    """Runs the notebook with few and small steps, in a directory that holds only somebody else's `utils`."""
+    """Runs the notebook with few, small steps in a directory that contains only a foreign `utils`."""
     assert set(FEW) < set(settings(notebook))
     settings_cell(notebook).source += "".join(f"\n{name} = {value}" for name, value in FEW.items())
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -1,4 +1,4 @@
-"""Recipes and nets of the user's own: from a Python file, which is run, and from a config.json, which never is."""
+"""A user's recipes and nets: from a Python file, which is run, and from a config.json, which never runs code."""
 
 import dataclasses
 import json
@@ -34,7 +34,7 @@ def message(call, *arguments):
         ("raise SystemExit(3)\n", "{file}, line 1: SystemExit: 3"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_said_in_one_line(code, expected, tmp_path):
+def test_an_error_in_a_file_gives_one_line(code, expected, tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(code)
     (tmp_path / "helper_of_mine.py").write_text("x = 1\ny = undefined\n")
@@ -42,7 +42,7 @@ def test_what_is_wrong_in_a_file_is_said_in_one_line(code, expected, tmp_path):
     assert expected.format(file=path, folder=tmp_path) in line and "\n" not in line
 
 
-def test_files_that_are_not_there(tmp_path):
+def test_missing_files(tmp_path):
     (tmp_path / "folder.py").mkdir()
     assert message(own_code.recipe, str(tmp_path / "no.py")) == f"{tmp_path / 'no.py'}: no such file"
     assert message(own_code.recipe, str(tmp_path / "folder.py")) == f"{tmp_path / 'folder.py'}: not a file"
@@ -52,7 +52,7 @@ def test_files_that_are_not_there(tmp_path):
     assert message(train.parse, ["--net", str(tmp_path / "no.py:NET")]) == f"{tmp_path / 'no.py'}: no such file"
 
 
-def test_a_name_says_which(tmp_path):
+def test_a_name_selects_a_recipe(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(HEAD + "a = replace(RECIPES['strong'], name='a')\nb = replace(a, name='b')\n")
     assert train.parse(["--recipe", f"{path}:b"])[0].name == "b"
@@ -73,20 +73,20 @@ def test_a_name_says_which(tmp_path):
         ({"stem": Stem("stem", "conv1", -8, 3)}, "stem: depth is -8, not a whole number from 1 to 65,536"),
     ],
 )
-def test_rows_that_no_graph_can_have(changes, expected):
+def test_impossible_rows_are_refused(changes, expected):
     row = dataclasses.replace(ROW, **changes)
     with pytest.raises(fields.WrongError) as caught:
         fields.read(recipes.Recipe, {**fields.shallow(recipes.RECIPES["strong"]), "net": row})
     assert expected in str(caught.value)
 
 
-def test_every_row_of_the_package_is_one_that_a_graph_can_have():
+def test_every_row_of_the_package_is_accepted():
     for row in ARCHITECTURES.values():
         assert fields.Row(Architecture).check(dataclasses.asdict(row)) == row
 
 
 def written(directory, **changes):
-    """A config.json of a run of `strong` with a net of its own."""
+    """The config.json of a `strong` run with a user's net."""
     recipe = dataclasses.replace(recipes.RECIPES["strong"], net=ROW, name="mine")
     values = {
         "recipe": {**config.recipe_values(recipe), "num_classes": 10},
@@ -127,11 +127,11 @@ def test_a_run_is_repeated_by_its_config(tmp_path):
             {"recipe": {"stepz": 3}, "versions": {"graph_resnet": "9.9"}},
             "unknown recipe field 'stepz'; graph_resnet 9.9",
         ),
-        ({"recipe": {"net": "mine.py:SMALL"}}, None),  # a name like any other: no file is looked for
+        ({"recipe": {"net": "mine.py:SMALL"}}, None),  # just a name: no file is read
     ],
 )
 def test_a_config_of_a_stranger_is_data(changes, expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(own_code, "_module", None)  # whatever runs a file would fail on this
+    monkeypatch.setattr(own_code, "_module", None)  # running a file would fail
     path = written(tmp_path, **changes)
     if expected is None:
         assert train.parse(["--recipe", path])[0].net == ROW
@@ -140,7 +140,7 @@ def test_a_config_of_a_stranger_is_data(changes, expected, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "/etc", "..", "", "a\\b"])
-def test_no_recipe_names_a_train_dir_elsewhere(name):
+def test_no_recipe_name_leads_to_a_train_dir_elsewhere(name):
     assert message(train_dir.default, name).startswith(
         f"recipe name {name!r}: not the name of a folder; pass --train-dir"
     )

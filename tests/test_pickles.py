@@ -1,4 +1,4 @@
-"""The pickled Python version: read as Python 2 wrote it, and never believed further than plain data."""
+"""The pickled Python version: read as Python 2 wrote it, and trusted only as plain data."""
 
 import os
 import pickle
@@ -28,18 +28,18 @@ def fresh_cache(tmp_path, monkeypatch):
 
 
 def python2(value):
-    """The opcodes with which Python 2's cPickle writes a value in protocol 2, spelled out."""
+    """A value in the opcodes of Python 2's cPickle, protocol 2."""
     if isinstance(value, np.ndarray):
         kind = value.dtype.str[1:].encode()
         dtype = b"cnumpy\ndtype\n" + python2(kind) + b"K\x00K\x01\x87R"
         dtype += b"(K\x03" + python2(b"|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
-        shape = b"(" + b"".join(python2(each) for each in value.shape) + b"t"
+        shape = b"(" + b"".join(python2(size) for size in value.shape) + b"t"
         array = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85" + python2(b"b") + b"\x87R"
         return array + b"(K\x01" + shape + dtype + b"\x89" + python2(value.tobytes()) + b"tb"
     if isinstance(value, dict):
-        return b"}q\x01(" + b"".join(python2(key) + python2(each) for key, each in value.items()) + b"u"
+        return b"}q\x01(" + b"".join(python2(key) + python2(item) for key, item in value.items()) + b"u"
     if isinstance(value, list):
-        return b"]q\x02(" + b"".join(python2(each) for each in value) + b"e"
+        return b"]q\x02(" + b"".join(python2(item) for item in value) + b"e"
     if isinstance(value, int):
         return b"K" + bytes([value]) if value < 256 else b"M" + struct.pack("<H", value)
     short = len(value) < 256
@@ -59,7 +59,7 @@ def batch(labels=(1, 9, 0), pixels=PIXELS):
 
 
 def write_cifar10(directory, content=None):
-    """Six pickles and the names; `content` instead of data_batch_3."""
+    """Six pickles and the names; `content` replaces data_batch_3."""
     directory.mkdir(parents=True, exist_ok=True)
     for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
         (directory / name).write_bytes(dumps(batch()))
@@ -116,7 +116,7 @@ def test_pickles_of_python_3(tmp_path, protocol, order, text):
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_whole_batch_of_python_3(tmp_path, protocol):
-    """CIFAR-10's keys, as somebody has it who loaded it with encoding="bytes" and saved it again."""
+    """CIFAR-10's keys after loading with encoding="bytes" and saving again."""
     rng = np.random.default_rng(0)
     pixels, labels = rng.integers(0, 256, (1_000, 3072), np.uint8), rng.integers(0, 10, 1_000).tolist()
     about = {b"batch_label": b"training batch 1 of 5", b"filenames": [b"image_s_%06d.png" % i for i in range(1_000)]}
@@ -127,7 +127,7 @@ def test_a_whole_batch_of_python_3(tmp_path, protocol):
 
 
 def python2_protocol0(value):
-    """The opcodes with which Python 2's pickle writes text, numbers, lists and dicts in protocol 0."""
+    """Text, numbers, lists and dicts in the opcodes of Python 2's pickle, protocol 0."""
     if isinstance(value, dict):
         return b"(dp1\n" + b"".join(python2_protocol0(key) + python2_protocol0(value[key]) + b"s" for key in value)
     if isinstance(value, list):
@@ -165,20 +165,20 @@ def test_keys_that_collide(tmp_path, form):
     assert time.monotonic() - start < 3
 
 
-def test_tuples_that_take_for_ever_to_hash(tmp_path):
-    """Each holds the one before three times: 3 ** 80 of them are in the last."""
+def test_tuples_that_take_too_long_to_hash(tmp_path):
+    """Each holds the previous one three times: the last contains 3 ** 80."""
     content = b"\x80\x02})q\x01" + b"".join(b"h\x01h\x01h\x01\x87q\x01" for _ in range(80)) + b"Ns."
     (tmp_path / "batch").write_bytes(content)
     assert "a tuple is a key of its dict" in refused(tmp_path / "batch")
 
 
-def test_a_pickle_of_buffers_elsewhere(tmp_path):
+def test_a_pickle_with_out_of_band_buffers(tmp_path):
     content = pickle.dumps({"data": PIXELS, "labels": [1]}, 5, buffer_callback=lambda buffer: None)
     (tmp_path / "batch").write_bytes(content)
     assert "the pickle operation NEXT_BUFFER" in refused(tmp_path / "batch")
 
 
-def test_a_changed_pickle_is_converted_again_and_no_other(tmp_path):
+def test_only_a_changed_pickle_is_converted_again(tmp_path):
     directory = write_cifar10(tmp_path / "data")
     first = find.cifar("cifar10", directory)
     written = first.train[0].stat().st_mtime_ns
@@ -291,7 +291,7 @@ def deep(levels):
 
 
 class Claim:
-    """Pickles as a numpy array with a state of one's own making."""
+    """Pickles as a numpy array with any state."""
 
     def __init__(self, *state):
         self.state = state
@@ -335,7 +335,7 @@ U1 = np.dtype("u1")
     ],
     ids=range(26),
 )
-def test_plain_data_that_is_no_batch(tmp_path, fresh_cache, content, expected):
+def test_plain_data_that_is_not_a_batch(tmp_path, fresh_cache, content, expected):
     directory = write_cifar10(tmp_path / "data", pickle.dumps(content, 4))
     with pytest.raises(UserError) as caught:
         find.cifar("cifar10", directory)
@@ -405,20 +405,20 @@ PARTS += [b"X\x06\x00\x00\x00latin1", b"cnumpy.core.multiarray\n_reconstruct\n"]
 
 @settings(max_examples=CASES, deadline=None)
 @given(content=st.binary(max_size=60) | st.lists(st.sampled_from(OPCODES + PARTS), max_size=25).map(b"".join))
-def test_any_bytes_are_a_dict_or_a_data_error(tmp_path_factory, content):
+def test_any_bytes_give_a_dict_or_a_user_error(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "batch"
     for tail in (content, content + b".", b"}" + content + b"."):
         path.write_bytes(b"\x80\x02" + tail)
         loads_or_refuses(path)
 
 
-def test_any_damage_is_a_batch_or_an_error(tmp_path):
+def test_any_damage_gives_a_batch_or_an_error(tmp_path):
     draws = random.Random(3)
     good = dumps(batch(labels=(1,), pixels=PIXELS[:1]))
     head = good.index(PIXELS[:1].tobytes())
     for _ in range(CASES):
         content = bytearray(good)
-        for _ in range(draws.randint(1, 3)):  # a byte outside the pixels, which mean nothing
+        for _ in range(draws.randint(1, 3)):  # bytes outside the pixels, in which any value is valid
             at = draws.randrange(head) if draws.random() < 0.7 else draws.randrange(head + 3072, len(good))
             content[at] = draws.randrange(256)
         directory = write_cifar10(tmp_path / "data", bytes(content))

@@ -1,4 +1,4 @@
-"""Plots: what is in them, and that any name can be drawn, on any page."""
+"""Plots: their content, and text in any script, on any page."""
 
 import logging
 import re
@@ -23,7 +23,7 @@ NAMES = ["\N{CJK UNIFIED IDEOGRAPH-732B}", "$5 and $6", "\x1b[31mred\n", "long "
 
 @pytest.fixture
 def warnings_of_fonts(caplog):
-    """The lines of matplotlib's logger, where it complains of fonts."""
+    """Warnings about fonts in matplotlib's log."""
     with caplog.at_level(logging.WARNING):
         yield caplog.records
 
@@ -44,7 +44,7 @@ def test_any_class_name_is_drawn_without_a_warning(monkeypatch, warnings_of_font
     plot_text._search.cache_clear()
 
 
-def test_names_are_told_apart_on_a_machine_without_their_font(monkeypatch):
+def test_class_labels_differ_without_a_font_for_them(monkeypatch):
     monkeypatch.setattr(plot_text, "_system_fonts", list)
     plot_text._search.cache_clear()
     assert plot_text.class_labels(NAMES) == [
@@ -55,7 +55,7 @@ def test_names_are_told_apart_on_a_machine_without_their_font(monkeypatch):
 
 
 def test_a_font_of_this_machine_is_found(monkeypatch):
-    """One of those that matplotlib comes with stands for a system's: it has what the first font lacks."""
+    """A font that comes with matplotlib stands in for a system font with characters that the default font lacks."""
     path = next(path for path in font_manager.findSystemFonts(matplotlib.get_data_path()) if "STIXGeneral.ttf" in path)
     only_there = plot_text._characters(path) - plot_text._characters(font_manager.findfont(plot_text.FONT))
     name = next(character for character in sorted(only_there, reverse=True) if character.isprintable())
@@ -69,7 +69,7 @@ def test_a_font_of_this_machine_is_found(monkeypatch):
     plot_text._search.cache_clear()
 
 
-def test_the_learning_rate_has_a_panel_of_its_own_where_it_is_recorded():
+def test_a_recorded_learning_rate_gets_a_panel():
     labels = [axes.get_ylabel() for axes in plots.curves(HISTORY, steps_an_epoch=3).axes]
     assert labels == ["cross entropy (nats)", "accuracy", "learning rate"]
     without = [{name: record[name] for name in record if name != "learning_rate"} for record in HISTORY]

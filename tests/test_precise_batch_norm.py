@@ -1,4 +1,4 @@
-"""Precise batch norm by hand-worked numbers: one worker, fed and static towers."""
+"""Precise batch norm with numbers worked out by hand: one worker, placeholder and static towers."""
 
 import numpy as np
 import pytest
@@ -11,13 +11,13 @@ from graph_resnet.loop.precise_batch_norm import PreciseBatchNorm
 # isort: split
 import tf_slim as slim
 
-# Two batches of four images of one pixel: means 2 and 6, variances (of n - 1) 8/3 and 32/3.
+# Two batches of four one-pixel images: means 2 and 6, variances (with n - 1) 8/3 and 32/3.
 BATCHES = np.float32([[0, 2, 2, 4], [2, 6, 6, 10]]).reshape(2, 4, 1, 1, 1)
 MEAN, VARIANCE = 4, (8 / 3 + 32 / 3) / 2 + 4
 
 
 def graph_to_train(is_training, decay):
-    """A net of one batch norm, on the two batches over and over."""
+    """A net with one batch norm, on the two batches in turn."""
     batches = tf.data.Dataset.from_tensor_slices(BATCHES).repeat()
     images = tf.data.make_one_shot_iterator(batches).get_next()
     loss = tf.reduce_mean(slim.batch_norm(images, decay=decay, is_training=is_training) ** 2)

@@ -1,4 +1,4 @@
-"""The precision of a run: asked for, recorded, or measured."""
+"""The precision of a run: requested, recorded, or measured."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ STRONG = RECIPES["strong"]
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Sets whether the CPU has bfloat16, and what the measurement finds; counts how often it is made."""
+    """Sets whether the CPU has bfloat16 and what the measurement returns; counts the measurements."""
     calls = []
 
     def set(has=True, **seconds):
@@ -26,7 +26,7 @@ def measured(monkeypatch):
     return set
 
 
-def test_auto_takes_the_quicker_one_and_says_both_figures(measured):
+def test_auto_chooses_the_faster_one_and_reports_both_times(measured):
     measured(bfloat16=0.012, float32=0.02)
     assert precision.choose_precision("auto", STRONG) == ("bfloat16", "a block takes 12 ms, 20 ms in float32")
     measured(bfloat16=0.02, float32=0.0125)
@@ -34,7 +34,7 @@ def test_auto_takes_the_quicker_one_and_says_both_figures(measured):
 
 
 @pytest.mark.parametrize("asked", ["auto", "float32"])
-def test_nobody_pays_for_a_measurement_without_a_choice(measured, asked):
+def test_nothing_is_measured_without_a_choice(measured, asked):
     calls = measured(has=False)
     assert precision.choose_precision(asked, STRONG)[0] == "float32"
     assert not calls
@@ -47,7 +47,7 @@ def test_a_resumed_run_keeps_its_precision(measured):
     assert not calls
 
 
-def test_a_recorded_bfloat16_is_refused_where_there_is_none(monkeypatch):
+def test_a_recorded_bfloat16_is_refused_on_a_cpu_without_it(monkeypatch):
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     with pytest.raises(UserError, match="precision bfloat16: TF_ENABLE_ONEDNN_OPTS=0 switches bfloat16 off; pass"):
         precision.choose_precision("auto", STRONG, recorded="bfloat16")
@@ -57,8 +57,8 @@ def test_a_recorded_bfloat16_is_refused_where_there_is_none(monkeypatch):
     ("recipe", "expected"),
     [("notebook", (12, "block3")), ("strong", (6, "block3")), ("resnet18-adam", (8, "block3"))],
 )
-def test_the_block_that_costs_most(recipe, expected):
-    """ResNet-18 at 32x32: 30 * 30 * 64^2 is less than 8 * 8 * 256^2, the VALID stem makes the sizes odd."""
+def test_the_most_expensive_block(recipe, expected):
+    """For ResNet-18 at 32x32, 30 * 30 * 64^2 is less than 8 * 8 * 256^2; the VALID stem makes the sizes odd."""
     recipe = RECIPES[recipe]
     side, group = costliest_group(recipe.architecture, recipe.image_size)
     assert (side, group.scope) == expected
@@ -70,11 +70,11 @@ def test_a_measurement_times_both(recipe):
     seconds = precision.measure(RECIPES[recipe], threads=1)
     assert set(seconds) == {"bfloat16", "float32"} and all(
         1e-3 < value < 5 for value in seconds.values()
-    )  # no graph of nothing
+    )  # the graph is not empty
 
 
 def test_small_steps_have_one_thread():
-    """At 96x96: 2 units x (24^2 x 17,408 + 12^2 x 278,528) products, times 2 operations, 3 passes and 64 images."""
+    """At 96x96: 2 units x (24^2 x 17,408 + 12^2 x 278,528) products, times 2 operations, 3 passes, 64 images."""
     notebook = RECIPES["notebook"]
     assert step_work(notebook) == 2 * (24**2 * 17_408 + 12**2 * 278_528) * 2 * 3 * 64
     sizes = [(96, 64), (32, 64), (32, 16), (64, 16)]

@@ -1,4 +1,4 @@
-"""The prediction command, as a user and as a script run it. What is done to a single image: test_image_files.py."""
+"""The prediction command, used by a person and by a script. Single images: see test_image_files.py."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def command(*arguments, **options):
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory, trained_dir, cache):
-    """(a directory with the first 150 test records as PNG files, and what the net makes of them: float64 [150, 10])."""
+    """(a directory with the first 150 test records as PNG files, their probabilities: float64 [150, 10])."""
     from graph_resnet import config
     from graph_resnet.data import batches, find
     from graph_resnet.inference import forward, metrics, restore
@@ -36,7 +36,7 @@ def images(tmp_path_factory, trained_dir, cache):
 
 
 def test_json_lines_and_bad_files(trained_dir, images, tmp_path):
-    """More than a batch of good images, and among them every kind of bad one: a line each, and exit status 1."""
+    """More than one batch of good images, with every kind of bad one among them: a line each, and exit status 1."""
     directory, expected = images
     bad = tmp_path / "bad"
     bad.mkdir()
@@ -60,13 +60,13 @@ def test_json_lines_and_bad_files(trained_dir, images, tmp_path):
     assert list(found[0]) == ["image", "predictions"]
     assert list(found[0]["predictions"][0]) == ["class", "label", "probability"]
     names = [f"{i:03d}.png" for i in (*range(150), 1, 2)]
-    assert [each["image"] for each in found] == [str(bad / "fine.jpg"), *(str(directory / name) for name in names)]
+    assert [result["image"] for result in found] == [str(bad / "fine.jpg"), *(str(directory / name) for name in names)]
     for each, probabilities in zip(found[1:151], expected):
         order = [p["label"] for p in each["predictions"]]
         assert sorted(order) == list(range(10))
         np.testing.assert_allclose([p["probability"] for p in each["predictions"]], probabilities[order], atol=2e-6)
         assert each["predictions"][0]["probability"] == max(p["probability"] for p in each["predictions"])
-    assert found[151:] == found[2:4]  # the pattern's, named a second time
+    assert found[151:] == found[2:4]  # the pattern's files, named a second time
     assert {p["label"]: p["class"] for p in found[0]["predictions"]}[1] == "ring"
 
 
@@ -106,8 +106,8 @@ def test_nothing_to_classify_ends_before_tensorflow(trained_dir, capsys, monkeyp
     )
 
 
-def test_folders_that_are_left_out_and_names_that_cannot_be(trained_dir, images, tmp_path):
-    """Each a line on stderr, whatever comes before and after it, and exit status 1."""
+def test_skipped_folders_and_impossible_names(trained_dir, images, tmp_path):
+    """A line on stderr for each, regardless of its neighbours, and exit status 1."""
     photos = tmp_path / "photos"
     (photos / "sub").mkdir(parents=True)
     shutil.copy(images[0] / "001.png", photos / "sub" / "1.png")
@@ -120,7 +120,7 @@ def test_folders_that_are_left_out_and_names_that_cannot_be(trained_dir, images,
     assert err.splitlines() == [
         f"error: {long}: File name too long",
         "error: an empty file name: is a variable unset? pass an image, a directory or a pattern",
-        f"error: {photos / 'linked'}: a link to a folder, not followed; name it to have it read",
+        f"error: {photos / 'linked'}: a link to a folder, not followed; pass it by name to read it",
         f"{photos}: skipped 1 .heic file",
     ]
 

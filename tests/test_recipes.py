@@ -21,11 +21,11 @@ def test_values_are_those_of_the_source(name):
     assert values == SOURCES[name][:9]
     mean, std = SOURCES[name][9:]
     assert r.mean == (mean or batches.CIFAR10_MEAN) and r.std == (std or batches.CIFAR10_STD)
-    # The notebook's departs from its source, for a measured reason: see recipes.py.
+    # The notebook's differs from its source, for a measured reason: see recipes.py.
     assert (r.momentum, r.label, r.batch_norm_decay) == (0.9, "fine", 0.9 if name == "notebook" else 0.99)
 
 
-def test_the_sources_stand_first():
+def test_recipes_with_a_source_come_first():
     assert list(recipes.RECIPES)[: len(SOURCES)] == list(SOURCES)
 
 
@@ -40,14 +40,14 @@ def test_rows_are_well_formed(recipe):
     assert recipe.source
 
 
-def test_choices_are_what_there_is():
+def test_choices_match_the_tables():
     assert set(recipes.DATASETS) == {*LAYOUTS, "pictures"}
 
 
 def test_length_in_steps():
     steps, epochs = recipes.RECIPES["notebook"], recipes.RECIPES["resnet18-flip"]
     assert (steps.length, steps.total_steps(50_000), steps.eval_steps(50_000)) == ("20,000 steps", 20_000, 1_000)
-    # 195.3 batches of 256 are an epoch.
+    # An epoch is 195.3 batches of 256.
     assert (epochs.length, epochs.total_steps(50_000), epochs.eval_steps(50_000)) == ("500 epochs", 97_656, 195)
     assert epochs.total_steps(0) == epochs.eval_steps(1) == 1
 
@@ -139,7 +139,7 @@ def test_values_keep_their_underscores():
     assert train.parse(["--data_dir=/a_b/c_d", "--train_dir", "e_f"])[1].data_dir == "/a_b/c_d"
 
 
-def test_one_number_is_for_all_channels():
+def test_one_number_applies_to_all_channels():
     recipe, _ = train.parse(["--mean", "0.5", "--std=1"])
     assert (recipe.mean, recipe.std) == (HALF, ONE)
 
@@ -163,11 +163,11 @@ def test_one_number_is_for_all_channels():
         (["--mean", "1,2"], "argument --mean: expected 1 or 3 values, got 2"),
         (["--exclude-scopes", "a,,b"], "argument --exclude-scopes: 'a,,b' is not names"),
         (["--trainable-scopes="], "argument --trainable-scopes: '' is not names, none of them empty"),
-        (["--keep-best"], "argument --keep-best: goes with --hold-out N"),
+        (["--keep-best"], "argument --keep-best: needs --hold-out N"),
         (["--step", "3"], "unrecognized arguments: --step 3; did you mean --steps?"),
         (["--dataset", "cifar1O"], "argument --dataset: 'cifar1O' is not one of cifar10, cifar100, synthetic, "),
         (["--dataset", "cifar1O"], "did you mean cifar10"),
-        (["--exclude-scopes", "a"], "argument --exclude-scopes: goes with --init-checkpoint"),
+        (["--exclude-scopes", "a"], "argument --exclude-scopes: needs --init-checkpoint"),
         (["--batch-sze", "3"], "unrecognized arguments: --batch-sze 3"),
         (["--batch", "3"], "unrecognized arguments: --batch 3"),
         (["--recipe", "resnet19"], "argument --recipe: 'resnet19' is not one of notebook, "),

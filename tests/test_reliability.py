@@ -1,4 +1,4 @@
-"""What happens to a run that is left alone: full disks, lost files, signals, damaged records, odd names."""
+"""Runs under adverse conditions: full disks, lost files, signals, damaged records, unusual names."""
 
 import contextlib
 import json
@@ -34,7 +34,7 @@ KEPT = {f"model.ckpt-{step}.{end}" for step in range(5, 10) for end in ("index",
 
 @contextlib.contextmanager
 def file_size_limit(size):
-    """No file of this process grows beyond `size` bytes: what a full disk does to it."""
+    """Limits the size of this process's files, like a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -44,7 +44,7 @@ def file_size_limit(size):
 
 
 def train(records, directory, max_step, *, hooks=(), ballast=0, **options):
-    """The session loop on a net of one weight, and of `ballast` floats beside it."""
+    """The session loop on a net with one weight and an extra variable of `ballast` floats."""
     with tf.Graph().as_default():
         arguments, _ = regression(records)
         tf.get_variable("ballast", [ballast], initializer=tf.zeros_initializer())
@@ -81,7 +81,7 @@ def test_a_full_disk_while_a_record_is_written(graph, tmp_path):
     with pytest.raises(UserError, match=r"cannot write .*metrics\.jsonl \(.*\); fix that"), file_size_limit(size + 9):
         log.add("train", 9, loss=1.0)
     log.close()
-    assert path.stat().st_size == size + 9  # half a line, which the next run leaves out
+    assert path.stat().st_size == size + 9  # half a line, which the next run drops
     log = metrics_log.MetricsLog(tmp_path, 9)
     assert [r["step"] for r in log.history] == list(range(9))
     log.close()
@@ -100,7 +100,7 @@ def test_a_full_disk_while_an_event_or_a_config_is_written(tmp_path):
 
 
 class At(tf.train.SessionRunHook):
-    """Calls `act(session)` when `updates` updates have run."""
+    """Calls `act(session)` after `updates` updates."""
 
     def __init__(self, updates, act):
         self.updates, self.act = updates, act
@@ -123,7 +123,7 @@ def test_a_train_dir_that_vanishes(records, tmp_path):
     assert without_clock(train(records, directory, 7)) == without_clock(expected)
 
 
-def test_data_that_vanishes_during_a_run_is_not_missed(records, tmp_path):
+def test_data_removed_during_a_run_is_not_needed(records, tmp_path):
     def remove(_):
         for path in records.train + records.test:
             path.unlink()
@@ -138,8 +138,8 @@ def test_the_graph_is_finalized(records):
     assert seen == [True]
 
 
-def test_any_name_of_a_train_dir_will_do(records, tmp_path):
-    # TensorFlow takes [1] for a pattern in several places, and then finds nothing to restore or to rotate away.
+def test_a_train_dir_may_have_any_name(records, tmp_path):
+    # TensorFlow takes [1] for a pattern in several places, and then finds nothing to restore or delete.
     directory = tmp_path / "a b [1]* \u00fc\u706b" / ("long " * 40)
     for max_step in (3, 5, 9):
         train(records, directory, max_step, save_every=1)
@@ -151,7 +151,7 @@ def test_any_name_of_a_train_dir_will_do(records, tmp_path):
     assert 'all_model_checkpoint_paths: "model.ckpt-5"' in (directory / "checkpoint").read_text()
 
 
-def test_what_a_kill_leaves_of_a_checkpoint_is_removed(records, tmp_path):
+def test_leftovers_of_a_killed_save_are_removed(records, tmp_path):
     train(records, tmp_path, 3)
     left = "model.ckpt-4.data-00000-of-00001.tempstate123", "model.ckpt-4.meta.tmp0a", "checkpoint.tmp0a"
     for name in left:
@@ -176,8 +176,8 @@ def test_lost_checkpoints_are_not_silently_trained_again(records, tmp_path, caps
         train(records, tmp_path, 6)
     assert (tmp_path / metrics_log.FILE).read_bytes() == before
     (tmp_path / metrics_log.FILE).write_bytes(b'{"step": 0, "split": "train", "loss": 1.0, "accuracy": 0.5}\n')
-    train(records, tmp_path, 1)  # it was stopped before its first checkpoint
-    assert "none was written before the earlier start ended: starting at step 0" in capsys.readouterr().out
+    train(records, tmp_path, 1)  # a run that stopped before its first checkpoint
+    assert "the earlier run ended before its first checkpoint: starting at step 0" in capsys.readouterr().out
 
 
 def test_another_nets_checkpoint_is_refused(records, graph, tmp_path):
@@ -207,7 +207,7 @@ def test_a_closed_terminal_does_not_stop_the_save(monkeypatch):
             print("this is not caught")
         progress.say("nobody reads this")
     finally:
-        with contextlib.suppress(OSError):  # closing writes what is left
+        with contextlib.suppress(OSError):  # closing writes the rest
             closed.close()
     with pytest.raises(OSError, match="No space left"), open("/dev/full", "w", buffering=1) as full:
         monkeypatch.setattr(sys, "stdout", full)
@@ -229,17 +229,17 @@ def main():
 
 
 def python(source, *arguments):
-    """(exit status, stdout, stderr) of a Python program that needs no TensorFlow."""
+    """(exit status, stdout, stderr) of a Python program without TensorFlow."""
     done = subprocess.run([sys.executable, "-c", source, *arguments], cwd=ROOT, capture_output=True, text=True)
     return done.returncode, done.stdout, done.stderr
 
 
-def test_the_second_signal_leaves_at_once():
+def test_a_second_signal_exits_at_once():
     assert python(STOPS % "cli.run(main)", "0.2", "9") == (130, "", "stopped by SIGINT\n")
-    assert python(STOPS % "cli.run(main)", "0", "0") == (0, "2\n", "")  # an echo of the first, as timeout(1) sends it
+    assert python(STOPS % "cli.run(main)", "0", "0") == (0, "2\n", "")  # an echo of the first, as from timeout(1)
 
 
-def test_the_second_signal_does_what_it_did_before():
+def test_a_second_signal_goes_to_the_previous_handler():
     in_a_notebook = """
 try:
     main()
@@ -255,7 +255,7 @@ except KeyboardInterrupt:
     "end, status, message",
     [("os.kill(os.getpid(), 9)", -9, "out of memory?\n"), ("os.abort()", -6, "out of memory?\n"), ("pass", 0, "")],
 )
-def test_a_process_that_cannot_speak_any_more_has_last_words(end, status, message):
+def test_last_words_of_a_process_that_dies(end, status, message):
     source = f"import os\nfrom graph_resnet import cli\nwith cli.last_words('out of memory?'):\n    {end}"
     assert python(source) == (status, "", message)
 
@@ -309,7 +309,7 @@ def test_a_command_whose_terminal_is_gone_keeps_its_status():
         ("caf\udce9", "not UTF-8 where file names are utf-8; rename it, or set PYTHONUTF8=1"),
     ],
 )
-def test_a_train_dir_that_cannot_be_one(tmp_path, name, message):
+def test_an_impossible_train_dir(tmp_path, name, message):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=f"^train dir .*{message}"):
         train_dir.claim(tmp_path / name)
@@ -321,7 +321,7 @@ def tiny(**changes):
 
 @pytest.fixture
 def few_records(tmp_path):
-    """Records of 20 training and 10 test pictures, drawn ones."""
+    """Records of 20 training and 10 test images, drawn ones."""
     synthetic.write(tmp_path / f"synthetic-{synthetic.VERSION}", num_train=20, num_test=10)
     return find.cifar("synthetic", tmp_path)
 
@@ -335,7 +335,7 @@ def test_other_data_and_another_run_are_refused(few_records, graph, tmp_path):
         return training_run.run(Job(tiny(**options.pop("recipe", {})), records, tmp_path / "run", **options))
 
     (tmp_path / "run").mkdir()
-    config_json.write_json(tmp_path / "run", {"recipe": {}, "data": {"files": []}})  # of a start that saved nothing
+    config_json.write_json(tmp_path / "run", {"recipe": {}, "data": {"files": []}})  # from a start that saved nothing
     again()
     pixels = bytearray(data.read_bytes())
     pixels[2000] ^= 1
@@ -382,13 +382,13 @@ VALUES = st.recursive(
 
 
 def damaged(good):
-    """Bytes near those of `good`: a stretch of them is replaced by something else."""
+    """Bytes similar to `good`: a stretch of them is replaced."""
     places = st.integers(0, len(good))
     return st.builds(lambda a, b, c: good[: min(a, b)] + c + good[max(a, b) :], places, places, st.binary(max_size=9))
 
 
 def exchanged(value, path):
-    """`value` with anything at all in the place that `path` names."""
+    """`value` with any other value at `path`."""
     if not path:
         return VALUES
     return st.builds(lambda inner: {**value, path[0]: inner}, exchanged(value[path[0]], path[1:]))
@@ -398,8 +398,8 @@ def as_bytes(values):
     return values.map(lambda value: json.dumps(value).encode())
 
 
-def test_what_does_not_fit_the_run_that_is_there_is_refused_without_a_trace(records, tmp_path):
-    """Its config.json is what evaluation and prediction go by, its graph.pbtxt what made the weights."""
+def test_a_refused_resume_changes_no_file(records, tmp_path):
+    """Evaluation and prediction read its config.json, and graph.pbtxt is the graph of its weights."""
     recipe = replace(RECIPES["notebook"], image_size=8, batch_size=4, steps=2)
 
     def train(changes, **options):
@@ -421,7 +421,7 @@ def test_what_does_not_fit_the_run_that_is_there_is_refused_without_a_trace(reco
         (
             {"optimizer": "adam"},
             {},
-            "was trained with the optimizer momentum, whose state adam cannot go on from",
+            "was trained with the optimizer momentum, whose state adam cannot use",
         ),
         ({}, {"start": Start(trainable_scopes=("nowhere",))}, "--trainable-scopes nowhere: no variable begins with it"),
         ({"steps": 1}, {}, "model.ckpt-2: is beyond the end at step 1"),
@@ -467,12 +467,12 @@ def test_any_record_of_a_run_is_read_or_refused(lines, tail):
         log.add("train", 3, loss=1.0)
         log.close()
         again, ends = metrics_log.read(path)
-        assert repr(again) == repr(log.history)  # by their text, as nan is not nan
+        assert repr(again) == repr(log.history)  # compared as text, because nan is not equal to nan
         assert ends[-1] == path.stat().st_size
         assert all(isinstance(r["step"], int) and r["split"] in ("train", "val") for r in again)
 
 
-def test_a_checkpoint_that_is_named_by_nonsense_is_no_obstacle(records, tmp_path):
+def test_a_nonsense_state_file_is_ignored(records, tmp_path):
     for state in (b"", b"\xff\x00", b'model_checkpoint_path: "elsewhere"\n'):
         (tmp_path / checkpoints.STATE).write_bytes(state)
         with pytest.raises(UserError, match="none of its checkpoints can be read"):

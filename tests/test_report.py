@@ -1,4 +1,4 @@
-"""report.html and the page about several runs: each in one file that needs nothing else, in a real browser too."""
+"""report.html and the page about several runs: single files, tested also in a real browser."""
 
 import base64
 import html.parser
@@ -15,7 +15,7 @@ from graph_resnet.errors import UserError
 from graph_resnet.inference import comparison, page, runs
 from tests.helpers import ROOT, TINY, browse, needs_browser
 
-# Added to a copy of the page: what the browser made of it.
+# Added to a copy of the page to report what the browser shows.
 PROBE = """
 <script>
 addEventListener("load", () => {
@@ -43,7 +43,7 @@ def written(trained_dir):
 
 @pytest.fixture(scope="module")
 def two(trained_dir, tmp_path_factory):
-    """The trained net's directory and one like it, with another seed, learning rate and name."""
+    """The trained net's directory and a copy with another seed, learning rate and name."""
     other = tmp_path_factory.mktemp("runs") / "other <b>"
     other.mkdir()
     shutil.copy(trained_dir[0] / "metrics.jsonl", other)
@@ -54,7 +54,7 @@ def two(trained_dir, tmp_path_factory):
 
 
 def stands_alone(text):
-    """Asserts that a page takes nothing from elsewhere."""
+    """Asserts that a page loads nothing from elsewhere."""
 
     class Links(html.parser.HTMLParser):
         def handle_starttag(self, tag, attributes):
@@ -73,7 +73,7 @@ def test_nothing_comes_from_elsewhere(written, two, tmp_path):
 
 
 def opened(text, directory, width):
-    """What a browser of that width makes of a page."""
+    """The page in a browser of that width."""
     copy = directory / f"page{width}.html"
     copy.write_text(text.replace("</html>", PROBE + "</html>"), encoding="utf-8")
     dom = browse(copy.as_uri(), directory, width)
@@ -82,7 +82,7 @@ def opened(text, directory, width):
 
 @needs_browser
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [500, 1400])  # headless windows are not narrower
+@pytest.mark.parametrize("width", [500, 1400])  # the minimum of headless windows
 def test_in_a_browser(written, trained_dir, two, tmp_path, width):
     found = opened(written, tmp_path, width)
     assert (found["fetched"], found["wide"]) == ([], []) and found["overflow"] <= 0
@@ -130,17 +130,17 @@ def test_runs_are_named_by_what_differs_in_their_paths(tmp_path):
 
 
 def test_the_command(two, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", lambda: None)  # it would turn eager execution off
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", lambda: None)  # it would turn off eager execution
     monkeypatch.chdir(tmp_path)
     assert report.main([str(directory) for directory in two]) == 0
     assert capsys.readouterr() == ("[report]: comparison.html\n", "")
     (two[1] / "report.html").unlink(missing_ok=True)
     assert report.main([str(two[1])]) == 0  # it has no checkpoint
     out, err = capsys.readouterr()
-    assert out == f"[report]: {two[1] / 'report.html'}\n" and "without what an evaluation would show" in err
+    assert out == f"[report]: {two[1] / 'report.html'}\n" and "without the parts that need an evaluation" in err
     text = (two[1] / "report.html").read_text()
     assert "Curves" in text and "Recipe" in text and "Mistakes" not in text
-    for flags, message in ((["a", "--output", "x"], "goes with several"), (["a", "b", "--data-dir", "x"], "one run")):
+    for flags, message in ((["a", "--output", "x"], "needs several"), (["a", "b", "--data-dir", "x"], "a single run")):
         with pytest.raises(SystemExit):
             report.main(flags)
         assert message in capsys.readouterr().err
@@ -148,15 +148,15 @@ def test_the_command(two, tmp_path, monkeypatch, capsys):
         report.main([str(tmp_path / "none")])
 
 
-def test_any_text_is_text():
+def test_any_text_is_escaped():
     assert page.text("<b>&\x1b[31m\n\"'") == "&lt;b&gt;&amp;\\x1b[31m &quot;&#x27;"
     assert page.text({"a": None}) == "{&quot;a&quot;: null}"
     assert "x" * 41 not in page.name("x" * 300)[len('<bdi title="') + 300 :]
     assert runs.duration(59.6) == "1 min 00 s" and runs.duration(7500) == "2 h 05 min" and runs.duration(3) == "3 s"
 
 
-def test_the_report_takes_the_trainings_own_last_pass(tmp_path):
-    """No second evaluation: in this process it would fail."""
+def test_the_report_uses_trainings_last_pass(tmp_path):
+    """A second evaluation would fail in this process."""
     program = """
 import sys
 from graph_resnet.inference import evaluation

@@ -1,4 +1,4 @@
-"""ResNet-18 and ResNet-34 against the same nets in Keras: parameters, names, logits, gradients, moving averages."""
+"""ResNet-18 and ResNet-34 compared with Keras: parameters, names, logits, gradients, moving averages."""
 
 import collections
 import dataclasses
@@ -22,7 +22,7 @@ NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
 def counts():
-    """(trainable parameters, all of them) of the default graph."""
+    """(number of trainable parameters, number of all) in the default graph."""
     groups = v1.trainable_variables(), v1.global_variables()
     return tuple(sum(v.shape.num_elements() for v in group) for group in groups)
 
@@ -49,8 +49,8 @@ def test_variable_names(graph, name):
     for block, units in enumerate(UNITS[name], 1):
         for unit in range(1, units + 1):
             convolutions += [f"block{block}/unit{unit}/conv1", f"block{block}/unit{unit}/conv2"]
-    expected = {f"{name}/{each}/{v}" for each in convolutions + bare for v in ("weights", "biases")}
-    expected |= {f"{name}/{each}/BatchNorm/{v}" for each in convolutions for v in NORM}
+    expected = {f"{name}/{layer}/{v}" for layer in convolutions + bare for v in ("weights", "biases")}
+    expected |= {f"{name}/{layer}/BatchNorm/{v}" for layer in convolutions for v in NORM}
     x = tf.zeros([2, 32, 32, 3])
     BUILDERS[name](x, 10, is_training=True)
     assert {v.op.name for v in v1.global_variables()} == expected
@@ -89,7 +89,7 @@ def test_initial_values_are_those_of_keras(graph):
 
 
 def test_the_usual_resnet18(graph):
-    """Without the redundant biases and with batch norm on the shortcuts: the count that is quoted for CIFAR-10."""
+    """Without the redundant biases and with batch norm on the shortcuts: the number usually quoted for CIFAR-10."""
     row = dataclasses.replace(ARCHITECTURES["resnet18"], keras_style=False)
     with slim.arg_scope(net.resnet_arg_scope(biases=row.keras_style, batch_norm_scale=True)):
         net.build(row, tf.zeros([2, 32, 32, 3]), 10, is_training=True)
@@ -102,7 +102,7 @@ def test_the_usual_resnet18(graph):
     }
 
 
-# The same net in Keras, all of its defaults left alone. Layers are named after our scopes, with dots.
+# The same net in Keras with default options. Layers are named like our scopes, with dots.
 
 
 def keras_net(units, num_classes):
@@ -140,11 +140,11 @@ def our_names(model, scope):
 
 
 def randomize(variables):
-    """Biases, scales and moving averages as after some training; weights stay as Keras drew them.
+    """Biases, scales and moving averages like those of a trained net; weights as initialized by Keras.
 
-    The gradient of a ReLU jumps at 0, and an activation that is 0 but for rounding may fall on either side of it: with
-    betas around 0, one to three such activations of a net changed its gradients by 0.5% to 3%. So betas are three
-    gammas away from 0: a quarter of the channels inside a block is off, the others are on, and few are in between.
+    The gradient of a ReLU jumps at 0, and rounding may put an activation near 0 on either side: with betas around 0,
+    one to three such activations changed a net's gradients by 0.5% to 3%. So betas are three gammas away from 0: a
+    quarter of the channels inside a block are off, the others on, and few are in between.
     """
     rng = np.random.default_rng(1)
     for name, variable in variables.items():
@@ -162,7 +162,7 @@ def randomize(variables):
 
 @dataclasses.dataclass
 class Outcome:
-    """What a net made of a batch; dicts by variable name."""
+    """The results of a net on a batch; dicts by variable name."""
 
     inference: np.ndarray
     training: np.ndarray
@@ -201,7 +201,7 @@ def of_ours(build, values, x, labels):
 
 @dataclasses.dataclass
 class Comparison:
-    """Both nets on one batch, from the same `values`; `counts` numbers averaged by each batch norm, by its scope."""
+    """Both nets on one batch, with the same `values`; `counts` is how many values each batch norm averages."""
 
     values: dict
     counts: dict
@@ -243,7 +243,7 @@ def test_gradients(both):
     assert set(ours) == set(theirs) == {name for name in both.values if "/moving_" not in name}
     for name, gradient in theirs.items():
         if name.endswith("/biases") and name.replace("biases", "BatchNorm/beta") in theirs:
-            # Batch norm takes away what the bias adds: only rounding is left of its gradient.
+            # Batch norm cancels the bias: its gradient is only rounding errors.
             scale = np.linalg.norm(theirs[name.replace("biases", "BatchNorm/beta")])
             assert np.linalg.norm(gradient) < 1e-4 * scale, name
             assert np.linalg.norm(ours[name]) < 1e-4 * scale, name
@@ -252,8 +252,8 @@ def test_gradients(both):
 
 
 def test_moving_averages(both):
-    """Keras's momentum is slim's decay. The variance that Keras averages is the biased one of the batch, while the
-    fused batch norm of TensorFlow hands out the unbiased one, n / (n - 1) times that."""
+    """Keras's momentum is slim's decay. Keras averages the batch's biased variance, TensorFlow's fused batch norm the
+    unbiased one, which is n / (n - 1) times as large."""
     assert len(both.counts) == {"resnet18": 17, "resnet34": 33}[next(iter(both.values)).partition("/")[0]]
     for scope, n in both.counts.items():
         for statistic, factor in (("mean", 1), ("variance", n / (n - 1))):

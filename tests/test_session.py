@@ -1,4 +1,4 @@
-"""In which precision a session can compute, and what is said where it cannot."""
+"""The precisions that a session supports, and the error for those it does not."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from graph_resnet.errors import UserError
 
 @pytest.fixture(autouse=True)
 def cpu(monkeypatch):
-    """Sets the flags of the CPU; at first one with bfloat16."""
+    """Sets the flags of the CPU, initially one with bfloat16."""
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
 
     def has(*flags):
@@ -23,7 +23,7 @@ def cpu(monkeypatch):
     [
         (("avx512f", "avx512_bf16"), True),
         (("avx512f", "avx512_bf16", "amx_bf16"), True),
-        (("avx512f",), False),  # emulated: it can be asked for, and is slow
+        (("avx512f",), False),  # emulated: allowed, but slow
         (("avx2",), False),
     ],
     ids=["avx512_bf16", "amx", "emulated", "none"],
@@ -35,7 +35,7 @@ def test_whether_the_cpu_has_bfloat16(cpu, flags, has):
     assert session.precision_as_trained("float32") == "float32"
 
 
-def test_bfloat16_is_refused_where_it_would_be_float32(cpu):
+def test_bfloat16_is_refused_where_it_would_run_as_float32(cpu):
     cpu("avx512f")
     session.check_precision("bfloat16")
     cpu("avx2")

@@ -1,4 +1,4 @@
-"""The session loop, on graphs small enough to know every number."""
+"""The session loop on graphs so small that every number is known."""
 
 import json
 import os
@@ -20,10 +20,10 @@ from utils.learning import train_with_bn
 
 
 @pytest.mark.parametrize("counts", [True, False])
-def test_it_makes_exactly_max_step_updates(records, graph, tmp_path, counts):
+def test_the_loop_runs_exactly_max_step_updates(records, graph, tmp_path, counts):
     arguments, _ = regression(records, counts=counts)
     train_with_bn(*arguments, 7, train_dir=tmp_path, **QUIET)
-    # The gradient is the batch's grey level: each update subtracts a thousandth of it.
+    # The gradient is the batch's grey level, so each update subtracts a thousandth of it.
     expected = 1 - 1e-3 * grey_stream(records, 7, batch_size=3).mean(axis=1).sum()
     assert final_value(tmp_path, "weight", 7) == pytest.approx(expected, rel=1e-5)
     assert final_value(tmp_path, "global_step", 7) == 7
@@ -48,7 +48,7 @@ def test_it_prints_the_tutorials_lines_and_returns_them(records, graph, capsys):
     assert history[1]["images_per_second"] > 0
 
 
-def test_evaluation_weighs_by_the_images_of_a_batch(records, graph):
+def test_evaluation_weights_batches_by_their_images(records, graph):
     # Batches of 3, 3 and 1: the mean of their means is 103.67, the mean of the images 103.
     arguments, _ = regression(records)
     history = train_with_bn(*arguments, 1, **QUIET)
@@ -78,7 +78,7 @@ def test_the_logits_of_each_evaluation_are_handed_over_in_the_datas_order(record
 def test_the_confusion_matrix_is_summed_over_an_evaluation(records, graph, tmp_path):
     arguments, _ = regression(records)
     labels = next(stream.labels for stream in streams.registered(graph) if stream.in_order)
-    confusion = tf.math.confusion_matrix(labels, tf.fill([tf.size(labels)], 1), 3)  # all are taken for class 1
+    confusion = tf.math.confusion_matrix(labels, tf.fill([tf.size(labels)], 1), 3)  # all predicted as class 1
     seen = []
 
     def after(history, confusion):
@@ -90,14 +90,14 @@ def test_the_confusion_matrix_is_summed_over_an_evaluation(records, graph, tmp_p
     train_with_bn(*arguments, 2, train_dir=tmp_path, **QUIET, **options)
     ((step, found),) = seen
     assert step == 2 and found.dtype == np.int64
-    # Images 100 to 106, whose classes are their numbers % 3.
+    # Images 100 to 106, whose classes are number % 3.
     np.testing.assert_array_equal(found, [[0, 2, 0], [0, 3, 0], [0, 2, 0]])
     images = [(e.step, v.tag, v.image.encoded_image_string) for e, v in summaries(tmp_path / "val") if v.tag != "loss"]
     assert (2, "confusion", b"a picture") in images
     assert next((e.step, v.tag) for e, v in summaries(tmp_path / "train")) == (0, "x")
 
 
-def test_without_a_set_the_confusion_matrix_is_that_of_one_batch(graph):
+def test_without_a_validation_set_the_confusion_matrix_covers_one_batch(graph):
     weight = tf.get_variable("weight", initializer=2.0)
     train_op = tf.train.GradientDescentOptimizer(0.25).minimize(weight**2)
     seen = []
@@ -108,16 +108,16 @@ def test_without_a_set_the_confusion_matrix_is_that_of_one_batch(graph):
     assert seen == [[[1, 0], [0, 1]]]
 
 
-def test_a_graph_is_trained_again_but_not_if_it_is_finalized(records, graph):
+def test_a_graph_can_be_trained_again_unless_it_is_finalized(records, graph):
     arguments, _ = regression(records)
     for max_step in (1, 2):
         assert train_with_bn(*arguments, max_step, **QUIET)[-1]["step"] == max_step
     graph.finalize()
-    with pytest.raises(UserError, match=r"^this graph is finalized, .* build it again, after tf.reset_default_graph"):
+    with pytest.raises(UserError, match=r"^this graph is finalized .* build it again after tf.reset_default_graph"):
         train_with_bn(*arguments, 3, **QUIET)
 
 
-def test_a_loss_that_is_not_of_the_input_is_measured_over_one_batch(graph):
+def test_a_loss_without_an_input_is_measured_on_one_batch(graph):
     weight = tf.get_variable("weight", initializer=2.0)
     loss = weight**2
     train_op = tf.train.GradientDescentOptimizer(0.25).minimize(loss)
@@ -133,14 +133,14 @@ def test_the_placeholder_is_true_for_updates_and_false_for_measurements(records,
     updates = tf.get_variable("updates", initializer=0)
     count = tf.assign_add(updates, tf.cast(is_training, tf.int32))
     arguments[0] = tf.group(arguments[0], count)
-    for i in (1, 2, 3, 4):  # measured values say whether they were measured in training mode
+    for i in (1, 2, 3, 4):  # a measured value shows whether it was measured in training mode
         arguments[i] = arguments[i] + tf.where(is_training, 1000.0, 0.0)
     history = train_with_bn(*arguments, 5, is_training, train_dir=tmp_path, log_every=1, eval_every=2)
     assert final_value(tmp_path, "updates", 5) == 5
     assert all(r["loss"] < 200 for r in history)
 
 
-def test_measuring_with_a_placeholder_takes_no_batch_from_the_updates(records, graph, tmp_path):
+def test_measuring_with_a_placeholder_uses_up_no_training_batch(records, graph, tmp_path):
     arguments, is_training = regression(records, placeholder=True)
     history = train_with_bn(*arguments, 6, is_training, train_dir=tmp_path, log_every=1, eval_every=4)
     greys = grey_stream(records, 6, batch_size=3).mean(axis=1)
@@ -149,7 +149,7 @@ def test_measuring_with_a_placeholder_takes_no_batch_from_the_updates(records, g
 
 
 def batch_normalized(records, *, leak, static):
-    """The tutorial's cells on a net of one batch norm; the arguments of train_with_bn, and is_training."""
+    """The tutorial's cells on a net with one batch norm; returns the arguments of train_with_bn, and is_training."""
     import graph_resnet.compat.slim  # noqa: F401
 
     import tf_slim as slim  # isort: skip
@@ -173,7 +173,7 @@ def batch_normalized(records, *, leak, static):
 
 
 @pytest.mark.parametrize("static", [True, False])
-def test_validation_never_moves_a_moving_average(records, graph, tmp_path, static, capsys):
+def test_validation_never_changes_a_moving_average(records, graph, tmp_path, static, capsys):
     arguments, is_training = batch_normalized(records, leak=False, static=static)
     train_with_bn(*arguments, 4, is_training, train_dir=tmp_path, log_every=1, eval_every=1)
     mean = 0.0
@@ -183,12 +183,12 @@ def test_validation_never_moves_a_moving_average(records, graph, tmp_path, stati
     assert "warning" not in capsys.readouterr().out
 
 
-def test_the_tutorials_own_cells_get_a_right_evaluation_and_a_warning(records, graph, tmp_path, capsys):
+def test_the_tutorials_own_cells_get_a_correct_evaluation_and_a_warning(records, graph, tmp_path, capsys):
     arguments, is_training = batch_normalized(records, leak=True, static=False)
     history = train_with_bn(*arguments, 5, is_training, train_dir=tmp_path, log_every=2, eval_every=5)
     warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
     assert len(warnings) == 1 and "before the validation tower" in warnings[0]
-    # Training has pulled validation batches, yet the last evaluation is over all seven images from the first.
+    # Training has read validation batches, but the last evaluation still covers all seven images.
     mean, variance = (final_value(tmp_path, f"bn/moving_{name}", 5)[0] for name in ("mean", "variance"))
     beta = final_value(tmp_path, "bn/beta", 5)[0]
     expected = np.mean([((grey - mean) / np.sqrt(variance + 1e-3) + beta) ** 2 for grey in range(100, 107)])
@@ -196,7 +196,7 @@ def test_the_tutorials_own_cells_get_a_right_evaluation_and_a_warning(records, g
     assert history[-1]["loss"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_resumed_run_equals_an_undisturbed_one(records, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(records, tmp_path):
     def train(directory, max_step):
         with tf.Graph().as_default():
             arguments, _ = regression(records)
@@ -213,13 +213,13 @@ def test_a_resumed_run_equals_an_undisturbed_one(records, tmp_path):
     def comparable(history, drop):
         return [{**r, "images_per_second": 0} for r in history if (r["split"], r["step"]) not in drop]
 
-    # Each part ends with an evaluation of its own.
+    # Each part ends with an extra evaluation.
     assert comparable(parts, {("val", 2), ("val", 9)}) == comparable(whole, set())
     lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == parts
     assert final_value(tmp_path / "parts", "weight", 11) == final_value(tmp_path / "whole", "weight", 11)
     kept = sorted(path.name for path in (tmp_path / "parts").glob("*.index"))
-    assert len(kept) == 5  # of 2, 3, 4, 6, 9, 11 the five newest, rotation going on over the restarts
+    assert len(kept) == 5  # the newest five of 2, 3, 4, 6, 9, 11: rotation continues across restarts
     assert "model.ckpt-2.index" not in kept
 
 
@@ -241,7 +241,7 @@ def test_a_weight_that_is_not_finite_is_not_saved(graph, tmp_path):
 
 
 class SignalAt(tf.train.SessionRunHook):
-    """Sends this process a signal when update `step` has run."""
+    """Sends this process a signal after update `step`."""
 
     def __init__(self, step, signum):
         self.step, self.signum = step, signum
@@ -253,7 +253,7 @@ class SignalAt(tf.train.SessionRunHook):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_saves_and_leaves(records, graph, tmp_path, signum):
+def test_a_signal_saves_and_exits(records, graph, tmp_path, signum):
     before = signal.getsignal(signum)
     arguments, _ = regression(records)
     with pytest.raises(Interrupted) as stop:
@@ -275,7 +275,7 @@ def test_a_signal_during_an_evaluation_leaves_no_half_evaluation(records, graph,
     assert [(r["split"], r["step"]) for r in records_] == [("train", 0)]
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(records, tmp_path, capsys):
+def test_a_damaged_checkpoint_is_skipped_for_the_previous_one(records, tmp_path, capsys):
     def train(max_step):
         with tf.Graph().as_default():
             arguments, _ = regression(records)
@@ -315,7 +315,7 @@ for step in (None, tf.train.get_or_create_global_step()):
 
 
 def test_it_runs_in_a_program_without_v2_behavior():
-    """There the variables are no resources."""
+    """In such a program variables are not resources."""
     done = subprocess.run([sys.executable, "-c", WITHOUT_V2], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -1,4 +1,4 @@
-"""The library in a repository that has a `utils` of its own, and installed from its wheel into a bare directory."""
+"""The library in a repository with its own `utils`, and installed from its wheel into an empty directory."""
 
 import ast
 import os
@@ -10,7 +10,7 @@ import pytest
 from benchmarks.reliability.matrix import build_wheel
 from tests.helpers import ROOT, TINY, run
 
-# A foreign `utils`: {file: source}, and what its owner writes to get MARK from it.
+# A foreign `utils`: {file: source}, and the code with which its owner gets MARK from it.
 FOREIGN = {
     "a module": ({"utils.py": "MARK = 'foreign'"}, "from utils import MARK"),
     "a package": ({"utils/__init__.py": "", "utils/helper.py": "MARK = 'foreign'"}, "from utils.helper import MARK"),
@@ -56,7 +56,7 @@ def test_the_block_trains_beside_a_foreign_utils(kind, place, tmp_path):
     here.mkdir()
     lay(files, foreign)
     (tmp_path / "script.py").write_text(BLOCK.format(use=use, first=place == "imported before"))
-    # This project's root, with its own `utils`, comes last, as installed packages do. '' is the working directory.
+    # This project's root, with its own `utils`, comes last, like installed packages. '' is the working directory.
     path = ["", str(ROOT)] if place == "working directory" else [str(foreign), str(ROOT)]
     done = subprocess.run(
         [sys.executable, str(tmp_path / "script.py")],
@@ -87,7 +87,7 @@ def test_the_commands_run_beside_a_foreign_utils(command, kind, tmp_path, traine
     assert (status, err) == (0, "") and lines
 
 
-# What comes before the tutorial's cells, in which `import tf_slim as slim` stands for the import from contrib.
+# The lines before the tutorial's cells; `import tf_slim as slim` replaces the import from contrib.
 FIRST = {
     "graph_resnet": """import graph_resnet
 import sys
@@ -132,7 +132,7 @@ print(len(sys.argv[2:]))
 
 
 def modules(root):
-    """The names of all modules of the two packages below a directory."""
+    """The names of all modules of the two packages in a directory."""
     files = [file.relative_to(root) for package in ("graph_resnet", "utils") for file in (root / package).rglob("*.py")]
     return sorted(".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files)
 
@@ -154,7 +154,7 @@ def test_every_module_of_the_wheel_is_imported_from_elsewhere(tmp_path):
     assert (done.returncode, done.stdout) == (0, f"{len(names)}\n"), done.stderr
 
 
-# Which rooms each room of graph_resnet may import, beside itself and BASE.
+# The rooms that each room of graph_resnet may import, beside itself and BASE.
 BASE = {
     *(
         "architectures",
@@ -190,7 +190,7 @@ COMMANDS = {"__main__", "train", "evaluate", "predict", "export", "report", "tf1
 
 
 def imported(file):
-    """The names that a source file imports, anywhere in it, with what a from-import takes: 'os.path.join', ..."""
+    """All names that a source file imports, including those of from-imports: 'os.path.join', ..."""
     package = file.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):

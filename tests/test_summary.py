@@ -1,4 +1,4 @@
-"""The table of layers: from the command line, and of nets that the command does not build."""
+"""The table of layers: from the command line, and for other nets."""
 
 import dataclasses
 import os
@@ -16,7 +16,7 @@ from tests.helpers import ROOT
 
 
 def test_command_line(tmp_path):
-    """The numbers of a Keras tutorial's `model.summary()`; no data and no train dir is needed."""
+    """The numbers of a Keras tutorial's `model.summary()`; needs no data and no train dir."""
     result = subprocess.run(
         [sys.executable, "-m", "graph_resnet.train", "--summary", "--recipe", "resnet18-flip"],
         cwd=tmp_path,
@@ -67,14 +67,14 @@ def test_number_of_classes(changes, num_classes):
     assert f"trainable: {614_272 + 513 * num_classes:,}" in lines
 
 
-def test_labels_that_the_dataset_has_not():
+def test_labels_that_the_dataset_lacks():
     recipe = dataclasses.replace(recipes.RECIPES["notebook"], label="coarse")
     with pytest.raises(UserError, match="^label 'coarse': cifar10 has only fine labels$"):
         summary.of_recipe(recipe)
 
 
 def test_rows_of_a_graph_without_batch_norm(graph):
-    """Of one tower of two, in a graph with other things in it."""
+    """For one of two towers, in a graph with other ops."""
     x = tf.placeholder(tf.float32, [None, 33, 33, 3])
     tf.get_variable("resnet_of_somebody_else", [7])
     ResNet(x, num_classes=7)

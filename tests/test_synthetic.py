@@ -1,4 +1,4 @@
-"""The synthetic images: their layout, that they are the same everywhere, and what distinguishes the classes."""
+"""The synthetic images: their layout, reproducibility, and what distinguishes the classes."""
 
 import hashlib
 import threading
@@ -41,7 +41,7 @@ def test_layout_of_ten_classes(tmp_path):
     }
     names = (tmp_path / "new" / "batches.meta.txt").read_bytes()
     assert names == b"disc\nring\nsquare\ntriangle\nplus\nstar\nrows\ncolumns\nchecks\ndots\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["new"]  # no draft is left
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]  # no draft left
 
 
 def test_layout_of_a_hundred_classes(tmp_path):
@@ -69,11 +69,11 @@ def test_bytes_are_the_same_everywhere(tmp_path, num_classes, name, expected):
     assert hashlib.sha256((tmp_path / "new" / name).read_bytes()).hexdigest() == expected
 
 
-def test_classes_are_even_and_no_picture_comes_twice(ten):
+def test_classes_are_balanced_and_no_image_repeats(ten):
     labels, pixels, test_labels, test_pixels = ten
     assert np.bincount(labels).tolist() == [200] * 10
     assert np.bincount(test_labels).tolist() == [50] * 10
-    assert np.bincount(labels[:400], minlength=10).min() > 20  # the order is mixed
+    assert np.bincount(labels[:400], minlength=10).min() > 20  # the order is shuffled
     pictures = np.concatenate([pixels, test_pixels]).reshape(2500, -1)
     assert len({picture.tobytes() for picture in pictures}) == 2500
 
@@ -87,17 +87,17 @@ def test_classes_are_even_and_no_picture_comes_twice(ten):
     ],
     ids=["mean colour", "mean and contrast", "pixels"],
 )
-def test_no_linear_classifier_tells_the_classes_apart(ten, features):
+def test_no_linear_classifier_distinguishes_the_classes(ten, features):
     labels, pixels, test_labels, test_pixels = ten
-    both = [features(each) / 255 for each in (pixels, test_pixels)]
-    x, test_x = (np.pad(each, ((0, 0), (0, 1)), constant_values=1) for each in both)
+    both = [features(images) / 255 for images in (pixels, test_pixels)]
+    x, test_x = (np.pad(x, ((0, 0), (0, 1)), constant_values=1) for x in both)
     weights = np.linalg.solve(x.T @ x + 1e-3 * np.eye(x.shape[1]), x.T @ np.eye(10)[labels])
     accuracy = np.mean((test_x @ weights).argmax(1) == test_labels)
     assert accuracy < 0.3  # 0.1 is chance; at most 0.14 measured
 
 
 def spectrum(pixels):
-    """The size of each frequency in the grey picture, unit length: the same wherever the drawing stands."""
+    """The magnitude of each frequency in the grey image, normalized: independent of the drawing's position."""
     grey = pixels.mean(1)
     grey = grey - grey.mean((1, 2), keepdims=True)
     size = np.log1p(np.abs(np.fft.rfft2(grey))).reshape(len(grey), -1)
@@ -106,16 +106,16 @@ def spectrum(pixels):
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_structure_tells_the_classes_apart_in_a_mirror_too(ten, mirror):
+def test_structure_distinguishes_the_classes_also_mirrored(ten, mirror):
     labels, pixels, test_labels, test_pixels = ten
     seen = test_pixels[..., ::-1] if mirror else test_pixels
     nearest = labels[(spectrum(seen) @ spectrum(pixels).T).argmax(1)]
     assert np.mean(nearest == test_labels) > 0.7  # 0.80 measured
     recall = [np.mean(nearest[test_labels == label] == label) for label in range(10)]
-    assert min(recall) > 0.35  # every class is told from the nine others; 0.52 measured
+    assert min(recall) > 0.35  # for every class; 0.52 measured
 
 
-def test_two_writers_at_once_both_end_fine(tmp_path):
+def test_two_concurrent_writers_both_succeed(tmp_path):
     barrier, errors = threading.Barrier(2), []
 
     def work():

@@ -1,4 +1,4 @@
-"""A train dir in TensorBoard: what its server makes of it, and its page in a real browser where there is one."""
+"""A train dir in TensorBoard: its server's answers, and its page in a real browser if there is one."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from tests.helpers import browse, needs_browser
 
 @pytest.fixture(scope="module")
 def address(trained_dir):
-    """Of a TensorBoard that shows the tiny run."""
+    """The address of a TensorBoard that shows the tiny run."""
     options = ["--logdir", trained_dir[0], "--host", "127.0.0.1", "--port", "0"]
     server = subprocess.Popen([sys.executable, "-m", "tensorboard.main", *options], stderr=subprocess.PIPE, text=True)
     try:
@@ -34,13 +34,13 @@ def address(trained_dir):
 
 
 def asked(address, path, query=None, **options):
-    """What the server answers; the query is made of the options where it is not given."""
+    """The server's answer; by default the query is made of the options."""
     query = query or urllib.parse.urlencode(options)
     with urllib.request.urlopen(f"{address}data/{path}?{query}", timeout=60) as answer:
         return answer.read()
 
 
-def test_training_and_validation_stand_in_the_same_plots(address):
+def test_training_and_validation_share_plots(address):
     assert sorted(json.loads(asked(address, "runs"))) == ["train", "val"]
     tags = json.loads(asked(address, "plugin/scalars/tags"))
     assert set(tags["val"]) == {"loss", "accuracy"} < set(tags["train"])

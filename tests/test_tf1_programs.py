@@ -1,4 +1,4 @@
-"""Small TensorFlow 1 programs in the old style, each run unmodified through `python -m graph_resnet.tf1`."""
+"""Small TensorFlow 1 programs in the old style, run unmodified with `python -m graph_resnet.tf1`."""
 
 import gzip
 import re
@@ -80,7 +80,7 @@ print([v.op.name for v in tf.trainable_variables()])
 
 
 def test_tf_layers_with_batch_norm_by_hand(tmp_path):
-    """Means 2 and 20, variances 1 and 100; momentum 0.9 takes a tenth of them."""
+    """Means 2 and 20, variances 1 and 100; with momentum 0.9 the averages get a tenth of them."""
     write(tmp_path, "a.py", LAYERS)
     lines = (result := run(tmp_path, "a.py")).stdout.splitlines()
     assert len(lines) == 6, result.stderr
@@ -255,7 +255,7 @@ train_with_bn(train_op, train_loss, train_acc, val_loss, val_acc, 3, is_training
 
 
 def cifar(directory, rows=12):
-    """A CIFAR-10 in miniature: the six files of the binary layout with `rows` records each."""
+    """A miniature CIFAR-10: the six files of the binary layout with `rows` records each."""
     random = np.random.RandomState(0)
     (directory / "cifar-10-batches-bin").mkdir()
     for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
@@ -361,7 +361,7 @@ except ImportError as error:
 
 
 def test_contrib_small_parts_and_what_is_gone(tmp_path):
-    """The likelihood of tags that score 3 of 4 ways: exp(3) / (e + 1)^3."""
+    """The likelihood of tags with a score of 3, over all tags: exp(3) / (e + 1)^3."""
     write(tmp_path, "a.py", CONTRIB)
     lines = (result := run(tmp_path, "a.py")).stdout.splitlines()
     assert len(lines) == 8, result.stderr

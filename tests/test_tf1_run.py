@@ -1,4 +1,4 @@
-"""`python -m graph_resnet.tf1`: a program runs as `python` would run it, whatever it does."""
+"""`python -m graph_resnet.tf1` runs a program exactly like `python`."""
 
 import os
 import pathlib
@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 def run(directory, *arguments, stdin="", module="graph_resnet.tf1"):
-    """Runs the command in `directory`, which this project is not below."""
+    """Runs the command in `directory`, which is outside this project."""
     command = [sys.executable, *(["-m", module] if module else []), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.run(
@@ -40,7 +40,7 @@ def test_argv_main_and_path_are_pythons(tmp_path, arguments):
     assert str(tmp_path) in ours.stdout
 
 
-def test_a_script_gets_its_own_utils_and_another_the_projects(tmp_path):
+def test_a_script_gets_its_own_utils_or_else_the_projects(tmp_path):
     write(tmp_path, "own/utils.py", "mine = 1\n")
     write(tmp_path, "own/a.py", "import utils\nprint(utils.mine)\n")
     write(tmp_path, "other/a.py", "from utils import learning\nprint(learning.train_with_bn.__name__)\n")
@@ -50,7 +50,7 @@ def test_a_script_gets_its_own_utils_and_another_the_projects(tmp_path):
 
 
 def test_the_projects_utils_is_found_from_a_checkout_too(tmp_path):
-    """Without PYTHONPATH, started in the checkout: the script's directory takes the checkout's place on the path."""
+    """Without PYTHONPATH, started in the checkout: the script's directory replaces the checkout on the path."""
     path = write(tmp_path, "a.py", "from utils import learning\nprint(learning.train_with_bn.__name__)\n")
     result = subprocess.run(
         [sys.executable, "-m", "graph_resnet.tf1", path], cwd=ROOT, capture_output=True, text=True, check=False
@@ -78,7 +78,7 @@ def test_the_traceback_is_the_users(tmp_path):
     assert result.stderr.splitlines()[-1] == "AttributeError: module 'tensorflow' has no attribute 'no_such_name'"
 
 
-def test_a_failing_import_shows_the_users_line_alone(tmp_path):
+def test_a_failing_import_shows_only_the_users_line(tmp_path):
     write(tmp_path, "a.py", "import helper\n")
     write(tmp_path, "helper.py", "import no_such_module\n")
     ours, pythons = run(tmp_path, "a.py"), run(tmp_path, "a.py", module=None)
@@ -114,7 +114,7 @@ def test_what_python_does(tmp_path, arguments, stdin):
     write(tmp_path, "atexit_.py", "import atexit\natexit.register(print, 'bye')\nraise SystemExit(4)\n")
     ours, pythons = run(tmp_path, *arguments, stdin=stdin), run(tmp_path, *arguments, stdin=stdin, module=None)
     assert (ours.returncode, ours.stdout) == (pythons.returncode, pythons.stdout), ours.stderr
-    # Python names a file that it cannot parse in the one or the other way; the last line is the message.
+    # Python has two ways to name a file that it cannot parse; the last line is the message.
     assert ours.stderr.splitlines()[-1:] == pythons.stderr.splitlines()[-1:] or "null bytes" in ours.stderr
 
 
@@ -124,7 +124,7 @@ def test_a_killed_script(tmp_path, number):
     assert run(tmp_path, "a.py").returncode == -number
 
 
-def test_no_script_is_a_wrong_call(tmp_path):
+def test_a_call_without_a_script_is_an_error(tmp_path):
     for arguments in ([], ["-m"], ["--no-such-flag"]):
         result = run(tmp_path, *arguments)
         assert (result.returncode, result.stdout) == (2, "")
@@ -140,13 +140,13 @@ def test_importing_the_project_switches_nothing_on(tmp_path):
     assert result.returncode == 0, result.stderr
 
 
-def test_too_late_is_said_in_one_line(tmp_path):
+def test_too_late_gives_one_line(tmp_path):
     write(tmp_path, "early.py", "import tensorflow as tf\n")
     code = "import early\nimport graph_resnet.tf1\nimport tensorflow as tf\nprint(tf.placeholder.__name__)\n"
     result = run(tmp_path, "-c", code, module=None)
     assert result.stdout == "placeholder\n"
     assert [line for line in result.stderr.splitlines() if "too late" in line] == [
-        "graph_resnet.tf1: too late for early, which imported TensorFlow 2 before; "
+        "graph_resnet.tf1: too late for early, which imported TensorFlow 2 already; "
         "import graph_resnet.tf1 first, or import tensorflow there again"
     ]
 

@@ -1,4 +1,4 @@
-"""TF_CONFIG as cluster managers, shells and slips of the keyboard write it."""
+"""TF_CONFIG as written by cluster managers, shells and people who make typos."""
 
 import json
 import os
@@ -15,12 +15,12 @@ WORKERS = {"cluster": {"worker": ADDRESSES}}
 
 
 def of(cluster, job="worker", index=0):
-    """The object that TF_CONFIG holds."""
+    """The object in TF_CONFIG."""
     return {"cluster": cluster, "task": {"type": job, "index": index}}
 
 
 def read(monkeypatch, value):
-    """`tf_config.place()` of a JSON value or of a text."""
+    """`tf_config.place()` for a JSON value or a text."""
     monkeypatch.setenv("TF_CONFIG", value if isinstance(value, str) else json.dumps(value))
     return tf_config.place()
 
@@ -53,8 +53,8 @@ def read(monkeypatch, value):
         ({"cluster": {"worker": ["host:1", "HOST:1"]}}, '"host:1" is given to two tasks'),
         ({"cluster": {"chief": ADDRESSES[:1], "worker": ADDRESSES}}, "is given to two tasks"),
         ({"cluster": {"chief": ADDRESSES}}, "2 chiefs"),
-        (WORKERS, "task type null, index null is not in the cluster; there are worker 0..1"),
-        (of({"worker": ADDRESSES}, index=2), "there are worker 0..1"),
+        (WORKERS, "task type null, index null is not in the cluster; it has worker 0..1"),
+        (of({"worker": ADDRESSES}, index=2), "it has worker 0..1"),
         (of({"worker": ADDRESSES}, index=-1), "index -1 is not"),
         (of({"worker": ADDRESSES}, index=0.5), "index 0.5 is not"),
         (of({"worker": ADDRESSES}, index=True), "index true is not"),
@@ -108,7 +108,7 @@ def test_the_command_refuses_it_in_one_line(value, tmp_path):
         ["10.0.0.1", 2222],
     ],
 )
-def test_an_address_that_is_refused(monkeypatch, address):
+def test_a_refused_address(monkeypatch, address):
     with pytest.raises(UserError, match="^TF_CONFIG: address .*: expected host:port") as error:
         read(monkeypatch, of({"worker": [address, "10.0.0.2:2222"]}))
     assert str(error.value).isprintable()
@@ -128,7 +128,7 @@ def test_an_address_that_is_refused(monkeypatch, address):
     ],
 )
 def test_who_is_the_chief(monkeypatch, jobs, job, index, rank):
-    managers = {"environment": "cloud", "rpc_layer": "grpc", "job": {"region": "x"}}  # what a manager may add
+    managers = {"environment": "cloud", "rpc_layer": "grpc", "job": {"region": "x"}}  # extra fields of managers
     place = read(monkeypatch, {**of(jobs, job, index), **managers})
     assert [member.address for member in place.members] == ADDRESSES
     assert (place.rank, place.is_chief, place.is_evaluator) == (rank, rank == 0, False)
@@ -160,7 +160,7 @@ def test_addresses_of_all_kinds(monkeypatch, address):
         of({"master": ADDRESSES[:1]}, "master"),
     ],
 )
-def test_one_worker_is_no_cluster(monkeypatch, value):
+def test_one_worker_is_not_a_cluster(monkeypatch, value):
     assert read(monkeypatch, value) is None
 
 
@@ -174,7 +174,7 @@ def test_shares_of_a_batch():
     "flags, message",
     [
         ("--batch-size 4 --workers 5", "batch size 4: 5 workers share a batch; take fewer, or a larger --batch-size"),
-        ("--batch-size 1000 --workers 1000", "--workers 1000: this machine has .* cores; take at most"),
+        ("--batch-size 1000 --workers 1000", "--workers 1000: this machine has .* cores; use at most"),
     ],
 )
 def test_too_many_workers_are_refused_before_any_starts(flags, message, tmp_path):

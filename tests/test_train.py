@@ -1,4 +1,4 @@
-"""The training command, as a user runs it: a subprocess, killed, resumed, interrupted, given nonsense."""
+"""The training command as a subprocess: run, killed, resumed, interrupted, given nonsense."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def command(train_dir, *more):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, cache):
-    """(train dir, lines of stdout) of a whole run."""
+    """(train dir, lines of stdout) of an uninterrupted run."""
     train_dir = tmp_path_factory.mktemp("undisturbed")
     status, lines, err = run(*command(train_dir), env={**os.environ, "XDG_CACHE_HOME": str(cache)})
     assert status == 0, err
@@ -31,9 +31,9 @@ def undisturbed(tmp_path_factory, cache):
 
 def test_the_train_dir_holds_what_is_promised(undisturbed):
     train_dir, lines = undisturbed
-    there = {path.name for path in train_dir.iterdir()}
+    names = {path.name for path in train_dir.iterdir()}
     checkpoints = {f"model.ckpt-24.{end}" for end in ("index", "meta", "data-00000-of-00001")}
-    assert checkpoints | {"checkpoint", "graph.pbtxt", "config.json", "metrics.jsonl", "report.html"} <= there
+    assert checkpoints | {"checkpoint", "graph.pbtxt", "config.json", "metrics.jsonl", "report.html"} <= names
     for picture in ("curves", "confusion", "mistakes"):
         assert (train_dir / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
     found = records_of(train_dir)
@@ -73,7 +73,7 @@ def test_what_tensorboard_shows(undisturbed):
     assert {name[2] for name in names if name[:2] == ["resnet", "block3"]} == {"residual_block1", "residual_block2"}
 
 
-def test_killed_and_run_again_it_ends_as_if_nothing_had_happened(undisturbed, tmp_path):
+def test_a_killed_and_resumed_run_ends_like_an_undisturbed_one(undisturbed, tmp_path):
     for step in (8, 17):
         process = start(*command(tmp_path))
         wait_for_step(process, tmp_path, step)
@@ -84,13 +84,13 @@ def test_killed_and_run_again_it_ends_as_if_nothing_had_happened(undisturbed, tm
     assert status == 0, err
     saved = int(re.search(r"going on from .*model.ckpt-(\d+)$", "\n".join(lines), re.MULTILINE)[1])
     first = next(re.match(r"\[train\]: step (\d+) ", line)[1] for line in lines if line.startswith("[train]"))
-    assert int(first) == saved >= 15  # and not once more from the start, which would end alike
+    assert int(first) == saved >= 15  # it did not start from the beginning, which would end the same
     whole_dir, whole_lines = undisturbed
     assert lines[-1] == whole_lines[-1]
     assert comparable(tmp_path) == comparable(whole_dir)
     name = "model.ckpt-24.data-00000-of-00001"
     assert (tmp_path / name).read_bytes() == (whole_dir / name).read_bytes()
-    # Run once more: there is nothing left to do, and the answer is the same.
+    # Once more: nothing is left to do, and the answer is the same.
     status, lines, err = run(*command(tmp_path))
     assert (status, lines[-1]) == (0, whole_lines[-1])
     assert comparable(tmp_path) == comparable(whole_dir)
@@ -146,14 +146,14 @@ def test_threads_are_as_many_as_asked(tmp_path):
         (["--dataset", "synthetic", "--train-dir", __file__], "is a file"),
     ],
 )
-def test_what_the_user_can_mend_is_one_line(tmp_path, flags, message):
+def test_what_the_user_can_fix_is_one_line(tmp_path, flags, message):
     status, lines, err = run("--train-dir", tmp_path, *flags)
     assert (status, lines) == (1, [])
     assert err.startswith("error: ") and err.count("\n") == 1 and message in err
 
 
 def test_without_data_and_network_it_says_what_to_pass(tmp_path):
-    dead = "http://127.0.0.1:9"  # nothing listens there
+    dead = "http://127.0.0.1:9"  # nothing listens at this port
     env = {**os.environ, "https_proxy": dead, "http_proxy": dead, "XDG_CACHE_HOME": str(tmp_path / "empty")}
     status, _, err = run("--train-dir", tmp_path / "run", env=env)
     assert status == 1
@@ -162,8 +162,8 @@ def test_without_data_and_network_it_says_what_to_pass(tmp_path):
     assert "Traceback" not in err
 
 
-def test_flags_do_what_they_say(tmp_path):
-    """Those that the other tests leave at their defaults, in training and in evaluation."""
+def test_flags_have_their_effect(tmp_path):
+    """Flags that the other tests leave at their defaults, in training and in evaluation."""
     flags = "--batch-size 50 --steps 4 --save-every 2 --hold-out 100 --mean 0.3 --std 0.2".split()
     status, lines, err = run(*TINY, *flags, "--trainable-scopes", "resnet/classification", "--train-dir", tmp_path)
     assert status == 0, err
@@ -182,6 +182,6 @@ def test_flags_do_what_they_say(tmp_path):
 
     plain = evaluated()
     assert (plain["step"], plain["images"]) == (4, 100)
-    assert f" loss = {plain['loss']:.4f} acc = {plain['accuracy']:.4f} " in lines[-1]  # with that mean and std, too
+    assert f" loss = {plain['loss']:.4f} acc = {plain['accuracy']:.4f} " in lines[-1]  # also with that mean and std
     other = evaluated("--split", "test", "--checkpoint", tmp_path / "model.ckpt-2", "--tta", "--precision", "float32")
     assert (other["step"], other["images"], other["tta"]) == (2, 1000, True)

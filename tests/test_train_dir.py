@@ -1,4 +1,4 @@
-"""A train dir is one run's, by what it is and not by its path; what is in it comes from anybody."""
+"""A train dir belongs to one run, by identity and not by path; its content is untrusted."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ from tests.test_reliability import At, train, without_clock
 
 
 def tree(directory):
-    """What is in a directory, with the bytes of the files."""
+    """{name: bytes} of the files in a directory."""
     found = {}
     for path in sorted(directory.rglob("*")):
         found[str(path.relative_to(directory))] = path.read_bytes() if path.is_file() else None
@@ -72,7 +72,7 @@ LOST = {
 
 
 @pytest.mark.parametrize("lose", LOST.values(), ids=LOST.keys())
-def test_nothing_is_written_into_a_directory_that_is_lost(tmp_path, lose):
+def test_nothing_is_written_into_a_lost_directory(tmp_path, lose):
     directory = tmp_path / "run"
     with locks.claim(directory):
         (directory / "train").mkdir()
@@ -90,7 +90,7 @@ def test_nothing_is_written_into_a_directory_that_is_lost(tmp_path, lose):
         files.write(tmp_path / "elsewhere", b"")
 
 
-def test_a_directory_that_was_moved_and_is_back_is_still_the_same(tmp_path):
+def test_a_directory_that_was_moved_and_moved_back_is_still_claimed(tmp_path):
     with locks.claim(tmp_path / "run"):
         (tmp_path / "run").rename(tmp_path / "away")
         (tmp_path / "away").rename(tmp_path / "run")
@@ -103,13 +103,13 @@ def test_a_directory_is_claimed_by_one_process_and_free_when_it_dies(tmp_path):
             with pytest.raises(UserError, match=f"process {process.pid} trains into it; wait, or pass another"):
                 locks.claim(path)
         process.kill()
-    with locks.claim(tmp_path), locks.claim(tmp_path):  # twice in one process is once
+    with locks.claim(tmp_path), locks.claim(tmp_path):  # claiming twice in one process is allowed
         assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
     locks.claim(tmp_path).close()
 
 
 @pytest.mark.parametrize("kind", ["pipe", "directory", "socket", "device", "loop", "link", "dangling", "text"])
-def test_a_lock_that_is_no_lock_of_ours_is_named_and_left_alone(tmp_path, kind):
+def test_a_lock_of_another_program_is_named_and_not_changed(tmp_path, kind):
     victim, directory = tmp_path / "victim", tmp_path / "run"
     victim.write_text("7\n")
     directory.mkdir()
@@ -120,14 +120,15 @@ def test_a_lock_that_is_no_lock_of_ours_is_named_and_left_alone(tmp_path, kind):
         "text": lambda path: path.write_text("mine"),
     }
     make[kind](directory / "lock")
-    with pytest.raises(UserError, match=r"run: lock is not (a regular file; remove it|this program's; move it away)$"):
+    fault = "lock is not a regular file; remove it|lock was not written by this program; move it away"
+    with pytest.raises(UserError, match=rf"run: ({fault})$"):
         locks.claim(directory)
     assert victim.read_text() == "7\n" and not (tmp_path / "new").exists()
     assert kind != "text" or (directory / "lock").read_text() == "mine"
 
 
-def test_a_lock_with_another_name_is_not_written_to(tmp_path):
-    """`cp -al run backup` makes such names."""
+def test_a_lock_with_another_hard_link_is_not_written_to(tmp_path):
+    """`cp -al run backup` creates such links."""
     (tmp_path / "victim").write_text("12345\n")
     (tmp_path / "run").mkdir()
     os.link(tmp_path / "victim", tmp_path / "run" / "lock")
@@ -136,7 +137,7 @@ def test_a_lock_with_another_name_is_not_written_to(tmp_path):
     assert (tmp_path / "victim").read_text() == "12345\n"
 
 
-def test_a_train_dir_may_be_a_link_to_a_directory_and_not_to_nothing(tmp_path):
+def test_a_train_dir_may_be_a_link_but_not_a_broken_one(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     with locks.claim(tmp_path / "link"):
@@ -144,7 +145,7 @@ def test_a_train_dir_may_be_a_link_to_a_directory_and_not_to_nothing(tmp_path):
         with hold(tmp_path / "elsewhere"), pytest.raises(UserError, match="trains into it"):
             locks.claim(tmp_path / "elsewhere")
     (tmp_path / "dangling").symlink_to("nowhere")
-    with pytest.raises(UserError, match="is a link to nothing; pass a directory as --train-dir"):
+    with pytest.raises(UserError, match="is a broken link; pass a directory as --train-dir"):
         locks.claim(tmp_path / "dangling")
 
 
@@ -162,8 +163,8 @@ def test_a_run_that_lost_its_directory_ends_in_one_line(records, tmp_path, lose)
 
 
 @pytest.mark.slow
-def test_a_new_run_in_the_place_of_one_that_trains(tmp_path):
-    """`rm -rf D` while a run trains into D, then another one with another seed."""
+def test_a_new_run_that_replaces_a_running_one(tmp_path):
+    """`rm -rf D` while a run trains into D, then another run with another seed."""
     first, directory = tmp_path / "log", tmp_path / "run"
     options = [*TINY, "--save-every", "2", "--eval-every", "50"]
     with open(first, "w") as log, start(*options, "--steps", "5000", "--train-dir", directory, stderr=log) as process:
@@ -184,8 +185,8 @@ def test_a_new_run_in_the_place_of_one_that_trains(tmp_path):
 
 
 class Disk:
-    """What a power cut would leave of the files in a directory: the bytes that were synced, under the names at the time
-    of the last sync of the directory, or, as the file system pleases, under those of now."""
+    """What a power cut would leave of a directory: the synced bytes, under the names at the last sync of the directory,
+    or under the current names, as the file system may choose."""
 
     def __init__(self, directory, monkeypatch):
         self.directory, self.bytes, self.names, self.at_sync = directory, {}, {}, lambda: None
@@ -206,7 +207,7 @@ class Disk:
         return {entry.name: entry.inode() for entry in os.scandir(self.directory) if entry.is_file()}
 
     def copy(self, names, target):
-        """Writes to `target` what the power cut leaves; of a file that was never synced, the name."""
+        """Writes to `target` what the power cut leaves; a file that was never synced leaves only its name."""
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
         for name, inode in names.items():
@@ -214,7 +215,7 @@ class Disk:
         return target
 
 
-def test_after_a_power_cut_the_last_announced_checkpoint_is_there(records, tmp_path, monkeypatch):
+def test_after_a_power_cut_the_last_announced_checkpoint_exists(records, tmp_path, monkeypatch):
     directory, after, lost, cuts = tmp_path / "run", tmp_path / "after", [], 0
     disk, announced = Disk(directory, monkeypatch), [None]
     save = saves.Checkpoints.save
@@ -247,7 +248,7 @@ def test_after_a_power_cut_the_last_announced_checkpoint_is_there(records, tmp_p
 
 @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "checkpoint", "model.ckpt-6.index"])
 @pytest.mark.parametrize("kind", ["pipe", "directory", "socket", "device", "sparse"])
-def test_what_is_no_file_is_not_waited_for(records, tmp_path, capsys, name, kind):
+def test_special_files_do_not_block(records, tmp_path, capsys, name, kind):
     train(records, tmp_path, 6)
     (tmp_path / name).unlink(missing_ok=True)
     SPECIAL[kind](tmp_path / name)
@@ -270,7 +271,7 @@ def test_what_is_no_file_is_not_waited_for(records, tmp_path, capsys, name, kind
             train(records, tmp_path, 6)
 
 
-def test_names_that_only_look_like_checkpoints_are_none(tmp_path):
+def test_names_that_only_look_like_checkpoints_are_ignored(tmp_path):
     for step in ("007", "9" * 200, "1" * 20, "\u0661", "-1", "", "1_0", "best-3"):
         (tmp_path / f"model.ckpt-{step}.index").touch()
     assert checkpoints.steps(tmp_path) == []
@@ -288,13 +289,13 @@ def test_names_that_only_look_like_checkpoints_are_none(tmp_path):
         b"",
     ],
 )
-def test_any_state_file_beside_checkpoints_is_no_obstacle(records, tmp_path, state):
+def test_any_state_file_beside_checkpoints_is_accepted(records, tmp_path, state):
     expected = train(records, tmp_path, 4)
     (tmp_path / checkpoints.STATE).write_bytes(state)
     assert without_clock(train(records, tmp_path, 4)) == without_clock(expected)
 
 
-def test_lost_records_are_said(records, tmp_path, capsys):
+def test_lost_records_are_reported(records, tmp_path, capsys):
     expected = train(records, tmp_path, 6)
     path = tmp_path / metrics_log.FILE
     lines = path.read_bytes().splitlines(keepends=True)
@@ -307,8 +308,8 @@ def test_lost_records_are_said(records, tmp_path, capsys):
         capsys.readouterr()
         train(records, tmp_path, 6)
         said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[metrics]")]
-        assert said == [f"[metrics]: {path} {message}: it was cut, or removed; the run goes on without them"]
-    path.write_bytes(b"".join(lines[:-1]))  # the evaluation of the last step is made again
+        assert said == [f"[metrics]: {path} {message}: it was truncated or removed; the run goes on without them"]
+    path.write_bytes(b"".join(lines[:-1]))  # without the evaluation of the last step, which is then repeated
     train(records, tmp_path, 6)
     assert "[metrics]" not in capsys.readouterr().out
     assert without_clock(map(json.loads, path.read_text().splitlines())) == without_clock(expected)
@@ -322,14 +323,17 @@ def test_lost_records_are_said(records, tmp_path, capsys):
         ('{"step": 1, "split": "val", "loss": "low"}', "its loss is not a finite number"),
         ('{"step": 1, "split": "val", "loss": true}', "its loss is not a finite number"),
         ('{"step": 1, "split": "val", "loss": 1%s}' % ("0" * 400), "its loss is not a finite number"),
-        ('{"step": 1%s, "split": "val", "loss": 1}' % ("0" * 5000), "no JSON object"),
-        ('{"step": 1%s, "split": "val", "loss": 1}' % ("0" * 30), "its step is not a whole number of 63 bits"),
-        ('{"step": -1, "split": "val", "loss": 1}', "its step is not a whole number of 63 bits"),
-        ('{"step": 1e3, "split": "val", "loss": 1}', "its step is not a whole number of 63 bits"),
+        ('{"step": 1%s, "split": "val", "loss": 1}' % ("0" * 5000), "not a JSON object"),
+        (
+            '{"step": 1%s, "split": "val", "loss": 1}' % ("0" * 30),
+            r"its step is not a whole number from 0 to 2\*\*63 - 1",
+        ),
+        ('{"step": -1, "split": "val", "loss": 1}', r"its step is not a whole number from 0 to 2\*\*63 - 1"),
+        ('{"step": 1e3, "split": "val", "loss": 1}', r"its step is not a whole number from 0 to 2\*\*63 - 1"),
         ('{"step": 1, "split": "test", "loss": 1}', "its split is neither train nor val"),
         ('{"step": 1, "split": "val", "loss": 1, "\\u001b[31m": null}', r"its \\x1b\[31m is not a finite number"),
         ('{"step": 1, "split": "val", "loss": 1, "\\ud800": 1e999}', r"its \\ud800 is not a finite number"),
-        ("[1]", "no JSON object"),
+        ("[1]", "not a JSON object"),
     ],
 )
 def test_a_record_is_checked_field_by_field(tmp_path, record, fault):
@@ -339,7 +343,7 @@ def test_a_record_is_checked_field_by_field(tmp_path, record, fault):
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symlink", "hard link"])
-def test_a_run_writes_into_nothing_that_its_files_are_other_names_of(records, tmp_path, link):
+def test_a_run_does_not_write_through_links(records, tmp_path, link):
     directory, outside = tmp_path / "run", tmp_path / "outside"
     train(records, directory, 4)
     outside.mkdir()
@@ -382,14 +386,14 @@ def test_checkpoints_of_another_dtype_are_refused_in_one_line(graph, tmp_path):
         "\xff",
     ],
 )
-def test_a_foreign_trace_is_one_line(tmp_path, content):
+def test_an_invalid_trace_gives_one_line(tmp_path, content):
     (tmp_path / "timeline-3.json").write_bytes(content.encode("latin-1"))
-    with pytest.raises(UserError, match=r"timeline-3\.json: not a trace of TensorFlow's \(.*\); remove it") as error:
+    with pytest.raises(UserError, match=r"timeline-3\.json: not a TensorFlow trace \(.*\); remove it") as error:
         profiles.table(profiles.newest(tmp_path))
     assert "\n" not in str(error.value)
 
 
-def test_only_the_names_of_traces_are_looked_at(tmp_path):
+def test_only_trace_names_count(tmp_path):
     for name in (
         "timeline-.json",
         "timeline-x.json",
@@ -404,7 +408,7 @@ def test_only_the_names_of_traces_are_looked_at(tmp_path):
 
 
 @pytest.mark.parametrize("fault", ["a directory in the way", "matplotlib fails"])
-def test_pictures_are_never_fatal_to_a_run(records, tmp_path, monkeypatch, capsys, fault):
+def test_plots_never_end_a_run(records, tmp_path, monkeypatch, capsys, fault):
     if fault == "matplotlib fails":
         monkeypatch.setattr(plots, "curves", lambda *arguments: 1 / 0)
     else:

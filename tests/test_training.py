@@ -1,4 +1,4 @@
-"""`training.train`: what the command does, from Python, in a process that runs eagerly."""
+"""`training.train`, the command's call, from Python in an eager process."""
 
 import dataclasses
 import json
@@ -48,7 +48,7 @@ def test_it_prints_nothing_and_leaves_the_callers_graph_alone(tmp_path):
         ({"data": training.Data(data_dir="/nowhere")}, "data_dir /nowhere: no such directory"),
         ({"seed": 2**40}, "seed is 1099511627776, not a whole number from"),
         ({"output": training.Output(save_every=0)}, "save_every is 0, not a whole number from 1 to"),
-        ({"output": training.Output(keep_best=True)}, "keep_best goes with hold_out"),
+        ({"output": training.Output(keep_best=True)}, "keep_best needs hold_out"),
         ({"machine": training.Machine(precision="float8")}, "precision is 'float8', not one of auto, bfloat16"),
         ({"recipe": "notebok"}, "recipe 'notebok': not one of notebook"),
     ],
@@ -60,7 +60,7 @@ def test_a_failed_start_leaves_no_train_dir(options, message, tmp_path):
 
 
 RECIPE = {**config.recipe_values(recipes.RECIPES["notebook"]), "num_classes": 10}
-OLD = json.loads(json.dumps({"recipe": RECIPE, "data": {"files": []}}))  # as it is read
+OLD = json.loads(json.dumps({"recipe": RECIPE, "data": {"files": []}}))  # as read from the file
 
 
 def same_run(before, now, **changes):
@@ -68,13 +68,15 @@ def same_run(before, now, **changes):
     return config.check_same_run("runs/a", {**OLD, **before}, {**OLD, "recipe": recipe, **now})
 
 
-def test_what_changes_on_the_way_is_said():
+def test_changed_settings_are_reported():
     assert same_run({}, {}) == []
     assert same_run({}, {}, learning_rate=0.5) == ["learning_rate is 0.5 from here on, was 0.01"]
     (line,) = same_run({"threads": None}, {"threads": 2})
     assert line.startswith("threads is 2 from here on, was None: sums may be added in another order")
     (line,) = same_run({"trainable_scopes": []}, {"trainable_scopes": ["resnet/block3"]})
-    assert line == "trainable_scopes is resnet/block3 from here on, was all: the other weights stay as they are now"
+    assert (
+        line == "trainable_scopes is resnet/block3 from here on, was all: the other weights keep their current values"
+    )
     assert same_run({}, {}, optimizer="nesterov") == ["optimizer is nesterov from here on, was momentum"]
 
 
@@ -92,22 +94,22 @@ def test_a_row_that_an_earlier_version_wrote_is_the_same_row():
 @pytest.mark.parametrize(
     ("before", "now", "changes", "message"),
     [
-        ({}, {}, {"optimizer": "adam"}, "trained with the optimizer momentum, whose state adam cannot go on from"),
+        ({}, {}, {"optimizer": "adam"}, "trained with the optimizer momentum, whose state adam cannot use"),
         (
             {"trainable_scopes": ["a"]},
             {},
             {},
-            "only a was trained, so its checkpoint has no optimizer's state",
+            "only a was trained, so its checkpoint has no optimizer state",
         ),
-        ({"architecture": {"scope": "a"}}, {}, {}, "holds a net bottleneck whose row is another one"),
+        ({"architecture": {"scope": "a"}}, {}, {}, "holds a net bottleneck with another row"),
     ],
 )
-def test_what_cannot_go_on_is_refused_with_the_reason(before, now, changes, message):
+def test_incompatible_settings_are_refused_with_the_reason(before, now, changes, message):
     with pytest.raises(UserError, match=message):
         same_run(before, now, **changes)
 
 
-def test_a_short_run_leaves_its_warm_up_and_is_evaluated_five_times():
+def test_a_short_run_gets_a_shorter_warm_up_and_five_evaluations():
     short = dataclasses.replace(recipes.RECIPES["strong"], steps=60)
     assert (short.warmup(60), short.eval_steps(50_000)) == (6, 12)
     assert (short.warmup(20_000), recipes.RECIPES["strong"].eval_steps(50_000)) == (500, 1_000)

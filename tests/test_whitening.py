@@ -1,4 +1,4 @@
-"""The first convolution's whitening filters, by themselves and in a net."""
+"""The whitening filters of the first convolution, by themselves and in a net."""
 
 import dataclasses
 
@@ -15,29 +15,29 @@ from graph_resnet.training import whitening
 
 @pytest.fixture
 def images():
-    """Smooth noise, [64, 24, 24, 3], whose channels are much alike."""
+    """Smooth noise, [64, 24, 24, 3], with strongly correlated channels."""
     rng = np.random.default_rng(0)
     fine = rng.normal(size=(64, 26, 26, 1)) + 0.5 * rng.normal(size=(64, 26, 26, 3))
     return sum(fine[:, y : y + 24, x : x + 24] for y in range(3) for x in range(3)).astype(np.float32)
 
 
 def answers(images, weights):
-    """What filters answer to the patches that do not overlap, [patches, depth]."""
+    """Filter outputs on non-overlapping patches, [patches, depth]."""
     with tf.Graph().as_default(), tf.Session() as session:
         return session.run(tf.nn.conv2d(images, weights, weights.shape[0], "VALID")).reshape(-1, weights.shape[3])
 
 
-def test_answers_are_uncorrelated_and_of_one_size(images):
+def test_filter_outputs_are_uncorrelated_and_of_equal_variance(images):
     covariance = np.cov(answers(images, whitening.filters(images, 3, 3, 54))[:, :27], rowvar=False)
     plain = images[:, 1::3, 1::3].reshape(-1, 3)
-    assert np.cov(plain, rowvar=False)[0, 1] > 5  # of the images themselves
+    assert np.cov(plain, rowvar=False)[0, 1] > 5  # of the unfiltered images
     off = covariance - np.diag(np.diag(covariance))
     assert np.abs(off).max() < 0.01
     assert (np.diag(covariance) > 0.9).all() and (np.diag(covariance) < 1.001).all()
 
 
 @pytest.mark.parametrize("depth, n", [(6, 6), (7, 6), (200, 54)])
-def test_each_filter_comes_with_either_sign(images, depth, n):
+def test_each_filter_has_both_signs(images, depth, n):
     weights = whitening.filters(images, 3, 3, depth)
     assert weights.shape == (3, 3, 3, n) and weights.dtype == np.float32
     np.testing.assert_array_equal(weights[..., n // 2 :], -weights[..., : n // 2])
@@ -49,7 +49,7 @@ def test_images_of_one_colour_give_finite_filters():
 
 
 @pytest.mark.parametrize("name, whitened", [("strong", 32), ("strong-deep", 32), ("resnet18-strong", 54)])
-def test_a_net_begins_with_them(name, whitened):
+def test_a_net_starts_with_whitening_filters(name, whitened):
     recipe = dataclasses.replace(recipes.RECIPES[name], dataset="synthetic", image_size=32, batch_size=2)
     records = find.cifar("synthetic")
     first = {}
@@ -61,7 +61,7 @@ def test_a_net_begins_with_them(name, whitened):
     half = whitened // 2
     np.testing.assert_array_equal(first[True][..., half:whitened], -first[True][..., :half])
     assert first[True].shape == first[False].shape
-    # What is left over is drawn: within Glorot's bounds, and no two alike.
+    # The remaining filters are random: within Glorot's bounds, and no two alike.
     rest = first[True][..., whitened:]
     assert np.abs(first[False][..., half:whitened] + first[False][..., :half]).max() > 0.01
     assert rest.shape[3] == 0 or 0.01 < rest.std() < 0.5

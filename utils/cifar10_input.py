@@ -1,12 +1,12 @@
-"""The tutorial's input: `load_data` gives CIFAR-10, resized to 96x96, as image and label tensors of a v1 graph.
+"""The tutorial's input: `load_data` returns CIFAR-10, resized to 96x96, as image and label tensors of a v1 graph.
 
     from utils import cifar10_input
 
     train_imgs, train_labels, val_imgs, val_labels = cifar10_input.load_data(image_size=96, batch_size=64)
 
-`utils.learning` initializes the tensors. In a session of your own, run `global_variables_initializer()`,
-`local_variables_initializer()` and `tables_initializer()` first. Where another package is called `utils`, the same
-input is `graph_resnet.data.load_data`.
+`utils.learning` runs their initializers. In your own session, run `global_variables_initializer()`,
+`local_variables_initializer()` and `tables_initializer()` first. If you have another package called `utils`, use
+`graph_resnet.data.load_data`.
 """
 
 from graph_resnet.data import batches
@@ -25,7 +25,7 @@ def load_data(
     mean=CIFAR10_MEAN,
     std=CIFAR10_STD,
 ):
-    """Finds (or downloads) the records of a dataset and returns its tensors, in the default graph.
+    """Finds (or downloads) a dataset's records and returns their tensors, in the default graph.
 
     Args:
       image_size: int, side of the square images in pixels; records of another size are resized bilinearly.
@@ -36,8 +36,8 @@ def load_data(
 
     Returns:
       (train_imgs, train_labels, val_imgs, val_labels): float32 [batch_size, image_size, image_size, 3] and int32
-      [batch_size]. The validation tensors run through the test records in order, again and again; the last batch of
-      a pass is as small as it must be.
+      [batch_size]. The validation tensors go through the test records in order, repeatedly; the last batch of a pass
+      may be smaller.
 
     Raises:
       graph_resnet.errors.UserError: one line that names what is missing or wrong, and the fix.

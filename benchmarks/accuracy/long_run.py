@@ -1,10 +1,10 @@
-"""Watches a long training run from outside: its memory, threads and open files, and what its train dir holds.
+"""Watches a long training run from outside: memory, threads, open files, and the content of its train dir.
 
     python -m benchmarks.accuracy.long_run --steps 20000
 
-The net is the tutorial's, on drawn images of 8x8, two a batch: a step costs little, and all of the rest is as it always
-is. Exit status 1 if the memory at the last sample is more than 5% above that at step 1,000, or if threads or open files
-have grown since the first evaluation. Needs /proc.
+It trains the tutorial's net on drawn images of 8x8, two per batch: a step is cheap, and everything else is as usual.
+Exit status 1 if memory at the last sample is more than 5% above that at step 1,000, or if the number of threads or open
+files has grown since the first evaluation. Needs /proc.
 """
 
 import argparse
@@ -21,7 +21,7 @@ TINY = "--dataset synthetic --image-size 8 --batch-size 2 --learning-rate 1e-4 -
 
 
 def sample(pid, train_dir):
-    """(MB resident, threads, open files, files in the train dir, MB of them)."""
+    """(resident MB, threads, open files, files in the train dir, their size in MB)."""
     status = Path(f"/proc/{pid}/status").read_text()
     kilobytes, threads = (
         int(re.search(rf"^{name}:\s+(\d+)", status, re.MULTILINE)[1]) for name in ("VmRSS", "Threads")
@@ -48,7 +48,7 @@ def main():
                     )
         if run.returncode:
             raise SystemExit(f"the run ended with status {run.returncode}")
-    # The first evaluation, at step 5,000, starts the threads of its input and opens the fonts of its picture.
+    # The first evaluation, at step 5,000, starts the input's threads and opens the fonts of the plots.
     begin, settled, end = samples[1000], samples[6000], samples[max(samples)]
     growth, threads, files = end[0] / begin[0] - 1, end[1] - settled[1], end[2] - settled[2]
     print(f"memory {growth:+.1%} since step 1000, threads {threads:+} and open files {files:+} since step 6000")

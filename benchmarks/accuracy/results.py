@@ -1,10 +1,10 @@
-"""Time to accuracy: what finished runs took to reach it, read off their `config.json` and `metrics.jsonl`.
+"""Time to accuracy of finished runs, from their `config.json` and `metrics.jsonl`.
 
     python -m benchmarks.accuracy.results docs/results/notebook-20000 docs/results/strong-20000
     python -m benchmarks.accuracy.results --picture curves.png docs/results/*-20000
 
-A milestone counts where the run was evaluated. The minutes are those of the training steps up to there, at the run's
-median seconds a step: how long evaluations, checkpoints and pauses took is left out.
+A milestone is reached at the first evaluation with that accuracy. The minutes count only training steps, at the run's
+median seconds per step, without evaluations, checkpoints and pauses.
 """
 
 import argparse
@@ -20,7 +20,7 @@ LATE = 0.9  # of the run, from where on evaluations are averaged
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A finished run: seconds a step, and {step: accuracy} of its evaluations."""
+    """A finished run: seconds per step, and {step: accuracy} of its evaluations."""
 
     name: str
     seconds: float
@@ -29,7 +29,7 @@ class Run:
 
     def reached(self, accuracy):
         """The first evaluated step with at least that accuracy, or None."""
-        return next((step for step, found in self.evaluations.items() if found >= accuracy), None)
+        return next((step for step, reached in self.evaluations.items() if reached >= accuracy), None)
 
     def late(self):
         """Mean accuracy of the evaluations in the last tenth of the run."""
@@ -37,7 +37,7 @@ class Run:
         return statistics.mean(found for step, found in self.evaluations.items() if step >= LATE * final)
 
     def row(self):
-        """Its cells of the table."""
+        """The run's cells in the table."""
         steps = [self.reached(accuracy) for accuracy in MILESTONES]
         cells = [f"{step:,} ({step * self.seconds / 60:.0f} min)" if step else "-" for step in steps]
         final = max(self.evaluations)
@@ -55,7 +55,7 @@ def read(directory):
     """The `Run` of a train dir.
 
     Raises:
-      UserError: it has no evaluation, or not the files of a run.
+      UserError: it has no evaluation, or is not a train dir.
     """
     from graph_resnet import config
     from graph_resnet.errors import UserError
@@ -63,22 +63,21 @@ def read(directory):
 
     values = config.read_json(directory)
     history, _ = metrics_log.read(Path(directory) / metrics_log.FILE)
-    evaluations = {each["step"]: each["accuracy"] for each in history if each["split"] == "val"}
-    rates = [each["images_per_second"] for each in history if "images_per_second" in each]
+    evaluations = {record["step"]: record["accuracy"] for record in history if record["split"] == "val"}
+    rates = [record["images_per_second"] for record in history if "images_per_second" in record]
     if not (values and evaluations and rates):
-        raise UserError(f"{directory}: not a run with an evaluation; name a train dir that holds one")
+        raise UserError(f"{directory}: not a run with an evaluation; pass the train dir of one")
     seconds = values["recipe"]["batch_size"] / statistics.median(rates)
     return Run(Path(directory).name, seconds, evaluations, history)
 
 
 def main():
-    """The command."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.accuracy.results",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("runs", nargs="+", metavar="DIR", help="train dirs, or what was kept of them")
+    parser.add_argument("runs", nargs="+", metavar="DIR", help="train dirs, or the files kept of them")
     parser.add_argument("--picture", metavar="FILE", help="also draw their curves in one picture")
     flags = parser.parse_args(cli.arguments())
     cli.import_tensorflow()

@@ -1,11 +1,11 @@
-"""Series of short runs: architecture rows, ingredients of a recipe taken away one at a time, precisions.
+"""Series of short runs: architecture rows, ablations of a recipe, precisions.
 
     python -m benchmarks.accuracy.trials rows --steps 1500 --data-dir DIR
     python -m benchmarks.accuracy.trials ingredients --steps 3000 --data-dir DIR --only "as it is" "without crop"
     python -m benchmarks.accuracy.trials precisions --recipe notebook --steps 2000 --data-dir DIR
 
-Each is a whole run of the given length. What settings are chosen by is validated on the last training images, on which
-it does not train: the test set chooses nothing. Run again, the command goes on where it was. At the end it prints a
+Each trial is a whole run of the given length. Trials that choose settings are validated on the last training images,
+which they do not train on, so nothing is chosen on the test set. The same command again resumes. At the end it prints a
 table: the training loss is the mean over the last 500 steps, the accuracy that of the final weights.
 """
 
@@ -18,9 +18,9 @@ from graph_resnet import cli, recipes
 from graph_resnet.architectures import ARCHITECTURES, Group
 from graph_resnet.training import Machine
 
-# Groups of blocks behind a 3x3 stem with 32 channels: bottleneck/depth/units, or depth/units of basic blocks. Before
-# a group: `pool3` or `pool2`, a max pool of that size with stride 2; `stride`, its first block has a stride of 2. The
-# tutorial's net is measured beside.
+# Groups of blocks after a 3x3 stem with 32 channels: bottleneck/depth/units, or depth/units for basic blocks. Before a
+# group: `pool3` or `pool2`, a max pool of that size with stride 2; or `stride`, for a stride of 2 in its first block.
+# The tutorial's net is measured too.
 ROWS = [
     "64/1 pool3 128/2 pool3 256/1 pool3 512/1",
     "64/1 pool3 160/1 pool3 320/1 pool3 512/1",
@@ -56,7 +56,7 @@ INGREDIENTS = {
 }
 
 
-# Options of `training.train`.
+# Options for `training.train`.
 PRECISIONS = {
     f"{precision}, seed {seed}": {"machine": Machine(precision), "seed": seed}
     for seed in range(3)
@@ -65,7 +65,7 @@ PRECISIONS = {
 
 
 def row(text):
-    """An `Architecture` of `ROWS`, built like the row 'deep'."""
+    """An `Architecture` from a text of `ROWS`, built like the row 'deep'."""
     groups, stride, pool = [], 1, None
     for word in text.split():
         if word == "stride":
@@ -80,7 +80,6 @@ def row(text):
 
 
 def main():
-    """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("rows", "ingredients", "precisions"))
     parser.add_argument("--recipe", default="strong-deep", choices=recipes.RECIPES)
@@ -92,9 +91,9 @@ def main():
         metavar="N",
         help="images that rows and ingredients are validated on (default: 5000)",
     )
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these trials alone (default: all)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="run only these trials (default: all)")
     parser.add_argument("--data-dir", metavar="DIR")
-    parser.add_argument("--runs", type=Path, default=Path("runs/trials"), metavar="DIR", help="where the runs are kept")
+    parser.add_argument("--runs", type=Path, default=Path("runs/trials"), metavar="DIR", help="directory of the runs")
     flags = parser.parse_args(cli.arguments())
     tf = cli.import_tensorflow()
     from benchmarks.speed import ours
@@ -137,7 +136,7 @@ def _trials(what, base):
         rates = base.learning_rate / 2, base.learning_rate * 2
         others = {f"learning rate {rate:g}": {"learning_rate": rate} for rate in rates}
         trials = {name: (changes, {}) for name, changes in (INGREDIENTS | others).items()}
-        # What the recipe has not cannot be taken away.
+        # A trial that changes nothing is skipped: the recipe does not have that ingredient.
         same = [n for n, (changes, _) in trials.items() if changes and dataclasses.replace(base, **changes) == base]
         return {name: trial for name, trial in trials.items() if name not in same}
     trials = {"bottleneck": ({"net": "bottleneck", "image_size": 96, "learning_rate": 0.05}, {})}
@@ -148,13 +147,13 @@ def _trials(what, base):
 
 
 def _measured(directory, recipe):
-    """The columns of a run after its parameters: median seconds of a step, training loss, accuracy."""
+    """The run's columns after its parameters: median seconds per step, training loss, accuracy."""
     from graph_resnet.loop import metrics_log
 
     history, _ = metrics_log.read(directory / metrics_log.FILE)
-    train = [each for each in history if each["split"] == "train"]
-    seconds = statistics.median(recipe.batch_size / each["images_per_second"] for each in train)
-    loss = statistics.mean(each["loss"] for each in train[-500:])
+    train = [record for record in history if record["split"] == "train"]
+    seconds = statistics.median(recipe.batch_size / record["images_per_second"] for record in train)
+    loss = statistics.mean(record["loss"] for record in train[-500:])
     return f"{seconds:.3f} | {loss:.3f} | {history[-1]['accuracy']:.2%}"
 
 

@@ -1,6 +1,6 @@
-"""Breaks training runs in the ways that docs/reliability.md tells of, and shows what they say and how they end.
+"""Breaks training runs in the ways listed in docs/reliability.md, and prints their messages and how they end.
 
-    python -m benchmarks.reliability.faults                   # all, as root: some mount a small tmpfs
+    python -m benchmarks.reliability.faults                   # all; needs root, because some mount a small tmpfs
     python -m benchmarks.reliability.faults signals checkpoints
 
 "same end" means: after the repair the same command ended with the records of `metrics.jsonl` (but the clock's number)
@@ -30,11 +30,11 @@ from graph_resnet.data import find
 STEPS = 40
 RUN = "--dataset synthetic --image-size 32 --batch-size 8 --save-every 5 --eval-every 10 --log-every 1".split()
 RUN += ["--precision", "float32", "--steps", STEPS]
-OURS = ("[data]", "[progress]", "[precision]", "[train]", "[val]", "[report]", "[files]")  # what every run says
+OURS = ("[data]", "[progress]", "[precision]", "[train]", "[val]", "[report]", "[files]")  # lines of every run
 
 
 class Trials:
-    """Runs in directories below `work`, compared with a calm one."""
+    """Runs in directories below `work`, compared with an undisturbed run."""
 
     def __init__(self, work):
         self.work, self.log, self.calm = work, work / "log", work / "calm"
@@ -49,7 +49,7 @@ class Trials:
         self.failed |= "Traceback" in output
 
     def run(self, what, train_dir, *flags, at="[train]: step 7 ", act=None):
-        """One run to its end; when it has printed `at`, it is held up for `act()`."""
+        """One run to its end; once it has printed `at`, it is suspended while `act()` runs."""
         self.log.unlink(missing_ok=True)
         self.pid = torture.start([*RUN, "--train-dir", train_dir, *flags], self.log)
         status = torture.wait(self.pid, lambda: act and self.log.exists() and at in self.log.read_text())
@@ -61,11 +61,11 @@ class Trials:
         self.tell(what, status, self.log.read_text())
 
     def send(self, signum):
-        """A signal to the process of the run."""
+        """Sends a signal to the run's process."""
         os.kill(self.pid, signum)
 
     def again(self, train_dir):
-        """The same command once more."""
+        """Runs the same command again and compares the result."""
         self.run("    again", train_dir)
         self.compare(train_dir)
 
@@ -78,12 +78,12 @@ class Trials:
         print("    same end" if same else "    NOT THE SAME END", flush=True)
 
     def judge(self, what, holds):
-        """Prints whether something holds that must."""
+        """Prints whether a condition holds that must hold."""
         self.failed |= not holds
         print(f"    {what}" if holds else f"    NOT: {what}", flush=True)
 
     def command(self, what, train_dir, *flags, before="", **environment):
-        """One run as a process of its own, for what has to hold from its very start."""
+        """A run as a separate process, for conditions that must hold from its start."""
         command = shlex.join(
             map(str, [sys.executable, "-m", "graph_resnet.train", *RUN, "--train-dir", train_dir, *flags])
         )
@@ -95,7 +95,7 @@ class Trials:
 
 @contextlib.contextmanager
 def tmpfs(directory, size):
-    """A file system of its own, of `size` bytes."""
+    """Mounts a separate file system of `size` bytes."""
     directory.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory], check=True)
     try:
@@ -109,7 +109,7 @@ def remount(directory, options):
 
 
 def disk(trials):
-    """A disk that is full from the start, soon, and in the middle of a line of metrics.jsonl."""
+    """A disk that is full from the start, soon, or in the middle of a line of metrics.jsonl."""
     for size in ("4k", "1500k", "4m", "8m"):
         with tmpfs(trials.work / f"disk {size}", size) as directory:
             trials.run(f"disk of {size}", directory)
@@ -133,7 +133,7 @@ def disk(trials):
 
 
 def train_dirs(trials):
-    """A train dir that is a file, read-only, read-only from step 7 on, away, gone."""
+    """A train dir that is a file, read-only, read-only from step 7 on, moved, removed."""
     trials.run("train dir is a file", trials.log)
     with tmpfs(trials.work / "ro", "100m") as directory:
         remount(directory, "ro")
@@ -165,12 +165,12 @@ def train_dirs(trials):
 
 
 def contents(directory):
-    """The bytes of the files in a directory and below, by path."""
+    """{path: bytes} of the files in a directory and below."""
     return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file() and not path.is_symlink()}
 
 
 def strangers(trials):
-    """Pipes, devices, sockets and terabytes of zeros in the place of a train dir's files, and links to somebody's."""
+    """Pipes, devices, sockets and terabytes of zeros in place of a train dir's files, and links to other files."""
     kinds = {
         "a pipe": os.mkfifo,
         "a socket": lambda path: os.mknod(path, stat.S_IFSOCK | 0o600),
@@ -198,7 +198,7 @@ def strangers(trials):
 
 
 def checkpoints(trials):
-    """Checkpoints that are cut off, or lost in part or altogether."""
+    """Checkpoints that are truncated, or partly or completely lost."""
     directory = trials.work / "checkpoints"
     shutil.copytree(trials.calm, directory)
     os.truncate(directory / f"model.ckpt-{STEPS}.data-00000-of-00001", 10_000)
@@ -220,7 +220,7 @@ def checkpoints(trials):
 
 
 def data(trials):
-    """Data that is changed, cut off and removed, during a run and between two."""
+    """Data that is changed, truncated or removed, during a run and between two."""
     source = find.cifar("synthetic").train[0].parent
     for what, change in {
         "one bit changed": lambda path: path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:]),
@@ -243,7 +243,7 @@ def loss(trials):
 
 
 def memory(trials):
-    """A batch that no memory could hold, and one for which `ulimit -v` has no room."""
+    """A batch that fits into no memory, and one that does not fit into `ulimit -v`."""
     directory = trials.work / "memory"
     trials.run("60,000 images of 512x512", directory, "--batch-size", 60_000, "--image-size", 512)
     for gigabytes in (1, 2, 3, 4):
@@ -253,9 +253,9 @@ def memory(trials):
 
 
 def signals(trials):
-    """Each of the signals that stop a run, once and twice, and a terminal that is closed."""
+    """Each signal that stops a run, once and twice, and a terminal that is closed."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, signal.SIG_DFL)  # a shell may have had it ignored
+        signal.signal(signum, signal.SIG_DFL)  # a shell may have set it to ignore
         trials.run(signum.name, trials.work / signum.name, act=partial(trials.send, signum))
 
     def twice():
@@ -280,7 +280,7 @@ def signals(trials):
 
 
 def names(trials):
-    """Train dirs with odd and with long names."""
+    """Train dirs with unusual and with long names."""
     for name in ("a b \u00fcn\u00efc\u00f6d\u00e9 \u706b [1] * ?", "/".join(letter * 200 for letter in "abc")):
         directory = trials.work / "names" / name
         trials.run(
@@ -307,7 +307,7 @@ def locales(trials):
 
 
 def clock(trials):
-    """A clock that is a day back at step 7 and a year ahead at step 17, by libfaketime (its path in $LIBFAKETIME)."""
+    """A clock that is set back a day at step 7 and ahead a year at step 17, with libfaketime (path in $LIBFAKETIME)."""
     offset, directory = trials.work / "offset", trials.work / "clock"
     offset.write_text("+0")
     fake = {"LD_PRELOAD": os.environ.get("LIBFAKETIME", "libfaketime.so.1"), "FAKETIME_TIMESTAMP_FILE": str(offset)}
@@ -336,7 +336,7 @@ def main():
     )
     choices = {trial.__name__: trial for trial in TRIALS}
     parser.add_argument(
-        "trials", nargs="*", metavar="TRIAL", choices=[*choices, []], help="some of those below (default: all)"
+        "trials", nargs="*", metavar="TRIAL", choices=[*choices, []], help="some of the trials below (default: all)"
     )
     flags = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:

@@ -1,10 +1,10 @@
-"""Installs the project beside each TensorFlow minor on each Python at hand, and uses it there.
+"""Installs and uses the project with each TensorFlow minor version on each available Python.
 
     python -m benchmarks.reliability.matrix                           every pair, without the tests
     python -m benchmarks.reliability.matrix --only 2.20:3.13 --tests  one pair, with the quick tests
 
 For each pair: a fresh virtual environment, `pip install tensorflow==MINOR.* WHEEL` with the wheel of this tree and
-whatever else pip then chooses, a run of 5 steps, the same run killed with SIGKILL after step 2 and resumed (its last
+whatever else pip selects, a run of 5 steps, the same run killed with SIGKILL after step 2 and resumed (its last
 checkpoint must have the same bytes), evaluate, predict, export; with `--tests` also `pytest -m "not slow"` with the
 `test` extra. The environment, 1.5 GB or more, is deleted afterwards.
 
@@ -35,7 +35,7 @@ PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 STEPS = 5
 RUN = f"--dataset synthetic --image-size 64 --batch-size 32 --log-every 1 --save-every 1 --steps {STEPS}".split()
 TIMEOUT = 3600  # seconds, of one command
-SHOWN = ("protobuf", "numpy", "keras")  # packages whose versions pip chose
+SHOWN = ("protobuf", "numpy", "keras")  # packages whose versions are recorded
 COLUMNS = ("install", "train", "kill, resume", "evaluate", "predict", "export", "quick tests")
 INTRODUCTION = """# TensorFlow and Python versions
 
@@ -50,15 +50,14 @@ of this version for this Python.
 
 
 class CheckError(Exception):
-    """A column's check did not pass; the message is its last line."""
+    """A column's check failed; the message is its last line."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="TF:PYTHON", help="pairs such as 2.21:3.12 (default: all)")
-    parser.add_argument("--tests", action="store_true", help="run the quick tests, too")
-    parser.add_argument("--directory", metavar="DIR", help="for the environments (default: the system's temporary one)")
+    parser.add_argument("--tests", action="store_true", help="also run the quick tests")
+    parser.add_argument("--directory", metavar="DIR", help="for the environments (default: the temporary directory)")
     flags = parser.parse_args(argv)
     pairs = [pair.split(":") for pair in flags.only or ()] or [(tf, py) for tf in TENSORFLOWS[::-1] for py in PYTHONS]
     failed = False
@@ -78,18 +77,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def find_python(version: str) -> str | None:
-    """The path of a Python of this minor version: pyenv's newest patch, or the one on PATH."""
+    """The path of a Python of this minor version: pyenv's newest patch version, or the one on PATH."""
     below = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = sorted(below.glob(f"{version}.*/bin/python"), key=lambda path: int(path.parts[-3].split(".")[2]))
-    return str(found[-1]) if found else shutil.which(f"python{version}")
+    candidates = sorted(below.glob(f"{version}.*/bin/python"), key=lambda path: int(path.parts[-3].split(".")[2]))
+    return str(candidates[-1]) if candidates else shutil.which(f"python{version}")
 
 
 def build_wheel(directory: Path, *, isolated: bool = True) -> Path:
-    """Builds the wheel of this tree from a copy of it, so that no build directory is left here: its path.
+    """Builds the wheel from a copy of this tree, so that no build directory is left here; returns its path.
 
     Args:
       directory: for the copy and the wheel.
-      isolated: pip fetches setuptools for it; False takes the one that is installed.
+      isolated: whether pip fetches setuptools; False uses the installed one.
     """
     source = directory / "source"
     for name in ("graph_resnet", "utils"):
@@ -102,16 +101,16 @@ def build_wheel(directory: Path, *, isolated: bool = True) -> Path:
 
 
 def commit() -> str:
-    """The commit of this tree, with a "+" behind it where files differ from it."""
+    """The commit of this tree, followed by "+" if files have changed since."""
     changed = call(["git", "status", "--porcelain", "-uno", "--", "graph_resnet", "utils", "setup.py"], ROOT).strip()
     return call(["git", "rev-parse", "--short", "HEAD"], ROOT).strip() + ("+" if changed else "")
 
 
 def check(tensorflow: str, version: str, python: str, wheel: Path, scratch: Path, *, tests: bool) -> dict[str, str]:
-    """Makes the environment of one pair and goes through the columns: a row of the table.
+    """Creates the environment of one pair, runs all checks and returns a row of the table.
 
     Returns:
-      {"tensorflow", "python", "date", "commit", each of SHOWN, each of COLUMNS}, a column's value being "ok", "-",
+      {"tensorflow", "python", "date", "commit", each of SHOWN, each of COLUMNS}; the value of a column is "ok", "-",
       "no such wheel" or "FAILED: last line".
     """
     row = {"tensorflow": tensorflow, "python": version, "date": datetime.date.today().isoformat(), "commit": commit()}
@@ -121,10 +120,11 @@ def check(tensorflow: str, version: str, python: str, wheel: Path, scratch: Path
     def install() -> None:
         call([python, "-m", "venv", str(scratch / "venv")], scratch)
         pip = [str(binary), "-m", "pip"]
-        # TensorFlow's 10,000 modules are compiled when they are imported; few are.
+        # TensorFlow has 10,000 modules, of which few are imported; those are compiled then.
         call([*pip, "install", "-q", "--no-compile", f"tensorflow=={tensorflow}.*", str(wheel)], scratch)
         versions = {
-            each["name"]: each["version"] for each in json.loads(call([*pip, "list", "--format=json"], scratch))
+            package["name"]: package["version"]
+            for package in json.loads(call([*pip, "list", "--format=json"], scratch))
         }
         row.update({name: versions[name] for name in SHOWN})
         row["tensorflow"] = versions["tensorflow"]
@@ -173,11 +173,11 @@ def kill_and_resume(binary: Path, scratch: Path) -> None:
         raise CheckError(f"no [final] line, but {output.splitlines()[-1]}")
     name = f"model.ckpt-{STEPS}.data-00000-of-00001"
     if (scratch / "killed" / name).read_bytes() != (scratch / "calm" / name).read_bytes():
-        raise CheckError("the last checkpoint has other bytes than that of a run that was not killed")
+        raise CheckError("the last checkpoint differs from that of a run that was not killed")
 
 
 def quick_tests(binary: Path, wheel: Path, scratch: Path) -> str:
-    """Runs the quick tests: pytest's closing line."""
+    """Runs the quick tests and returns pytest's last line."""
     call([str(binary), "-m", "pip", "install", "-q", "--no-compile", f"{wheel}[test]"], scratch)
     options = ["-p", "no:cacheprovider", "-m", "not slow", "--tb=line", "--basetemp", str(scratch / "pytest")]
     output = call([str(binary), "-m", "pytest", *options], ROOT, environment(scratch))
@@ -185,21 +185,21 @@ def quick_tests(binary: Path, wheel: Path, scratch: Path) -> str:
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """Of the commands: a cache of their own, and no other packages than those of the environment."""
+    """The commands' environment: its own cache, and no packages from outside."""
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "TF_CONFIG")}
     return {**kept, "XDG_CACHE_HOME": str(scratch / "cache")}
 
 
 def call(command: list[str], directory: Path, env: dict[str, str] | None = None) -> str:
-    """What a command prints to stdout.
+    """Runs a command and returns its stdout.
 
     Raises:
-      CheckError: its status is not 0; the message is the last line that says something.
+      CheckError: its status is not 0; the message is its last error or non-empty line.
     """
     if env is None:
         # pip keeps its cache between the environments; the project's own commands get a fresh one.
-        own = "graph_resnet" in " ".join(command[1:3])
-        env = environment(directory) if own else {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        is_ours = "graph_resnet" in " ".join(command[1:3])
+        env = environment(directory) if is_ours else {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
         done = subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
@@ -208,28 +208,28 @@ def call(command: list[str], directory: Path, env: dict[str, str] | None = None)
         print(done.stdout[-8000:], done.stderr[-8000:], sep="\n", file=sys.stderr, flush=True)
         lines = [line for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
         errors = [line for line in lines if re.match(r"\w*error:", line, re.IGNORECASE)]
-        last = (errors or lines or ["nothing was said"])[-1]
+        last = (errors or lines or ["no output"])[-1]
         raise CheckError(f"status {done.returncode}, {last.strip():.120}")
     return done.stdout
 
 
 def record(row: dict[str, str]) -> None:
-    """Puts a row into RESULTS, in place of an older one of its pair, and writes PAGE."""
+    """Adds a row to RESULTS, replacing an older one of its pair, and writes PAGE."""
     rows = {}
     with contextlib.suppress(FileNotFoundError):
         for old in map(json.loads, RESULTS.read_text().splitlines()):
             rows[_pair(old)] = old
     rows[_pair(row)] = row
     ordered = [rows[pair] for pair in sorted(rows)]
-    RESULTS.write_text("".join(json.dumps(each) + "\n" for each in ordered))
+    RESULTS.write_text("".join(json.dumps(result) + "\n" for result in ordered))
     names = ("tensorflow", "python", *SHOWN, *COLUMNS, "date", "commit")
     lines = ["| " + " | ".join(names) + " |", "| " + " | ".join(["---"] * len(names)) + " |"]
-    lines += ["| " + " | ".join(each[name].replace("|", "\\|") for name in names) + " |" for each in ordered]
+    lines += ["| " + " | ".join(result[name].replace("|", "\\|") for name in names) + " |" for result in ordered]
     PAGE.write_text(INTRODUCTION + "\n".join(lines) + "\n")
 
 
 def _pair(row: dict[str, str]) -> tuple[tuple[int, ...], ...]:
-    """((2, 21), (3, 12)) of a row."""
+    """A row's versions, such as ((2, 21), (3, 12))."""
     return tuple(tuple(int(part) for part in row[name].split(".")[:2]) for name in ("tensorflow", "python"))
 
 

@@ -1,11 +1,11 @@
-"""Kills training runs with SIGKILL at random moments until each has ended all the same, and compares with a calm one.
+"""Kills training runs with SIGKILL at random moments until each has finished, and compares with an undisturbed run.
 
     python -m benchmarks.reliability.torture --kills 50
 
-A tiny net is trained on drawn images, with a checkpoint every other step, so that much of the time goes into saving.
-Every run must end with the records of `metrics.jsonl` (but the clock's number) and the bytes of the checkpoint that the
-calm run ended with. Exit status 1 if one does not. Needs os.fork: each life is a fork of a process that has imported
-TensorFlow already, which saves most of a start.
+It trains a tiny net on drawn images with a checkpoint every other step, so that much of the time is spent saving. Every
+run must end with the same records in `metrics.jsonl` (except the speed) and the same bytes in its checkpoint as the
+undisturbed run. Exit status 1 if one does not. Needs os.fork: each start is a fork of a process that has imported
+TensorFlow already, which saves most of the start-up time.
 """
 
 import argparse
@@ -26,7 +26,7 @@ TINY = "--dataset synthetic --image-size 32 --batch-size 8 --log-every 1 --save-
 
 
 def start(flags, log):
-    """Starts the training command in a fork: its process id. What it prints goes to the file `log`."""
+    """Starts the training command in a fork and returns its process id. Its output goes to the file `log`."""
     pid = os.fork()
     if pid:
         return pid
@@ -41,13 +41,13 @@ def start(flags, log):
 
 
 def ended(pid):
-    """The status of a process that has ended, None of one that runs."""
-    found, status = os.waitpid(pid, os.WNOHANG)
-    return os.waitstatus_to_exitcode(status) if found else None
+    """The exit status of a process, None if it still runs."""
+    ended_pid, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if ended_pid else None
 
 
 def wait(pid, until):
-    """Returns when `until()` holds or the process has ended, with its status then."""
+    """Waits until `until()` is true or the process has ended; returns its status in the second case."""
     while True:
         status = ended(pid)
         if status is not None or until():
@@ -56,10 +56,10 @@ def wait(pid, until):
 
 
 def live(train_dir, steps, precision, moment):
-    """One life. `moment` is (seconds after the start or after the first step, which).
+    """Starts a run once. `moment` is (seconds until the kill, whether they count from the first step or the start).
 
     Returns:
-      Whether it was killed; else the run is done.
+      Whether it was killed; if not, the run has finished.
     """
     seconds, after_a_step = moment
     log = Path(f"{train_dir}.log")
@@ -81,12 +81,13 @@ def live(train_dir, steps, precision, moment):
 
 
 def in_a_save(train_dir):
-    """Whether a kill has left something half written: a draft, or a checkpoint that lacks a file, or its name in the
-    state file."""
+    """Whether a kill came during a save: it left a draft, or a checkpoint that lacks a file or is missing in the state
+    file."""
     names = {path.name for path in train_dir.iterdir()} if train_dir.exists() else set()
     if any(map(files.DRAFT.fullmatch, names)):
         return True
-    steps = {int(name[1]) for name in (re.match(r"model\.ckpt-(\d+)\.", each) for each in names) if name}
+    matches = (re.match(r"model\.ckpt-(\d+)\.", name) for name in names)
+    steps = {int(match[1]) for match in matches if match}
     if not steps:
         return False
     parts = [f"model.ckpt-{max(steps)}.{end}" for end in ("data-00000-of-00001", "index", "meta")]
@@ -95,7 +96,7 @@ def in_a_save(train_dir):
 
 
 def result(train_dir, steps):
-    """What must not depend on the kills: the records, and the bytes of the last checkpoint."""
+    """What must not depend on kills: the records, and the bytes of the last checkpoint."""
     records = [json.loads(line) for line in (train_dir / "metrics.jsonl").read_text().splitlines()]
     for record in records:
         record.pop("images_per_second", None)
@@ -107,9 +108,9 @@ def main():
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.reliability.torture", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--kills", type=cli.positive, default=50, help="in all (default: 50)")
-    parser.add_argument("--steps", type=cli.positive, default=60, help="of a run (default: 60)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
+    parser.add_argument("--kills", type=cli.positive, default=50, help="total number of kills (default: 50)")
+    parser.add_argument("--steps", type=cli.positive, default=60, help="steps of a run (default: 60)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments (default: 0)")
     parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     flags = parser.parse_args()
     moments = random.Random(flags.seed)
@@ -125,7 +126,7 @@ def main():
             train_dir = Path(work) / f"run {runs}"
             done = False
             while not done:
-                # One kill in five falls anywhere from the start on, the others within a second of the first step.
+                # One kill in five is timed from the start, the others within a second of the first step.
                 after_a_step = moments.random() < 0.8
                 moment = (moments.uniform(0, 1 if after_a_step else whole / 2), after_a_step)
                 if kills == flags.kills:
@@ -137,10 +138,10 @@ def main():
                     saves += in_a_save(train_dir)
                     print(f"kill {kills}: {train_dir.name}", flush=True)
             if result(train_dir, flags.steps) != expected:
-                raise SystemExit(f"run {runs} did not end as the calm one")
+                raise SystemExit(f"run {runs} did not end like the undisturbed one")
     print(
         f"{flags.precision}: {kills} kills, {saves} of them inside a save, {early} timed from the start; {runs} runs "
-        f"of {flags.steps} steps, all ended with the calm run's records and final checkpoint, bit for bit"
+        f"of {flags.steps} steps, all ended with the undisturbed run's records and final checkpoint, bit for bit"
     )
 
 

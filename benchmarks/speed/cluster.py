@@ -1,8 +1,8 @@
-"""What a second worker costs: `python -m benchmarks.speed.cluster [--data-dir DIR] [--rounds 5] [--steps 40]`.
+"""The cost of a second worker: `python -m benchmarks.speed.cluster [--data-dir DIR] [--rounds 5] [--steps 40]`.
 
-One worker on two cores against two workers of one core each, the same recipe and global batch, in turns; images/s are
-the training command's own, without the first interval. Then a model on paper: the efficiency of n workers from the
-step's time, the bytes of its gradients, and a link.
+Compares one worker on two cores with two workers of one core each, with the same recipe and global batch, in turns.
+Images/s are those of the training command, without its first interval. Then a model estimates the efficiency of n
+workers from the step time, the size of the gradients, and the speed of a link.
 """
 
 import argparse
@@ -25,16 +25,15 @@ LATENCY = 100e-6  # seconds for one hop of the ring, of which there are 2 (n - 1
 def efficiency(workers, seconds, gradient_bytes, gigabits, latency=LATENCY):
     """Images/s of n workers over n times those of one, in a ring that moves 2 (n - 1) / n times the gradients.
 
-    Each worker keeps its batch, of which a step takes `seconds`; nothing of the transfer is hidden behind the step.
+    Each worker has a whole batch, whose step takes `seconds`; the transfer does not overlap with the step.
     """
     transfer = 2 * (workers - 1) / workers * gradient_bytes * 8 / (gigabits * 1e9)
     return seconds / (seconds + transfer + 2 * (workers - 1) * latency)
 
 
 def main():
-    """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", metavar="DIR", help="CIFAR; drawn images where it is not given")
+    parser.add_argument("--data-dir", metavar="DIR", help="CIFAR (default: drawn images)")
     parser.add_argument("--recipe", default="notebook", metavar="NAME")
     parser.add_argument("--batch-size", default=64, type=int, metavar="N", help="of all workers together")
     parser.add_argument("--rounds", default=5, type=int, metavar="N")
@@ -43,16 +42,16 @@ def main():
     flags = parser.parse_args(cli.arguments())
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
-        parser.error("two cores are needed")
+        parser.error("needs two cores")
     os.sched_setaffinity(0, cores)
     print(f"{flags.recipe}, batch {flags.batch_size}, {flags.steps} steps; load {os.getloadavg()[0]:.1f} at the start")
     print("round  one worker  two workers  ratio   (images/s)")
     rates = []
     for k in range(flags.rounds):
         ways = ((), ("--workers", "2")) if k % 2 == 0 else (("--workers", "2"), ())
-        found = dict(zip(map(len, ways), (_images_per_second(flags, way) for way in ways)))
-        rates.append((found[0], found[2]))
-        print(f"{k + 1:5}  {found[0]:10.1f}  {found[2]:11.1f}  {found[2] / found[0]:5.3f}")
+        speeds = dict(zip(map(len, ways), (_images_per_second(flags, way) for way in ways)))
+        rates.append((speeds[0], speeds[2]))
+        print(f"{k + 1:5}  {speeds[0]:10.1f}  {speeds[2]:11.1f}  {speeds[2] / speeds[0]:5.3f}")
     ratio = statistics.median(two / one for one, two in rates)
     print(f"median ratio {ratio:.3f}, load {os.getloadavg()[0]:.1f} at the end\n")
     seconds = flags.batch_size / statistics.median(one for one, _ in rates)

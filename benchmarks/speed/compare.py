@@ -1,11 +1,11 @@
-"""This project beside its peers on the same machine: training, inference, input, start-up, and the CPU's limit.
+"""Compares this project with others on this machine: training, inference, input, start-up, and the CPU's limit.
 
     python -m benchmarks.speed.compare            `make bench` installs Keras's, PyTorch's and Flax's packages first
-    python -m benchmarks.speed.compare --quick    `make bench-quick`: training alone, without eager loops and compilers
+    python -m benchmarks.speed.compare --quick    `make bench-quick`: only training, without eager loops and compilers
 
-Every peer is a process of its own. They work in turns, one round after the other (A B C, A B C, ...), after a round to
-warm up, and only one at a time. A row is a ratio to ours of the same round: its median, least and greatest. Before
-anything is timed, the nets must have the same number of parameters and, from the same weights, the same logits.
+Every peer is a separate process. They take turns, one round after the other (A B C, A B C, ...), after a warm-up round,
+and only one works at a time. A row is a ratio to ours in the same round: median, minimum and maximum. Before anything
+is timed, the nets must have the same number of parameters and, with the same weights, the same logits.
 """
 
 import argparse
@@ -32,14 +32,14 @@ TRAINED = {**NETS, "fast": "recipe fast, 32x32"}
 BATCH = {"bottleneck": 64, "resnet18": 128, "fast": 1024}
 PRECISIONS = ("float32", "bfloat16")
 TRAIN = (sys.executable, "-m", "graph_resnet.train")
-TOLERANCE = 1e-3  # of logits, as a part of the greatest
+TOLERANCE = 1e-3  # of logits, relative to the largest
 
 
 def check(facts):
-    """Raises a UserError unless all nets have the parameters and the logits of the first.
+    """Raises a UserError unless all nets have the same parameter count and logits as the first.
 
     Args:
-      facts: {name: {"parameters": int, "logits": [[float]]}}; those without logits are no nets.
+      facts: {name: {"parameters": int, "logits": [[float]]}}; entries without logits are not nets.
     """
     nets = {name: each for name, each in facts.items() if "logits" in each}
     if not nets:
@@ -57,30 +57,30 @@ def check(facts):
 
 
 class Session:
-    """One run of the command: how many rounds, the versions met, and what was measured."""
+    """One run of the command: number of rounds, package versions, and results."""
 
     def __init__(self, rounds, data_dir, quick=False):
         self.rounds, self.data_dir, self.quick = rounds, data_dir, quick
         self.versions, self.seconds, self.tables = {}, {}, []
 
     def start(self, stack, peers):
-        """Starts workers, all at once, and waits until they are ready: ({name: Worker}, {name: facts})."""
+        """Starts all workers and waits until they are ready: ({name: Worker}, {name: facts})."""
         say(f"starting {len(peers)} peers")
         workers = {name: stack.enter_context(Worker(*of[:2], **of[2])) for name, of in peers.items()}
         facts = {name: worker.facts() for name, worker in workers.items()}
-        for each in facts.values():
-            self.versions |= each["versions"]
+        for peer_facts in facts.values():
+            self.versions |= peer_facts["versions"]
         check(facts)
         return workers, facts
 
     def measure(self, title, rows):
-        """Measures rows in turns; what came out is kept for --json."""
+        """Measures rows in turns and keeps the results for --json."""
         say(f"{title}: {self.rounds} rounds of {len(rows)}")
         turns.measure(rows, self.rounds)
         self.seconds[title] = {row.name: row.seconds for row in rows}
 
     def training(self, net):
-        """Training steps of all peers, and matrix products for the floor."""
+        """Training steps of all peers, and matrix products as the lower bound."""
         what = f"Training, {TRAINED[net]}, batch {BATCH[net]}"
         peers = training_peers(net, self.quick)
         with contextlib.ExitStack() as stack:
@@ -104,25 +104,25 @@ class Session:
         self.tables.append(self._limits(net, rows, products, flops, facts["products"]["flops"]))
 
     def _limits(self, net, rows, products, flops, product_flops):
-        """How near to the floor: a step's products at the rate of a large one, measured in the same round."""
-        found = []
+        """How close steps are to the lower bound: their products at the rate of a large one of the same round."""
+        table_rows = []
         for precision in PRECISIONS:
             theirs = min((r for n, r in rows.items() if n.startswith(f"PyTorch, {precision}")), key=median)
             for row in (rows[f"ours, {precision}"], theirs):
                 pairs = zip(products[precision].seconds, row.seconds)
                 share = turns.spread([flops / step / (product_flops / product) for product, step in pairs])
-                found.append((f"{row.name}: share of the {precision} floor", cell(share)))
+                table_rows.append((f"{row.name}: share of the {precision} floor", cell(share)))
         pairs = zip(rows["ours, bfloat16"].seconds, rows["ours, bfloat16, its own input"].seconds)
         input_part = turns.spread([1 - ready / own for ready, own in pairs])
-        found.append(("the input's part of a step, bfloat16", cell(input_part, 3)))
+        table_rows.append(("the input's part of a step, bfloat16", cell(input_part, 3)))
         rates = ", ".join(
             f"{product_flops / median(row) / 1e9:,.0f} GFLOP/s in {precision}" for precision, row in products.items()
         )
         note = f"{flops / 1e9:.1f} GFLOP a step; products of 2048x2048 matrices reached {rates}."
-        return Table(f"Limits, {TRAINED[net]}", ("", "median (least to greatest)"), found, note)
+        return Table(f"Limits, {TRAINED[net]}", ("", "median (least to greatest)"), table_rows, note)
 
     def inference(self, net):
-        """Predictions, one image and 64 at a time."""
+        """Predictions, for one image and for 64 at a time."""
         what = f"Inference, {NETS[net]}"
         peers = {f"ours, {p}": ("ours", "inference", {"net": net, "precision": p}) for p in PRECISIONS}
         for precision in PRECISIONS:
@@ -160,7 +160,7 @@ class Session:
         self.tables.append(Table("Input", ("", "median (least to greatest)"), [(what, cell(rates, 0))]))
 
     def start_up(self):
-        """From the command to the first finished step, `--help`, and the most memory of a whole run."""
+        """The time from the command to the first finished step, `--help`, and the peak memory of a whole run."""
         say("start-up")
         first, helps, memory = [], [], []
         for _ in range(3):
@@ -180,7 +180,7 @@ class Session:
 
 
 def training_peers(net, quick):
-    """{name: (module, function, arguments)} of the peers that train; `quick` leaves out what takes long to start."""
+    """{name: (module, function, arguments)} of the peers that train; `quick` skips those that start slowly."""
     peers = {f"ours, {p}": ("ours", "training", {"net": net, "precision": p}) for p in PRECISIONS}
     own_input = {"net": net, "precision": "bfloat16", "own_input": True}
     peers["ours, bfloat16, its own input"] = ("ours", "training", own_input)
@@ -199,7 +199,7 @@ def training_peers(net, quick):
 
 
 def train_once(data_dir, steps=20):
-    """A short run of the command: (seconds until its first step has ended, most MB that it had resident)."""
+    """A short run of the command: (seconds until its first step has ended, peak resident MB)."""
     with tempfile.TemporaryDirectory() as train_dir:
         data = ["--data-dir", data_dir] if data_dir else ["--dataset", "synthetic"]
         command = [*TRAIN, *data, "--train-dir", train_dir, "--steps", str(steps)]
@@ -218,17 +218,16 @@ def train_once(data_dir, steps=20):
 
 
 def median(row):
-    """Seconds."""
+    """Median in seconds."""
     return turns.spread(row.seconds)[0]
 
 
 def say(line):
-    """Progress, apart from the tables."""
+    """Prints progress, separate from the tables."""
     print(f"[{time.strftime('%H:%M:%S')}] {line}", file=sys.stderr, flush=True)
 
 
 def main():
-    """The command."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.speed.compare",
         description=__doc__,
@@ -242,20 +241,20 @@ def main():
         "start-up": lambda s: s.start_up(),
     }
     add = parser.add_argument
-    add("--rounds", type=cli.positive, metavar="N", help="in which each peer has its turn (default: 9; quick: 3)")
-    add("--quick", action="store_true", help="under five minutes: training alone, the peers that start quickly")
+    add("--rounds", type=cli.positive, metavar="N", help="rounds of turns (default: 9; quick: 3)")
+    add("--quick", action="store_true", help="under five minutes: only training, only peers that start quickly")
     add("--only", nargs="+", choices=sections, metavar="SECTION", help=", ".join(sections))
-    add("--data-dir", metavar="DIR", help="CIFAR-10 for input and start-up; drawn images where it is not given")
+    add("--data-dir", metavar="DIR", help="CIFAR-10 for input and start-up (default: drawn images)")
     add("--json", metavar="FILE", help="also write every measurement")
     add("--markdown", metavar="FILE", help="also put the tables between the marks on this page")
     flags = parser.parse_args(cli.arguments())
     about = tables.machine()
-    find.cifar("synthetic")  # draws the images if nobody has: the peers would do it all at once
+    find.cifar("synthetic")  # draws the images now; else all peers would at once
     session = Session(flags.rounds or (3 if flags.quick else 9), flags.data_dir, flags.quick)
     try:
         for name in flags.only or (["training"] if flags.quick else sections):
             sections[name](session)
-    finally:  # what was measured before a peer failed is shown and kept
+    finally:  # results from before a peer failed are shown and kept
         about |= session.versions
         text = "\n\n".join(["; ".join(f"{k}: {v}" for k, v in about.items()) + ".", *map(str, session.tables)])
         print(text)

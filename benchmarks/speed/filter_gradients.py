@@ -2,8 +2,8 @@
 
     python -m benchmarks.speed.filter_gradients
 
-Layers of ResNet-18 (batch 128) and of the bottleneck net (batch 64). All ways of a layer are in one graph and run in
-turns: medians in milliseconds. `graph_resnet.training.filter_gradients` takes the second one where it is the quickest.
+Measures layers of ResNet-18 (batch 128) and of the bottleneck net (batch 64). All ways of a layer are in one graph and
+run in turns: medians in milliseconds. `graph_resnet.training.filter_gradients` uses the second one where it is fastest.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import time
 
 from graph_resnet import cli
 
-LAYERS = [  # images, height and width of the input, its depth, that of the output, stride
+LAYERS = [  # images, height and width of the input, its depth, depth of the output, stride
     (128, 30, 64, 64, 1),
     (128, 15, 128, 128, 1),
     (128, 15, 128, 256, 2),
@@ -25,25 +25,25 @@ LAYERS = [  # images, height and width of the input, its depth, that of the outp
 
 
 def ways(tf, images, filters, gradient, stride):
-    """{name: the filters' gradient}; the last two ways are for stride 1."""
+    """{name: gradient of the filters}; the last two ways need stride 1."""
     from graph_resnet.training import filter_gradients
 
     output = tf.nn.conv2d(images, filters, stride, "SAME")
-    found = {
+    gradients = {
         "stock": tf.gradients(output, filters, gradient)[0],
         "as a convolution": filter_gradients.as_convolution(output.op, gradient),
     }
     if stride == 1:
-        found["nine products"] = _products(tf, images, gradient)
-        found["one product of patches"] = _patches(tf, images, gradient)
-    return found
+        gradients["nine products"] = _products(tf, images, gradient)
+        gradients["one product of patches"] = _patches(tf, images, gradient)
+    return gradients
 
 
 def _products(tf, images, gradient):
-    """One matrix product for each place in the filter: rows of pixels, shifted against each other.
+    """One matrix product per filter position, of rows of pixels shifted against each other.
 
-    Images and gradient lie in memory as rows of pixels with a zero after each row and a row of zeros after each image,
-    so that a shift of the whole is a shift of each image.
+    Images and gradient are stored as rows of pixels, with a zero after each row and a row of zeros after each image, so
+    shifting everything shifts each image.
     """
     gap = [[0, 0], [0, 1], [0, 1], [0, 0]]
     width, depth, outputs = int(images.shape[2]) + 1, int(images.shape[3]), int(gradient.shape[3])
@@ -51,12 +51,12 @@ def _products(tf, images, gradient):
     count = int(other.shape[0])
     rows = tf.pad(rows, [[width + 1, width + 1], [0, 0]])
     shifted = [rows[y * width + x :][:count] for y in range(3) for x in range(3)]
-    products = [tf.matmul(each, other, transpose_a=True) for each in shifted]
+    products = [tf.matmul(row, other, transpose_a=True) for row in shifted]
     return tf.reshape(tf.stack(products), [3, 3, depth, outputs])
 
 
 def _patches(tf, images, gradient):
-    """One matrix product of all 3x3 patches, copied."""
+    """One matrix product of all 3x3 patches, which are copied."""
     depth, outputs = int(images.shape[3]), int(gradient.shape[3])
     ones = [1, 1, 1, 1]
     patches = tf.image.extract_patches(images, [1, 3, 3, 1], ones, ones, "SAME")
@@ -65,7 +65,7 @@ def _patches(tf, images, gradient):
 
 
 def measure(tf, layer, rounds):
-    """{way: median seconds} of a layer; refuses ways that do not agree with the stock gradient."""
+    """{way: median seconds} of a layer; checks that all ways agree with the stock gradient."""
     import numpy as np
 
     from graph_resnet.session import session_config
@@ -77,23 +77,22 @@ def measure(tf, layer, rounds):
         drawn = [
             tf.Variable(tf.cast(tf.random.normal(shape, seed=1), tf.bfloat16), use_resource=True) for shape in shapes
         ]
-        found = ways(tf, *(each.read_value() for each in drawn), stride)
+        gradients = ways(tf, *(variable.read_value() for variable in drawn), stride)
         session.run(tf.global_variables_initializer())
-        values = {name: session.run(each).astype(np.float32) for name, each in found.items()}
+        values = {name: session.run(gradient).astype(np.float32) for name, gradient in gradients.items()}
         for name, value in values.items():
             error = np.abs(value - values["stock"]).max() / np.abs(values["stock"]).max()
             assert error < 0.02, f"{layer}, {name}: differs from the stock gradient by {error:.1e} of the greatest"
-        seconds = {name: [] for name in found}
+        seconds = {name: [] for name in gradients}
         for _ in range(rounds):
-            for name, each in found.items():
+            for name, gradient in gradients.items():
                 begin = time.perf_counter()
-                session.run(each.op)
+                session.run(gradient.op)
                 seconds[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(each) for name, each in seconds.items()}
+    return {name: statistics.median(times) for name, times in seconds.items()}
 
 
 def main():
-    """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--rounds", type=cli.positive, default=30, metavar="N", help="turns of each (default: %(default)s)"
@@ -104,10 +103,10 @@ def main():
     print(f"| images | output | depths | stride | {' | '.join(f'{name}, ms' for name in names)} |")
     print("| --- " * (len(names) + 4) + "|")
     for layer in LAYERS:
-        found = measure(tf, layer, flags.rounds)
+        milliseconds = measure(tf, layer, flags.rounds)
         batch, size, depth, outputs, stride = layer
         reduced = -(-size // stride)
-        cells = [f"{1e3 * found[name]:.1f}" if name in found else "" for name in names]
+        cells = [f"{1e3 * milliseconds[name]:.1f}" if name in milliseconds else "" for name in names]
         print(f"| {batch} | {reduced}x{reduced} | {depth} -> {outputs} | {stride} | {' | '.join(cells)} |", flush=True)
 
 

@@ -28,7 +28,7 @@ NAMES = {
 
 
 class Net(nn.Module):
-    """A row of ARCHITECTURES. A module is named for its scope in our graph, with dots, and what it is."""
+    """A row of ARCHITECTURES. A module's name is its scope in our graph, with dots, and its kind."""
 
     row: object
     dtype: object
@@ -94,7 +94,7 @@ def model(recipe, precision):
 
 
 def training(net, precision):
-    """Updates."""
+    """Training steps."""
     recipe = ready.recipe(net)
     network, variables, facts = model(recipe, precision)
     images, labels = ready.batches(recipe)

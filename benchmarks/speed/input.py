@@ -1,7 +1,7 @@
-"""Images/s that the training input feeds from one core: `python -m benchmarks.speed.input [--data-dir DIR]`.
+"""Images/s of the training input on one core: `python -m benchmarks.speed.input [--data-dir DIR]`.
 
-The whole process is held to one CPU, on which the input's own threads and the session that takes its batches share the
-time. Medians of several rounds.
+The whole process is pinned to one CPU, which the input's threads share with the session that reads its batches. Prints
+the median of several rounds.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from graph_resnet import cli
 
 
 def one_core(image_size=96, batch_size=64, data_dir=None):
-    """Peer whose task 'batch' takes one batch of images; this process is held to one CPU from now on."""
+    """Peer whose task 'batch' reads one batch of images; pins this process to one CPU."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     tf = cli.import_tensorflow()
     from graph_resnet.data import batches, find
@@ -30,9 +30,8 @@ def one_core(image_size=96, batch_size=64, data_dir=None):
 
 
 def main():
-    """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", metavar="DIR", help="CIFAR-10; drawn images where it is not given")
+    parser.add_argument("--data-dir", metavar="DIR", help="CIFAR-10 (default: drawn images)")
     parser.add_argument("--image-size", type=int, default=96, metavar="N")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N")
     flags = parser.parse_args(cli.arguments())

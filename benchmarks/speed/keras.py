@@ -1,4 +1,4 @@
-"""Keras 3 as a peer, as its tutorials write a training: the layers' defaults, float32, no option set."""
+"""Keras 3 as a peer, used as in its tutorials: default layers, float32, no options set."""
 
 import os
 import time
@@ -11,11 +11,11 @@ from benchmarks.speed.worker import Peer, timed
 
 layers = tf.keras.layers
 VERSIONS = {"Keras": tf.keras.__version__, "TensorFlow": tf.__version__}
-NAMES = {"kernel": "weights", "bias": "biases"}  # Keras's to ours; the others are the same
+NAMES = {"kernel": "weights", "bias": "biases"}  # Keras's names and ours; the others are the same
 
 
 class Convolution:
-    """A convolution with what follows it. Layers are named as our scopes, with dots."""
+    """A convolution with the layers after it. Layers are named like our scopes, with dots."""
 
     def __init__(self, *, scale, biases):
         self.scale, self.biases = scale, biases
@@ -52,7 +52,7 @@ def bottleneck(size):
 
 
 def resnet18(size):
-    """The Keras tutorials' ResNet-18, likewise."""
+    """The Keras tutorials' ResNet-18, in the same way."""
     convolution = Convolution(scale=True, biases=True)
 
     def block(x, name, depth, stride=1):
@@ -92,7 +92,7 @@ def _optimizer(recipe):
 
 
 def loop(net):
-    """Updates by an eager loop around a GradientTape."""
+    """Training steps in an eager loop around a GradientTape."""
     recipe = ready.recipe(net)
     network, facts = model(recipe)
     optimizer = _optimizer(recipe)
@@ -112,7 +112,7 @@ def loop(net):
 
 
 def fit(net):
-    """Updates by `Model.fit`. What comes before an epoch's first step and after its last is left out."""
+    """Training steps in `Model.fit`. Time before an epoch's first step and after its last does not count."""
     recipe = ready.recipe(net)
     network, facts = model(recipe)
     network.compile(_optimizer(recipe), tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True))

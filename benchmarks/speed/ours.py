@@ -1,4 +1,4 @@
-"""This project as a peer: the training graph as the command builds it, the exported net, and matrix products."""
+"""This project as a peer: the training graph of the command, the exported net, and matrix products."""
 
 import os
 import tempfile
@@ -18,18 +18,18 @@ from graph_resnet.session import session_config
 from graph_resnet.training import graph
 
 VERSIONS = {"TensorFlow": tf.__version__}
-FEW = 4  # images whose logits are compared
+FEW = 4  # number of images whose logits are compared
 
 
 def training(net, precision, own_input=False, image_size=None, batch_size=None, cores=None):
-    """Updates, by the graph that `graph_resnet.train` makes.
+    """Training steps of the graph that `graph_resnet.train` builds.
 
     Args:
       net: 'bottleneck' or 'resnet18'.
       precision: 'float32' or 'bfloat16'.
-      own_input: from record files to batches as in training, with flips and resizing; else ready batches.
-      image_size, batch_size: the recipe's where None.
-      cores: how many of them, all where None.
+      own_input: batches from record files as in training, with flips and resizing; else ready batches.
+      image_size, batch_size: default the recipe's.
+      cores: how many to use, default all.
     """
     if cores:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
@@ -47,21 +47,21 @@ def training(net, precision, own_input=False, image_size=None, batch_size=None, 
 
 
 def ready_batch(recipe, shift=0):
-    """Another one of the ready batches at every step: (float32 [B, S, S, 3], int32 [B])."""
+    """The next of the ready batches at every step: (float32 [B, S, S, 3], int32 [B])."""
     index = (tf.train.get_or_create_global_step() + shift) % 4
-    # Gathered, not sliced: the bfloat16 rewrite would cast all four batches and slice then.
-    return tuple(_local_variable(each).sparse_read(index) for each in ready.batches(recipe))
+    # Gathered, not sliced: the bfloat16 rewrite would first cast all four batches.
+    return tuple(_local_variable(batches).sparse_read(index) for batches in ready.batches(recipe))
 
 
 def _local_variable(value):
-    # The value comes into the graph when the variable is initialized, not as a constant of it.
+    # The value is fed when the variable is initialized, so it is not a constant of the graph.
     initial = tf.numpy_function(lambda: value, [], value.dtype)
     initial.set_shape(value.shape)
     return tf.Variable(initial, trainable=False, collections=[tf.GraphKeys.LOCAL_VARIABLES], use_resource=True)
 
 
 def facts_of(recipe):
-    """What is compared before anything is timed, of the net in the default graph: parameters, logits in float32."""
+    """What is compared before timing, for the net in the default graph: parameter count, logits in float32."""
     images = ready.batches(recipe, count=1)[0][0, :FEW]
     logits = tower.logits(recipe, tf.constant(images), ready.CLASSES, is_training=False, reuse=True)
     with tf.Session(config=session_config()) as session:
@@ -70,7 +70,7 @@ def facts_of(recipe):
 
 
 def initialized(session):
-    """The session, with everything in the default graph initialized: the net's variables by `ready.weight`."""
+    """Initializes everything in the default graph, the net's variables by `ready.weight`; returns the session."""
     for op in (tf.global_variables_initializer(), tf.local_variables_initializer(), tf.tables_initializer()):
         session.run(op)
     variables = tf.get_collection(tf.GraphKeys.MODEL_VARIABLES)
@@ -80,9 +80,9 @@ def initialized(session):
 
 
 def inference(net, precision):
-    """Predictions by the exported graph, which takes uint8 pictures: tasks 'batch 1' and 'batch 64'.
+    """Predictions of the exported graph, which takes uint8 images: tasks 'batch 1' and 'batch 64'.
 
-    With the settings that docs/export.md gives for pictures one at a time; they make no difference for 64.
+    Uses the settings that docs/export.md recommends for single images; they make no difference for 64.
     """
     os.environ["TF_ONEDNN_THREADPOOL_USE_CALLER_THREAD"] = "1"
     recipe = ready.recipe(net, batch_size=64)
@@ -100,7 +100,7 @@ def inference(net, precision):
         with tf.Session(config=session_config()) as session:
             logits = session.run("logits:0", {"images:0": pictures[:FEW]})
         config = session_config(precision)
-        config.inter_op_parallelism_threads = -1  # all ops on the thread that calls run()
+        config.inter_op_parallelism_threads = -1  # runs all ops in the thread that calls run()
         session = tf.Session(config=config)
     tasks = {
         f"batch {size}": timed(lambda few=pictures[:size]: session.run("logits:0", {"images:0": few}))
@@ -128,14 +128,14 @@ def products(size=2048):
 
 
 def step_flops(net):
-    """Peer without a task that only says the `flops` of a training step."""
+    """Peer without a task that only reports the `flops` of a training step."""
     return Peer({}, VERSIONS, {"flops": flops(ready.recipe(net))})
 
 
 def flops(recipe, num_classes=ready.CLASSES):
     """Multiplications and additions of a recipe's training step.
 
-    Backward takes each layer's products twice, for its input and for its weights, but the first layer's only once.
+    Backward runs each layer's products twice, for its input and for its weights, but only once for the first layer.
     """
     with tf.Graph().as_default() as default:
         images = tf.placeholder(tf.float32, [recipe.batch_size, recipe.image_size, recipe.image_size, 3])

@@ -1,9 +1,9 @@
 """PyTorch as a peer: the same nets, in channels_last, eager and compiled, float32 and bfloat16 autocast.
 
-Where SAME padding is odd, TensorFlow has the odd row and column at the end, PyTorch's own `padding` at the beginning:
-its net is ours in a mirror. So images and filters are turned by 180 degrees when they are loaded, which costs no time
-in a step; padding apart from the convolution would copy each layer. Not so for `fast`, whose padding is even, and whose
-pools leave out the last row of an odd image in both.
+If SAME padding is odd, TensorFlow adds the odd row and column at the end, PyTorch's `padding` at the beginning: its net
+is a mirrored version of ours. Images and filters are therefore rotated by 180 degrees when they are loaded, which costs
+no time in a step; separate padding would copy each layer. `fast` does not need this: its padding is even, and its pools
+drop the last row of an odd image in both.
 """
 
 from collections import OrderedDict
@@ -31,8 +31,8 @@ class Convolution(nn.Module):
         self, depths, size, stride=1, *, padded=True, bias=False, pool=1, norm=True, scale=False, act=torch.relu
     ):
         super().__init__()
-        # A 1x1 filter has no padding, so that the mirror shows: of an even number of rows TensorFlow takes the first,
-        # third, ..., which here are the last, last but two, ...
+        # A 1x1 filter has no padding, so the mirroring shows: with an even number of rows TensorFlow reads the first,
+        # third, ..., which here are the last, the last but two, ...
         self.skip = stride if size == 1 else 1
         stride = 1 if size == 1 else stride
         self.conv = nn.Conv2d(*depths, size, stride, size // 2 if padded else 0, bias=bias)
@@ -53,7 +53,7 @@ class Convolution(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual block: the convolutions one after the other, plus the shortcut, ReLU."""
+    """A residual block: convolutions in sequence, plus the shortcut, ReLU."""
 
     def __init__(self, shortcut, *convolutions):
         super().__init__()
@@ -82,7 +82,7 @@ def sequence(**modules):
 
 
 def bottleneck():
-    """The tutorial's net; modules are named as our scopes."""
+    """The tutorial's net; modules are named like our scopes."""
 
     def block(depth, narrow, out, stride=1):
         shortcut = None if depth == out else Convolution((depth, out), 1, stride, act=None)
@@ -105,7 +105,7 @@ def bottleneck():
 
 
 def resnet18():
-    """The Keras tutorials' ResNet-18, likewise."""
+    """The Keras tutorials' ResNet-18, in the same way."""
     kept = {"bias": True, "scale": True}
 
     def block(depth, out, stride=1):
@@ -122,7 +122,7 @@ def resnet18():
         for i in range(1, 5)
     }
     stem = sequence(conv1=Convolution((3, 64), 3, padded=False, **kept))
-    # A row and a column before the image; the pool's own padding would put one behind it, too.
+    # Pads one row and column before the image; the pool's own padding would also add them after it.
     pool = sequence(pad=nn.ZeroPad2d((1, 0, 1, 0)), pool=nn.MaxPool2d(2, 1))
     return sequence(stem=stem, pool=pool, **blocks, mean=GlobalMean(), logit=nn.Linear(512, ready.CLASSES))
 
@@ -140,7 +140,7 @@ class PooledBlock(nn.Module):
 
 
 class Scaled(nn.Module):
-    """The greatest of each channel, a linear layer, its output times 1/9."""
+    """Global max pool, linear layer, output times 1/9."""
 
     def __init__(self, depth):
         super().__init__()
@@ -151,7 +151,7 @@ class Scaled(nn.Module):
 
 
 def fast():
-    """The net of the recipe `fast`, likewise."""
+    """The net of the recipe `fast`, in the same way."""
     stem = Convolution((3, 24), 2, padded=False, bias=True, norm=False, act=quick_gelu)
     stem.conv.weight.requires_grad_(False)
     blocks = {
@@ -196,30 +196,30 @@ def model(recipe):
 
 
 def _logits(net, recipe):
-    """Of the images that all peers are asked for, in float32."""
+    """Logits, in float32, of the images that all peers are compared on."""
     with torch.no_grad():
         return net(_images(ready.batches(recipe, count=1)[0][0, :4], recipe)).tolist()
 
 
 def _images(batch, recipe):
-    """float32 [B, H, W, 3] -> [B, 3, H, W] in channels_last, turned as the filters are."""
+    """float32 [B, H, W, 3] -> [B, 3, H, W] in channels_last, rotated like the filters."""
     return torch.from_numpy(np.ascontiguousarray(_turned(batch, recipe, (1, 2)))).permute(0, 3, 1, 2)
 
 
 def _turned(array, recipe, axes):
-    """The array turned by 180 degrees, for the nets whose padding is odd."""
+    """The array rotated by 180 degrees, for the nets with odd padding."""
     return array if recipe.net == "fast" else np.flip(array, axes)
 
 
 def training(net, precision, compiled):
-    """Updates."""
+    """Training steps."""
     recipe = ready.recipe(net)
     network, facts = model(recipe)
     network.train()
     images, labels = ready.batches(recipe)
     batches = [(_images(x, recipe), torch.from_numpy(y).long()) for x, y in zip(images, labels)]
-    # fused: the quickest of PyTorch's implementations.
-    if recipe.optimizer != "adam":  # Nesterov momentum for muon, too, as in the published recipe
+    # fused is the fastest of PyTorch's implementations.
+    if recipe.optimizer != "adam":  # Nesterov momentum also for muon, as in the published recipe
         nesterov = {"nesterov": recipe.optimizer != "momentum", "weight_decay": recipe.weight_decay}
         optimizer = torch.optim.SGD(
             [p for p in network.parameters() if p.requires_grad],

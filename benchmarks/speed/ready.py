@@ -1,8 +1,7 @@
-"""What every peer begins with: the same recipe, batches and weights. NumPy only, since some peers have no TensorFlow.
+"""Shared by all peers: recipe, batches and weights. Uses only NumPy, because some peers have no TensorFlow.
 
-The batches are drawn images (`graph_resnet.data.synthetic`), normalized and enlarged beforehand, so that no peer's
-input costs it anything. A weight is a function of its name in our graph and its shape: no file goes from one peer to
-another.
+The batches are drawn images (`graph_resnet.data.synthetic`), normalized and enlarged in advance, so that input costs no
+peer anything. A weight is a function of its name in our graph and its shape, so peers exchange no files.
 """
 
 import dataclasses
@@ -22,8 +21,8 @@ WORK = {
 
 
 def recipe(net, image_size=None, batch_size=None):
-    """The recipe of 'bottleneck' (64 images of 96x96), 'resnet18' (128 of 32x32) or 'fast' (1,024), or with other
-    sizes."""
+    """The recipe of 'bottleneck' (64 images of 96x96), 'resnet18' (128 of 32x32) or 'fast' (1,024), optionally with
+    other sizes."""
     row = WORK[net]
     return dataclasses.replace(row, image_size=image_size or row.image_size, batch_size=batch_size or row.batch_size)
 
@@ -44,13 +43,13 @@ def pictures(row, count):
 
 
 def batches(row, count=4):
-    """The same, normalized: (float32 [count, B, S, S, 3], int32 [count, B])."""
+    """The same images, normalized: (float32 [count, B, S, S, 3], int32 [count, B])."""
     images, labels = pictures(row, count)
     return (images / np.float32(255) - np.float32(row.mean)) / np.float32(row.std), labels
 
 
 def weight(name, shape):
-    """The initial value of a variable: float32, biases and moving averages as after some training.
+    """The initial value of a variable: float32; biases and moving averages look like those of a trained net.
 
     Args:
       name: in our graph, such as 'resnet18/block1/unit1/conv1/weights'.

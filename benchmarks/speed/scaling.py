@@ -1,8 +1,8 @@
-"""Cost as work grows: images/s of training by batch, image size and cores, and the memory.
+"""How cost grows: images/s of training by batch size, image size and cores, and the memory.
 
     python -m benchmarks.speed.scaling
 
-The bottleneck net, with the input of the command. Each line is two processes, one after the other.
+Trains the bottleneck net with the command's input. Each line is measured in two processes, one after the other.
 """
 
 import argparse
@@ -28,9 +28,8 @@ def rate(image_size, batch_size, cores, precision, rounds):
 
 
 def main():
-    """The command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.scaling", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=cli.positive, default=5, metavar="N", help="of measuring (default: 5)")
+    parser.add_argument("--rounds", type=cli.positive, default=5, metavar="N", help="measured rounds (default: 5)")
     parser.add_argument("--markdown", metavar="FILE", help="also put the table between the marks on this page")
     flags = parser.parse_args(cli.arguments())
     about = tables.machine()

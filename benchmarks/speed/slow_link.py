@@ -2,8 +2,8 @@
 
     python -m benchmarks.speed.slow_link host1=10.8.0.1/24 host2=10.8.0.2/24 --delay 5 --loss 0.01
 
-Each namespace gets a device `slow`; this program carries the packets from one to the other, until it is interrupted. It
-must be root. With neither delay nor loss it is the link to compare with: what the copying itself costs is in it.
+Each namespace gets a device `slow`; this program copies packets between them until it is interrupted. Needs root.
+Without delay and loss it is the baseline, which includes the cost of copying.
 """
 
 import argparse
@@ -22,7 +22,7 @@ TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000  # linux/if_tun.h
 
 
 def device(namespace, address):
-    """File of a new device `slow` in a namespace; a packet each read and write."""
+    """File of a new device `slow` in a namespace; each read or write is one packet."""
     file = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     made_here = f"slow{file}"
     fcntl.ioctl(file, TUNSETIFF, struct.pack("16sH22x", made_here.encode(), IFF_TUN | IFF_NO_PI))
@@ -36,9 +36,9 @@ def device(namespace, address):
 
 
 def carry(files, delay, loss, seed=0):
-    """Passes packets between two devices, each `delay` seconds later, but for a random part of them; never returns."""
+    """Passes packets between two devices, `delay` seconds late, and drops some at random; never returns."""
     other = dict(zip(files, reversed(files)))
-    lost, waiting = random.Random(seed), []  # (when due, running number, to whom, packet)
+    lost, waiting = random.Random(seed), []  # (due time, sequence number, target, packet)
     count = 0
     while True:
         patience = max(0.0, waiting[0][0] - time.monotonic()) if waiting else None
@@ -53,11 +53,10 @@ def carry(files, delay, loss, seed=0):
 
 
 def main():
-    """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ends", nargs=2, metavar="NAMESPACE=ADDRESS/BITS")
     parser.add_argument("--delay", type=float, default=0.0, metavar="MS", help="one way")
-    parser.add_argument("--loss", type=float, default=0.0, metavar="PART", help="of the packets, from 0 to 1")
+    parser.add_argument("--loss", type=float, default=0.0, metavar="PART", help="fraction of lost packets, 0 to 1")
     flags = parser.parse_args(cli.arguments())
     files = [device(*end.split("=")) for end in flags.ends]
     print("ready", flush=True)

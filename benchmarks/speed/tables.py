@@ -1,4 +1,4 @@
-"""Tables in Markdown, what the machine is, and a page whose tables are exchanged."""
+"""Markdown tables, a description of the machine, and replacing the tables on a page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BEGIN, END = "<!-- begin of what benchmarks.{0} printed -->", "<!-- end of what 
 
 @dataclass
 class Table:
-    """Rows of text under a header; the first column is to the left, the others to the right."""
+    """Rows of text under a header; the first column is left-aligned, the others right-aligned."""
 
     title: str
     header: tuple[str, ...]
@@ -35,19 +35,19 @@ class Table:
 
 
 def cell(values, digits=2):
-    """(median, least, greatest) as '1.86 (1.80 to 1.95)'."""
+    """(median, minimum, maximum) as '1.86 (1.80 to 1.95)'."""
     middle, least, greatest = (f"{value:,.{digits}f}" for value in values)
     return f"{middle} ({least} to {greatest})"
 
 
 def machine():
-    """{what: text} of this machine; the load is that of the minute before."""
+    """{name: text} about this machine; the load is that of the last minute."""
     text = Path("/proc/cpuinfo").read_text()
-    found = dict(re.findall(r"^(model name|flags|cpu family|model)\s*:\s*(.+)$", text, re.MULTILINE))
-    flags = found.get("flags", "").split()
-    name = found.get("model name", platform.machine())
+    cpu = dict(re.findall(r"^(model name|flags|cpu family|model)\s*:\s*(.+)$", text, re.MULTILINE))
+    flags = cpu.get("flags", "").split()
+    name = cpu.get("model name", platform.machine())
     return {
-        "CPU": f"{name}, family {found.get('cpu family', '?')}, model {found.get('model', '?')}",
+        "CPU": f"{name}, family {cpu.get('cpu family', '?')}, model {cpu.get('model', '?')}",
         "flags": " ".join(flag for flag in VECTORS if flag in flags),
         "cores": str(len(os.sched_getaffinity(0))),
         "load": f"{os.getloadavg()[0]:.1f}",
@@ -56,7 +56,7 @@ def machine():
 
 
 def exchange(path, command, text):
-    """Puts a text between the two marks of a command on a page.
+    """Replaces the text between a command's two marks on a page.
 
     Raises:
       UserError: the page has no such marks.

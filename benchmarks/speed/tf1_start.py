@@ -1,9 +1,9 @@
-"""How much longer a program takes to start through `python -m graph_resnet.tf1`, in turns with `python` itself.
+"""How much longer a program takes to start with `python -m graph_resnet.tf1` than with `python`, measured in turns.
 
     python -m benchmarks.speed.tf1_start --rounds 5
 
-`import tensorflow` alone, by `python` and through the command, and TF-Slim's import by both, which a program with
-`tf.contrib.slim` pays in any case. Processor seconds stand beside the clock's, which a busy machine makes longer.
+Compares `import tensorflow` alone, with `python` and with the command, and also TF-Slim's import, which a program with
+`tf.contrib.slim` needs in any case. Processor seconds are shown too, because a busy machine makes clock time longer.
 """
 
 import argparse
@@ -28,7 +28,7 @@ PROGRAMS = {
 
 
 def seconds(path: Path, through_command: bool) -> tuple[float, float]:
-    """Runs one program: (seconds by the clock, processor seconds).
+    """Runs one program: (clock seconds, processor seconds).
 
     Raises:
         RuntimeError: it failed.
@@ -46,9 +46,9 @@ def seconds(path: Path, through_command: bool) -> tuple[float, float]:
 def main(arguments=None):
     """Prints the table: minimum and median of each program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each program")
+    parser.add_argument("--rounds", type=int, default=5, help="turns per program")
     rounds = parser.parse_args(arguments).rounds
-    found = {name: [] for name in PROGRAMS}
+    results = {name: [] for name in PROGRAMS}
     with tempfile.TemporaryDirectory() as directory:
         paths = {}
         for i, (name, (_, source)) in enumerate(PROGRAMS.items()):
@@ -58,10 +58,10 @@ def main(arguments=None):
             for name, (through_command, _) in PROGRAMS.items():
                 took = seconds(paths[name], through_command)
                 if turn:  # the first turn fills the caches
-                    found[name].append(took)
+                    results[name].append(took)
     print("| program | seconds, minimum | median | processor seconds, minimum | median |")
     print("| --- | --- | --- | --- | --- |")
-    for name, values in found.items():
+    for name, values in results.items():
         clock, processor = zip(*values)
         cells = (min(clock), statistics.median(clock), min(processor), statistics.median(processor))
         print(f"| {name} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")

@@ -1,4 +1,4 @@
-"""Peers that are measured in turns: A B C, A B C, ... Only one works at a time, the others wait for their turn."""
+"""Measures peers in turns: A B C, A B C, ... Only one works at a time; the others wait."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 
 from graph_resnet.errors import UserError
 
-SECONDS = 0.5  # that a turn takes, if a step is not longer
+SECONDS = 0.5  # duration of a turn, unless one step is longer
 
 
 class Worker:
     """A `benchmarks.speed.worker` process.
 
     Args:
-      module, function: what makes the peer, such as 'ours', 'training'.
-      arguments: of the function.
+      module, function: the function that makes the peer, such as 'ours', 'training'.
+      arguments: for the function.
     """
 
     def __init__(self, module, function, **arguments):
@@ -32,11 +32,11 @@ class Worker:
         self.peak_mb = None
 
     def facts(self):
-        """What the peer says of itself, once it is ready."""
+        """The peer's facts, once it is ready."""
         return self._answer()
 
     def run(self, task, steps):
-        """Seconds of so many steps."""
+        """Seconds of that many steps."""
         self._process.stdin.write(json.dumps({"task": task, "steps": steps}) + "\n")
         self._process.stdin.flush()
         answer = self._answer()
@@ -64,7 +64,7 @@ class Worker:
 
 @dataclass
 class Row:
-    """What is measured of one peer: seconds a step, one for each round."""
+    """The measurements of one peer: seconds per step, one for each round."""
 
     name: str
     worker: Worker
@@ -73,7 +73,7 @@ class Row:
 
 
 def measure(rows, rounds):
-    """Fills `seconds` of the rows, one after the other in each round; the round before the first warms up."""
+    """Fills `seconds` of the rows, which take turns in each round; an extra first round warms up."""
     steps = {}
     for row in rows:
         seconds = row.worker.run(row.task, 1)
@@ -85,10 +85,10 @@ def measure(rows, rounds):
 
 
 def ratio(row, base):
-    """(median, least, greatest) over the rounds of a row's time, as a multiple of the base's in the same round."""
+    """(median, minimum, maximum) over the rounds of a row's time divided by the base's in the same round."""
     return spread([a / b for a, b in zip(row.seconds, base.seconds)])
 
 
 def spread(values):
-    """(median, least, greatest)."""
+    """(median, minimum, maximum)."""
     return statistics.median(values), min(values), max(values)

@@ -1,4 +1,4 @@
-"""The tutorial's own graph as a peer: two towers on one placeholder, UPDATE_OPS of both, a session without options."""
+"""The tutorial's own graph as a peer: two towers on one placeholder, UPDATE_OPS of both, default session options."""
 
 from benchmarks.speed import ready
 from benchmarks.speed.ours import VERSIONS, facts_of, initialized, ready_batch, tf
@@ -8,7 +8,7 @@ from graph_resnet.training import graph
 
 
 def training(net):
-    """Updates in float32. Every one also runs a validation batch and folds it into the moving averages."""
+    """Training steps in float32. Each also runs a validation batch and adds it to the moving averages."""
     recipe = ready.recipe(net)
     with tf.Graph().as_default():
         is_training = tf.placeholder(tf.bool, [])
@@ -19,7 +19,7 @@ def training(net):
         loss, _ = tower.loss_and_accuracy(logits, labels)
         with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
             train_op = graph.optimizer(recipe, recipe.learning_rate).minimize(loss, tf.train.get_global_step())
-        session = initialized(tf.Session())  # before any other: the first one's threads are the process's
+        session = initialized(tf.Session())  # the process's first session, which decides the threads of all
         facts = facts_of(recipe)
     step = timed(lambda: session.run([train_op, loss], {is_training: True}))
     step(2)

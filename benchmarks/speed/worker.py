@@ -1,10 +1,10 @@
-"""One peer in a process of its own, which works only when it is told to.
+"""One peer in a separate process that works only when it is told to.
 
     python -m benchmarks.speed.worker MODULE FUNCTION JSON
 
-The function, called with the JSON object as keywords, returns a `Peer`. What then goes over the pipes, an object a
-line: first what the peer is; then, for each `{"task": name, "steps": n}` on stdin, `{"seconds": of the n steps,
-"peak_mb": so far}`.
+The function, called with the JSON object as keywords, returns a `Peer`. Then the pipes carry one JSON object per line:
+first the peer's facts; then, for each `{"task": name, "steps": n}` on stdin, `{"seconds": of the n steps, "peak_mb": so
+far}`.
 """
 
 import importlib
@@ -19,12 +19,12 @@ from pathlib import Path
 
 @dataclass
 class Peer:
-    """A peer, warmed up.
+    """A peer that has warmed up.
 
     Attributes:
       tasks: {name: function(steps) -> seconds}.
       versions: {package: version}.
-      facts: what else the command wants to know: all that JSON can hold.
+      facts: what else the command needs to know, as JSON values.
     """
 
     tasks: dict
@@ -33,7 +33,7 @@ class Peer:
 
 
 def timed(step):
-    """A task that calls `step()` again and again."""
+    """A task that calls `step()` repeatedly."""
 
     def run(steps):
         since = time.perf_counter()
@@ -45,15 +45,14 @@ def timed(step):
 
 
 def peak_mb():
-    """The most memory that this process has had resident, in MB."""
+    """The peak resident memory of this process, in MB."""
     return int(re.search(r"^VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(), re.MULTILINE)[1]) / 1000
 
 
 def main():
-    """The process."""
     module, function, arguments = sys.argv[1:]
     with os.fdopen(os.dup(1), "w", buffering=1) as answers:
-        os.dup2(2, 1)  # what a library prints must not come between the answers
+        os.dup2(2, 1)  # messages of libraries must not mix with the answers
         peer = getattr(importlib.import_module(f"benchmarks.speed.{module}"), function)(**json.loads(arguments))
         print(json.dumps({"tasks": list(peer.tasks), "versions": peer.versions, **peer.facts}), file=answers)
         for line in sys.stdin:

@@ -1,8 +1,8 @@
 """The batch normalization of `tf.layers` [1], on the base layer that TensorFlow still contains.
 
-Variables `gamma`, `beta`, `moving_mean` and `moving_variance`, in this order, below the layer's variable scope; the
-updates of the moving averages go to the collection UPDATE_OPS. Not here: `renorm`, `virtual_batch_size` and
-`adjustment`, which are refused.
+It creates the variables `gamma`, `beta`, `moving_mean` and `moving_variance`, in this order, in the layer's variable
+scope; the updates of the moving averages go to the collection UPDATE_OPS. `renorm`, `virtual_batch_size` and
+`adjustment` are not supported and raise an error.
 
 [1] S. Ioffe, C. Szegedy: Batch Normalization, 2015.
 """
@@ -15,7 +15,7 @@ _NOT_SUPPORTED = ("renorm", "virtual_batch_size", "adjustment")
 
 
 class Normalization:
-    """What the batch normalizations of `tf.layers` and of `tf.keras` share: the variables and the computation.
+    """Shared by the batch normalizations of `tf.layers` and `tf.keras`: the variables and the computation.
 
     Both set `axis`, `momentum`, `epsilon`, `fused`, `center`, `scale` and the initializers, regularizers and
     constraints of the variables.
@@ -35,7 +35,7 @@ class Normalization:
             raise ValueError(f"tf.layers.batch_normalization: fused=True needs rank 4 and axis 1 or 3, not {shape}.")
         self.fused = can_be_fused if self.fused is None else self.fused
         self.input_spec = InputSpec(ndim=shape.ndims, axes=dict(zip(self._axes, sizes)))
-        # One size: a vector of it. Several: broadcast over the input, as TensorFlow 1 stored them.
+        # For one axis a vector of its size. For several, broadcast over the input, as TensorFlow 1 stored them.
         self._param_shape = (
             sizes
             if len(sizes) == 1
@@ -73,7 +73,7 @@ class Normalization:
         )
 
     def normalize(self, inputs, training):
-        """Returns the normalized inputs, and adds the updates of the moving averages in training."""
+        """Returns the normalized inputs; in training it also adds the updates of the moving averages."""
         training = (
             tf.cast(training, tf.bool) if tf.is_tensor(training) or isinstance(training, tf.Variable) else training
         )
@@ -87,7 +87,7 @@ class Normalization:
         return outputs
 
     def _fused(self, inputs, training):
-        """Returns (outputs, the batch's mean, the batch's variance), the variance unbiased, as the kernel has it."""
+        """Returns (outputs, batch mean, batch variance); the variance is unbiased, as in the kernel."""
         ones, zeros = tf.ones(self._param_shape), tf.zeros(self._param_shape)
         parameters = {
             "x": inputs,
@@ -135,7 +135,7 @@ class Normalization:
         return tf.cast(outputs, inputs.dtype), mean, variance
 
     def _update_moving_averages(self, mean, variance, training):
-        """Adds one update for each average: moving -= (moving - batch) * (1 - momentum), in training alone."""
+        """Adds one update per average, only in training: moving -= (moving - batch) * (1 - momentum)."""
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             decay = tf.convert_to_tensor(1 - self.momentum, dtype=moving.dtype.base_dtype)
             decay = smart_cond(training, lambda d=decay: d, lambda d=decay: tf.zeros_like(d))
@@ -147,7 +147,7 @@ class Normalization:
 
 
 class BatchNormalization(Normalization, Layer):
-    """Normalizes over every axis but `axis`; the arguments are those of TensorFlow 1.
+    """Normalizes over every axis but `axis`; same arguments as in TensorFlow 1.
 
     Raises:
         NotImplementedError: for `renorm`, `virtual_batch_size` and `adjustment`.
@@ -196,7 +196,7 @@ class BatchNormalization(Normalization, Layer):
 
 
 def batch_normalization(inputs, axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=True, *args, **kwargs):
-    """`tf.layers.batch_normalization`: the arguments of TensorFlow 1 up to `training`, by position or by name.
+    """`tf.layers.batch_normalization`, with the arguments of TensorFlow 1, by position or by name.
 
     Args:
         inputs: a tensor, [B, ..., C] or, with axis=1, [B, C, ...].

@@ -1,6 +1,6 @@
-"""`--check`: lists the names of TensorFlow that programs use, with what became of each, without running them.
+"""`--check`: lists the TensorFlow names that programs use and their status, without running the programs.
 
-A name is resolved through the same tables and modules that a running program meets, on the TensorFlow at hand.
+Names are resolved through the same tables and modules as in a running program, on the installed TensorFlow.
 """
 
 import argparse
@@ -21,7 +21,7 @@ WORKS, DIFFERS, GONE = "works", "works differently", "gone"
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """A name in a file: the lines that use it, its status and, unless it works, what to know."""
+    """A name in a file: the lines that use it, its status and, unless it works, a note."""
 
     file: str
     lines: tuple[int, ...]
@@ -31,22 +31,22 @@ class Finding:
 
 
 def resolve(name: str) -> tuple[str, str, str]:
-    """What became of a name below `tf`: (the part of it that is TensorFlow's, status, note).
+    """The status of a name below `tf`: (the part of it that belongs to TensorFlow, status, note).
 
-    Attributes of classes and of flags belong to the program and are left out: "flags.FLAGS.steps" is "flags.FLAGS".
+    Attributes of classes and flags belong to the program and are dropped: "flags.FLAGS.steps" is "flags.FLAGS".
     """
     from .facade import facade
 
-    found, parts = facade(), name.split(".")
+    value, parts = facade(), name.split(".")
     if parts[0] == "python":
         return _resolve_inside(parts)
     for end, part in enumerate(parts, 1):
         known = ".".join(parts[:end])
         try:
-            found = getattr(found, part)
+            value = getattr(value, part)
         except (AttributeError, ImportError) as error:
             return known, GONE, _reason(known, error)
-        if not isinstance(found, types.ModuleType):
+        if not isinstance(value, types.ModuleType):
             break
         if end == len(parts) and gone_reason(known) and not tables.MODULES.get(known):
             return known, GONE, gone_reason(known)
@@ -63,17 +63,17 @@ def _reason(name, error):
 
 
 def _resolve_inside(parts):
-    """`tensorflow.python...`: the inside of TensorFlow, where a name is a module or an attribute of the last one."""
+    """A name inside TensorFlow, `tensorflow.python...`: a module, or an attribute of the last module."""
     import importlib
 
-    found, known = None, "tensorflow"
+    value, known = None, "tensorflow"
     for end, part in enumerate(parts):
         known = ".".join(["tensorflow", *parts[: end + 1]])
         try:
-            found = importlib.import_module(known)
+            value = importlib.import_module(known)
         except ImportError:
             try:
-                found = getattr(found, part)
+                value = getattr(value, part)
             except (AttributeError, ImportError):
                 return known.removeprefix("tensorflow."), GONE, "it has moved inside TensorFlow; use the public API"
             break
@@ -90,14 +90,14 @@ def _difference(name):
 
 
 def check_file(path: str) -> list[Finding]:
-    """The findings of one file. What cannot be read or parsed is a finding as well, with an empty name."""
+    """The findings of one file. A file that cannot be read or parsed gives one finding with an empty name."""
     try:
         source = source_of(path)
         tree = parse(source, path)
     except Python2Error as error:
         return [Finding(path, (error.lineno or 1,), "", GONE, f"Python 2 ({error.msg}); convert it to Python 3 first")]
     except SyntaxError as error:
-        return [Finding(path, (error.lineno or 1,), "", GONE, f"no Python ({error.msg})")]
+        return [Finding(path, (error.lineno or 1,), "", GONE, f"not Python ({error.msg})")]
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         return [Finding(path, (1,), "", GONE, f"cannot be read ({reason})")]
@@ -105,7 +105,7 @@ def check_file(path: str) -> list[Finding]:
     for use in uses(tree):
         if use.name:
             lines.setdefault(_cached_resolve(use.name), set()).add(use.line)
-    findings = [Finding(path, tuple(sorted(found)), *key) for key, found in lines.items()]
+    findings = [Finding(path, tuple(sorted(used_lines)), *key) for key, used_lines in lines.items()]
     return sorted(findings, key=lambda finding: (finding.lines, finding.name))
 
 
@@ -113,7 +113,7 @@ _cached_resolve = functools.cache(resolve)
 
 
 def files(paths: list[str]) -> Iterator[str]:
-    """The files to read: those named, and below a directory every .py and .ipynb, in order."""
+    """The files to read: the named ones, and every .py and .ipynb below a named directory, sorted."""
     for path in paths:
         if not os.path.isdir(path):
             yield path
@@ -134,7 +134,7 @@ def _show(finding):
 
 
 def command(arguments: list[str]) -> int:
-    """The command line of `--check`; returns the exit status: 1 where something is gone, 2 for a wrong call."""
+    """The command line of `--check`; returns the exit status: 1 if a name is gone, 2 for wrong arguments."""
     parser = argparse.ArgumentParser(prog="python -m graph_resnet.tf1 --check", description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="+", metavar="FILE_OR_DIR", help="Python files, notebooks, directories of them")
     parser.add_argument("--json", action="store_true", help="print a list of JSON objects")

@@ -1,8 +1,8 @@
-"""`import tensorflow` as a TensorFlow 1 program means it: `tensorflow.compat.v1` first, the real module behind it.
+"""Makes `import tensorflow` give `tensorflow.compat.v1` first, then the real module, as TensorFlow 1 programs need.
 
-`sys.modules["tensorflow"]` remains the real module, so that TensorFlow, Keras and whatever else was written for
-version 2 find what they expect. Only `import tensorflow` in other code gets the facade. That is decided by who
-imports, in `builtins.__import__` and `importlib.import_module`, the two ways that Python code has.
+`sys.modules["tensorflow"]` stays the real module, so that TensorFlow, Keras and other code for version 2 work. Only
+`import tensorflow` in other code gets the facade. The importing module decides, in `builtins.__import__` and
+`importlib.import_module`, the two ways to import in Python.
 """
 
 import builtins
@@ -18,12 +18,12 @@ from .import_hooks import when_imported
 from .modules import GoneError, gone_message, gone_reason, is_module, locate, table_module
 from .modules import install as install_finder
 
-_own_directories = []  # whoever lives below these gets the real module
+_own_directories = []  # code below these gets the real module
 _facade = None
 
 
 class TensorFlow1(types.ModuleType):
-    """The module `tensorflow` of a TensorFlow 1 program."""
+    """The module `tensorflow` as a TensorFlow 1 program sees it."""
 
     def __init__(self, real):
         super().__init__("tensorflow", "TensorFlow 1, on today's TensorFlow.")
@@ -65,12 +65,12 @@ def keras():
 
 
 def _switch_to_v1(real):
-    """Turns the real module, just imported, to version 1, and makes the facade. Called once."""
+    """Switches the real module, just imported, to version 1, and creates the facade. Called once."""
     global _facade
     moved_names.restore_moved_names()
     logger = real.get_logger()
     level = logger.level
-    logger.setLevel("ERROR")  # disable_v2_behavior calls deprecated functions of its own
+    logger.setLevel("ERROR")  # disable_v2_behavior itself calls deprecated functions
     real.compat.v1.disable_v2_behavior()
     logger.setLevel(level)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"tensorflow\.python\.keras\.")
@@ -80,19 +80,19 @@ def _switch_to_v1(real):
 
 
 def facade() -> types.ModuleType:
-    """The module that `import tensorflow` gives a TensorFlow 1 program; imports TensorFlow if it was not yet."""
+    """The module that `import tensorflow` gives a TensorFlow 1 program; imports TensorFlow if necessary."""
     importlib.import_module("tensorflow")
     return _facade
 
 
 def _is_being_imported():
-    """Whether TensorFlow's own import is under way; it runs code in modules without a name."""
+    """Whether TensorFlow is being imported right now; meanwhile it runs code in modules without a name."""
     spec = getattr(sys.modules.get("tensorflow"), "__spec__", None)
     return _facade is None and getattr(spec, "_initializing", False)
 
 
 def _wants_tensorflow_2(importer) -> bool:
-    """Whether the module with these globals was written for TensorFlow 2, is part of it or belongs to this project."""
+    """Whether the module with these globals is written for TensorFlow 2, part of it, or part of this project."""
     name = (importer or {}).get("__name__") or ""
     if _is_being_imported() or name.partition(".")[0] in tables.TENSORFLOW_2_PACKAGES:
         return True
@@ -101,17 +101,17 @@ def _wants_tensorflow_2(importer) -> bool:
 
 
 def _v1_module(name):
-    """`tensorflow.keras.layers` and the like below the facade, or None where the real module is meant."""
-    found = facade()
+    """A submodule such as `tensorflow.keras.layers` of the facade, or None if the real module is needed."""
+    module = facade()
     for part in name.split(".")[1:]:
-        found = getattr(found, part, None)
-        if not isinstance(found, types.ModuleType):
+        module = getattr(module, part, None)
+        if not isinstance(module, types.ModuleType):
             return None
-    return found
+    return module
 
 
 def _is_version_neutral(name):
-    """Whether the submodule means the same in TensorFlow 1 and 2: TensorFlow's inside, and what the tables make."""
+    """Whether a submodule is the same in TensorFlow 1 and 2: TensorFlow's internals, and modules from the tables."""
     part = name.split(".")[1] if "." in name else ""
     return part in ("python", "core", "compat", "contrib", "examples", "_api", "tools", "compiler", "lite", "include")
 
@@ -148,7 +148,7 @@ def _wrap_import_module(original):
 
 
 def holders() -> list[str]:
-    """The modules that imported the real TensorFlow before `install`, other than those that need it."""
+    """Names of the modules that imported the real TensorFlow before `install`, except those that need it."""
     real = sys.modules.get("tensorflow")
     if real is None:
         return []
@@ -161,13 +161,13 @@ def holders() -> list[str]:
 
 
 def install(own_directories: tuple[str, ...] = ()) -> list[str]:
-    """Turns this process to TensorFlow 1. TensorFlow itself is imported when the program asks for it.
+    """Switches this process to TensorFlow 1. TensorFlow itself is imported when the program asks for it.
 
     Args:
         own_directories: code below these directories keeps the real module.
 
     Returns:
-        The names of modules for which it is too late: they hold the real `tensorflow` already.
+        The names of modules that hold the real `tensorflow` already, so it is too late for them.
     """
     _own_directories.extend(
         os.path.join(os.path.abspath(path), "") for path in (os.path.dirname(__file__), *own_directories)
@@ -177,7 +177,7 @@ def install(own_directories: tuple[str, ...] = ()) -> list[str]:
         return late
     install_finder()
     if "tensorflow" not in sys.modules and importlib.util.find_spec("tf_keras"):
-        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # Keras 2 whole, which is what the program means
+        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # all of Keras 2, which the program expects
     builtins.__import__ = _wrap_import(builtins.__import__)
     importlib.import_module = _wrap_import_module(importlib.import_module)
     when_imported("tensorflow", _switch_to_v1)

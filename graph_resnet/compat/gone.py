@@ -1,6 +1,6 @@
-"""What today's TensorFlow cannot offer of TensorFlow 1, each with the alternative, as the end of a sentence.
+"""Names of TensorFlow 1 that today's TensorFlow lacks, each with the alternative, as the end of a sentence.
 
-The keys are dotted names below `tf`; a key stands for everything below it.
+The keys are dotted names below `tf`; a key also covers everything below it.
 """
 
 _ESTIMATOR = (
@@ -18,7 +18,7 @@ _COLUMNS = """bucketized_column check_feature_columns create_feature_spec_for_pa
     sequence_input_from_feature_columns shared_embedding_columns sparse_column_with_hash_bucket
     sparse_column_with_integerized_feature sparse_column_with_keys sparse_column_with_vocabulary_file
     transform_features weighted_sparse_column weighted_sum_from_feature_columns"""
-# Module, names in it, what to use instead: the rare parts of modules whose common parts are here.
+# Module, names in it, what to use instead: the rarely used parts of modules whose common parts are supported.
 _LEFT_OUT = (
     (
         "contrib.rnn",
@@ -83,7 +83,7 @@ _LEFT_OUT = (
     ("keras", "applications estimator experimental wrappers", _TF_KERAS),
 )
 
-# Modules that can be imported, so that a program that only mentions them runs; using them raises.
+# Modules that can be imported, so that a program that only mentions them runs; using them raises an error.
 GONE_MODULES = {
     "contrib.all_reduce": "use tf.distribute",
     "contrib.bayesflow": "use tensorflow_probability",
@@ -148,7 +148,7 @@ GONE_MODULES = {
     "models": "the models were never part of the package; add the repository's models/tutorials to PYTHONPATH",
 }
 
-# Names inside modules that are there.
+# Names inside modules that exist.
 GONE = {
     **GONE_MODULES,
     **{f"contrib.{place}.{name}": _FEATURE_COLUMNS for place in ("layers", "slim") for name in _COLUMNS.split()},
@@ -174,7 +174,7 @@ GONE = {
     "data.experimental.bytes_produced_stats": "use the TensorFlow profiler",
     "data.experimental.latency_stats": "use the TensorFlow profiler",
     "lite.experimental.nn": "use tf.lite.TFLiteConverter on a Keras RNN",
-    # Removed in TensorFlow 1.0 already.
+    # Removed in TensorFlow 1.0.
     **{
         old: f"it was removed in TensorFlow 1.0; use tf.{new}"
         for old, new in {

@@ -1,4 +1,4 @@
-"""Runs a function just before or after a module is imported, without importing it."""
+"""Runs a function just before or after a module is imported, without causing the import."""
 
 import importlib.abc
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds nothing itself: adds the callbacks to the loader that another finder has found."""
+    """Finds no module itself: adds the callbacks to the loader that another finder returns."""
 
     def __init__(self):
         self.callbacks = {}
@@ -42,12 +42,12 @@ _finder = _Finder()
 
 
 def when_imported(name: str, after: Callable, before: Callable | None = None):
-    """Calls `after(module)` after the module `name` was imported, at once if that has happened.
+    """Calls `after(module)` once the module `name` is imported; at once if it is already.
 
     Args:
         name: the full name of a module.
-        after: takes the module.
-        before: takes nothing; is called first, and when the module is imported already too.
+        after: function(module).
+        before: function(), called first, also if the module is imported already.
     """
     callbacks = _finder.callbacks.setdefault(name, ([], []))
     if before is not None:

@@ -1,7 +1,7 @@
-"""`tf.keras` of a TensorFlow 1 program where tf_keras is not in use: the Keras 2 that TensorFlow still contains.
+"""`tf.keras` of a TensorFlow 1 program without tf_keras: the Keras 2 code that TensorFlow still contains.
 
-TensorFlow keeps it for `tf.layers` and the RNN cells. It works in version 1 graphs, with `compile` and `fit`, which
-Keras 3 does not. TensorFlow has removed some of its layers; what is not here asks for tf_keras.
+TensorFlow keeps it for `tf.layers` and the RNN cells. Unlike Keras 3 it works in version 1 graphs, with `compile` and
+`fit`. TensorFlow has removed some of its layers; for those, the error says to install tf_keras.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from .modules import GoneError, locate
 
 _PACKAGE = "tensorflow.python.keras"
 
-# What the package lacks: module, name -> the place where it is found.
+# Names that the package lacks: (module, name) -> the place that has them.
 _ADDED = {
     ("layers", "BatchNormalization"): ".keras_batch_normalization:BatchNormalization",
     ("layers", "GRU"): f"{_PACKAGE}.layers:GRUV1",
@@ -54,12 +54,12 @@ _ADDED = {
     ("utils", "to_categorical"): "keras:utils.to_categorical",
     ("utils", "normalize"): "keras:utils.normalize",
 }
-# Modules that compute on arrays alone, which Keras 3 has as well.
+# Modules that work on arrays only, taken from Keras 3.
 _FROM_KERAS_3 = ("datasets", "preprocessing")
 
 
 def _explain(module):
-    """Gives a module a __getattr__ that says what to install."""
+    """Adds a __getattr__ to a module that says what to install for a missing name."""
 
     def __getattr__(name):  # noqa: N807
         path = module.__name__.removeprefix("tensorflow.python.")

@@ -1,4 +1,4 @@
-"""The batch normalization of `tf.keras.layers`, on the Keras that TensorFlow still contains."""
+"""The batch normalization of `tf.keras.layers`, for the Keras that TensorFlow still contains."""
 
 from tensorflow.python.keras import backend, constraints, initializers, regularizers
 from tensorflow.python.keras.engine.base_layer import Layer
@@ -7,7 +7,7 @@ from .batch_normalization import Normalization
 
 
 class BatchNormalization(Normalization, Layer):
-    """Normalizes over every axis but `axis`; in training where the call or Keras's learning phase says so."""
+    """Normalizes over every axis but `axis`; trains if the call or Keras's learning phase says so."""
 
     def __init__(
         self,

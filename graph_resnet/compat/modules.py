@@ -1,12 +1,12 @@
-"""Modules that are made of a table: each name is looked up where it lives today, on first use.
+"""Modules defined by tables: each name is looked up at its current place, on first use.
 
-A place is written as text, so that a table costs nothing until a name is asked for:
+A place is a string, so that a table costs nothing until a name is used:
 
     "tf_slim.layers"              a module
     "tf_slim.layers:batch_norm"   a name in a module
     "v1:train.Saver"              below `tensorflow.compat.v1`
     "tf:data.experimental"        below `tensorflow`
-    ".rnn:NASCell"                a module beside this one
+    ".rnn:NASCell"                a module in this package
 """
 
 import contextlib
@@ -23,23 +23,23 @@ from .gone import GONE, GONE_MODULES
 
 
 class GoneError(AttributeError):
-    """A name of TensorFlow 1 that today's TensorFlow cannot offer; the message has the alternative."""
+    """A name of TensorFlow 1 that today's TensorFlow lacks; the message names the alternative."""
 
 
 def gone_reason(name: str) -> str | None:
-    """What to use instead of a name that is gone, or None. `name` is dotted, like "contrib.tpu.RunConfig"."""
+    """The alternative to a name that is gone, or None. `name` is dotted, such as "contrib.tpu.RunConfig"."""
     parts = name.split(".")
     prefixes = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
     return next((GONE[prefix] for prefix in prefixes if prefix in GONE), None)
 
 
 def gone_message(name: str) -> str:
-    """The one line that is shown when a gone name is used."""
+    """The one-line message for the use of a gone name."""
     return f"tf.{name} is not available on today's TensorFlow: {gone_reason(name)}."
 
 
 def locate(place: str):
-    """The object that a place (see the module's docstring) stands for.
+    """The object at a place (see the module's docstring).
 
     Raises:
         ImportError: the module is not installed.
@@ -47,12 +47,12 @@ def locate(place: str):
     """
     module, _, path = place.partition(":")
     if module == "v1":
-        found = importlib.import_module("tensorflow").compat.v1
+        value = importlib.import_module("tensorflow").compat.v1
     elif module == "tf":
-        found = importlib.import_module("tensorflow")
+        value = importlib.import_module("tensorflow")
     else:
-        found = importlib.import_module(module, __package__)
-    return functools.reduce(getattr, path.split("."), found) if path else found
+        value = importlib.import_module(module, __package__)
+    return functools.reduce(getattr, path.split("."), value) if path else value
 
 
 class TableModule(types.ModuleType):
@@ -65,7 +65,7 @@ class TableModule(types.ModuleType):
     def __init__(self, tf1_name: str):
         super().__init__(f"tensorflow.{tf1_name}", f"tensorflow.{tf1_name} of TensorFlow 1, on today's TensorFlow.")
         self.tf1_name = tf1_name
-        self.__path__ = []  # has submodules
+        self.__path__ = []  # makes it a package
 
     def __getattr__(self, name):
         if name == "__all__":
@@ -73,7 +73,7 @@ class TableModule(types.ModuleType):
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
         value = self._look_up(name)
-        if name not in vars(self):  # importing a submodule sets it
+        if name not in vars(self):  # importing a submodule sets it already
             setattr(self, name, value)
         return value
 
@@ -114,12 +114,12 @@ def deep_modules() -> frozenset[str]:
 
 
 def is_module(name: str) -> bool:
-    """Whether `tensorflow.<name>` is a module that the tables make. One that is gone counts: using it says so."""
+    """Whether the tables define a module `tensorflow.<name>`. A gone module counts: using it gives the message."""
     return name in tables.MODULES or name in GONE_MODULES or name in deep_modules()
 
 
 def _may_be_imported(name):
-    """Whether `import tensorflow.<name>` works: also what lies below a module that is gone, if it looks like one."""
+    """Whether `import tensorflow.<name>` works, also for a submodule of a gone module if it looks like one."""
     parts = name.split(".")
     is_deep = len(parts) > 2 and "python" in parts and ".".join(parts[:2]) in GONE_MODULES
     return is_module(name) or (is_deep and parts[-1].islower())
@@ -135,7 +135,7 @@ def module_sources(name: str) -> tuple[str, ...]:
 
 
 def table_module(name: str) -> types.ModuleType:
-    """The module `tensorflow.<name>` that the tables make. The finder need not be installed."""
+    """The table module `tensorflow.<name>`. Works without the finder installed."""
     full = f"tensorflow.{name}"
     if full not in sys.modules:
         spec = TableFinder().find_spec(full)
@@ -144,7 +144,7 @@ def table_module(name: str) -> types.ModuleType:
 
 
 class TableFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds `tensorflow.contrib.*` and the other modules that TensorFlow 1 had and the tables know."""
+    """Finds `tensorflow.contrib.*` and the other TensorFlow 1 modules in the tables."""
 
     def find_spec(self, fullname, path=None, target=None):
         if not fullname.startswith("tensorflow."):
@@ -152,7 +152,7 @@ class TableFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         name = fullname.removeprefix("tensorflow.")
         if _may_be_imported(name):
             return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
-        if gone_reason(name):  # `from tensorflow.contrib.tpu import RunConfig` comes here after the attribute failed
+        if gone_reason(name):  # `from tensorflow.contrib.tpu import RunConfig` gets here after the attribute failed
             raise ImportError(gone_message(name), name=fullname)
         return None
 
@@ -164,6 +164,6 @@ class TableFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def install():
-    """Puts the finder first among `sys.meta_path`, once."""
+    """Inserts the finder at the front of `sys.meta_path`, once."""
     if not any(isinstance(finder, TableFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, TableFinder())

@@ -1,8 +1,8 @@
-"""Names that moved inside TensorFlow: TF-Slim and TensorFlow 1 programs ask for them where they once were."""
+"""Names that moved inside TensorFlow but that TF-Slim and TensorFlow 1 programs still use at their old place."""
 
 import importlib
 
-# Old module, name, new module and, where it changed, new name; the modules are those of tensorflow.python.
+# Old module, name, new module and, if it changed, new name; the modules are in tensorflow.python.
 MOVED_NAMES = (
     ("framework.ops", "IndexedSlices", "framework.indexed_slices"),
     ("framework.ops", "Tensor", "framework.tensor"),
@@ -21,11 +21,11 @@ MOVED_NAMES = (
 
 
 def restore_moved_names(moved_names=MOVED_NAMES, package: str = "tensorflow.python"):
-    """Gives each old module the name it has lost; a name that is there is left alone.
+    """Adds the names to their old modules; existing names are not changed.
 
     Args:
         moved_names: rows like those of `MOVED_NAMES`.
-        package: the package that the modules of the rows belong to.
+        package: the package of the modules in the rows.
     """
     for old_module, name, new_module, *new_name in moved_names:
         old = importlib.import_module(f"{package}.{old_module}")

@@ -1,11 +1,11 @@
-"""Which names of TensorFlow a source file uses: its aliases, its imports and its attribute chains, read with `ast`."""
+"""Finds the TensorFlow names that a source file uses: aliases, imports and attribute chains, read with `ast`."""
 
 import ast
 import dataclasses
 import json
 import re
 
-# Prefixes of what Python 3 says about a program written for Python 2.
+# Python 3's error messages for programs written for Python 2.
 _PYTHON_2_ERRORS = re.compile(
     r"Missing parentheses in call|multiple exception types must be parenthesized|leading zeros in decimal"
     r"|inconsistent use of tabs|invalid decimal literal|unindent does not match"
@@ -29,11 +29,11 @@ class Use:
 
 
 def source_of(path: str) -> str:
-    """The Python source in a .py file, or of the code cells of a notebook with the cell magics left out.
+    """The Python source of a .py file, or of the code cells of a notebook without cell magics.
 
     Raises:
         OSError, UnicodeDecodeError: the file cannot be read.
-        ValueError: a notebook that is no JSON.
+        ValueError: the notebook is not JSON.
     """
     with open(path, "rb") as stream:
         data = stream.read()
@@ -50,8 +50,8 @@ def source_of(path: str) -> str:
 
 
 def _encoding(data):
-    found = re.search(rb"coding[:=]\s*([-\w.]+)", data[:200])
-    return found[1].decode() if found else "utf-8"
+    match = re.search(rb"coding[:=]\s*([-\w.]+)", data[:200])
+    return match[1].decode() if match else "utf-8"
 
 
 def parse(source: str, path: str) -> ast.Module:
@@ -59,7 +59,7 @@ def parse(source: str, path: str) -> ast.Module:
 
     Raises:
         Python2Error: it is Python 2.
-        SyntaxError: it is no Python at all.
+        SyntaxError: it is not Python at all.
     """
     try:
         return ast.parse(source, path)
@@ -76,7 +76,7 @@ def parse(source: str, path: str) -> ast.Module:
 
 
 def uses(tree: ast.Module) -> list[Use]:
-    """Every use of a name of TensorFlow in a parsed source, in the order of the lines."""
+    """Every use of a TensorFlow name in a parsed source, sorted by line."""
     reader = _Reader()
     reader.visit(tree)
     return sorted(reader.found, key=lambda use: (use.line, use.name))
@@ -96,7 +96,7 @@ def _without_prefix(name):
 
 
 def _bound(node):
-    """The names that a function or class body binds itself, except in functions within it."""
+    """The names that a function or class body binds itself, not in nested functions."""
     names, passes = set(), set()
     pending = list(ast.iter_child_nodes(node))
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
@@ -118,7 +118,7 @@ def _bound(node):
 
 
 class _Reader(ast.NodeVisitor):
-    """Collects uses; `scopes` maps, from the outermost in, local names to names of TensorFlow, or to None."""
+    """Collects uses. `scopes`, outermost first, map local names to TensorFlow names, or to None."""
 
     def __init__(self):
         self.scopes = [{}]
@@ -128,7 +128,7 @@ class _Reader(ast.NodeVisitor):
         return next((scope[name] for scope in reversed(self.scopes) if name in scope), None)
 
     def _dotted(self, node):
-        """The name of TensorFlow that an expression stands for, or None."""
+        """The TensorFlow name that an expression refers to, or None."""
         if isinstance(node, ast.Name):
             return self._lookup(node.id)
         if isinstance(node, ast.Attribute):
@@ -188,7 +188,7 @@ class _Reader(ast.NodeVisitor):
             self.visit(decorator)
         self.scopes.append(dict.fromkeys(_bound(node)))
         if isinstance(node, ast.ClassDef):
-            self.scopes[-1] = {}  # a method does not see what its class binds
+            self.scopes[-1] = {}  # a method does not see names bound in its class
         for child in ast.iter_child_nodes(node):
             if child not in getattr(node, "decorator_list", ()):
                 self.visit(child)

@@ -1,7 +1,7 @@
-"""Names that numpy, scipy, Pillow and Python removed since TensorFlow 1, given back inside a process that asks for it.
+"""Restores names that numpy, scipy, Pillow and Python have removed since TensorFlow 1, in processes that ask for it.
 
-Each row says what replaced the name. What is still there is left alone, and a module that is not installed stays so:
-the names are added when the program imports the module.
+Each row says what replaced the name. Existing names are not changed, and nothing is imported: the names are added when
+the program imports the module.
 """
 
 import collections
@@ -14,7 +14,7 @@ import warnings
 
 from .import_hooks import when_imported
 
-# Module, name -> the place of what replaced it: a Python expression, with the module at hand as `m`.
+# Module, name -> its replacement: a Python expression in which `m` is the module.
 REMOVED = {
     "numpy": {
         "int": "int",
@@ -100,9 +100,9 @@ REMOVED = {
 }
 
 
-# Functions that are there but take less than they took: the version since which they do.
+# Functions that still exist but accept less than before: the version that changed them.
 _CHANGED_SINCE = {("numpy", "reshape"): (2, 1), ("numpy", "array"): (1, 24), ("numpy", "asarray"): (1, 24)}
-# Modules that are gone: their names are those of another one.
+# Modules that are gone: the module that has their names now.
 MOVED_MODULES = {
     "scipy.sparse.linalg.eigen": "scipy.sparse.linalg",
     "scipy.sparse.linalg.eigen.arpack": "scipy.sparse.linalg",
@@ -121,7 +121,7 @@ class _Cast(dict):
 
 
 def _reshape(numpy):
-    """numpy.reshape that takes `newshape=`, which is called `shape=` since numpy 2.1."""
+    """numpy.reshape that accepts `newshape=`, which is called `shape=` since numpy 2.1."""
     original = numpy.reshape
 
     def reshape(a, *args, newshape=None, **kwargs):
@@ -131,7 +131,7 @@ def _reshape(numpy):
 
 
 def _ragged(numpy, original):
-    """numpy.array or asarray that makes an array of objects out of rows of different lengths, as before numpy 1.24."""
+    """numpy.array or asarray that turns rows of different lengths into an array of objects, as before numpy 1.24."""
 
     def array(a, dtype=None, **kwargs):
         try:
@@ -150,7 +150,7 @@ _ArgSpec = collections.namedtuple("ArgSpec", "args varargs keywords defaults")
 
 def _getargspec(inspect):
     def getargspec(function):
-        """The argument names of a function, as Python had them before 3.11."""
+        """The argument names of a function, in the form of Python before 3.11."""
         spec = inspect.getfullargspec(function)
         return _ArgSpec(spec.args, spec.varargs, spec.varkw, spec.defaults)
 
@@ -166,7 +166,7 @@ def _is_removed(module, name):
 
 
 def _give_back(module):
-    """Adds to a module the names of its table that it lacks."""
+    """Adds the missing names of its table to a module."""
     from . import scipy_misc
 
     scope = {**vars(scipy_misc), **globals(), "m": module}
@@ -175,11 +175,11 @@ def _give_back(module):
             try:
                 setattr(module, name, eval(replacement, scope))
             except AttributeError:
-                continue  # the replacement is newer than this module, so the name is not removed in the meaning we know
+                continue  # the module is too old for the replacement, so it still has the name in its old meaning
 
 
 class _MovedFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds the modules of `MOVED_MODULES` as packages with the names of the module that they became."""
+    """Finds the modules of `MOVED_MODULES` as packages with the names of the modules that replaced them."""
 
     def find_spec(self, fullname, path=None, target=None):
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True) if fullname in MOVED_MODULES else None
@@ -190,7 +190,7 @@ class _MovedFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 class _MiscFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds `scipy.misc` where scipy is installed and has no such module any more."""
+    """Finds `scipy.misc` if scipy is installed without it."""
 
     def find_spec(self, fullname, path=None, target=None):
         return importlib.machinery.ModuleSpec(fullname, self) if fullname == "scipy.misc" else None
@@ -200,7 +200,7 @@ class _MiscFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def install():
-    """Gives the names of `REMOVED` back to the modules that this process has imported or will import. Once."""
+    """Restores the names of `REMOVED` in the modules that this process has imported or will import. Runs once."""
     if any(isinstance(finder, _MiscFinder) for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, _MovedFinder())
@@ -211,7 +211,7 @@ def install():
 
 
 def _add_misc(scipy):
-    """Makes `scipy.misc` an attribute, as `import scipy` did not but `scipy.misc.imread` after any import did."""
+    """Makes `scipy.misc` an attribute of scipy, for programs that use it without importing it themselves."""
     original = getattr(scipy, "__getattr__", None)
 
     def __getattr__(name):  # noqa: N807

@@ -27,14 +27,14 @@ def _hide_own_frames(traceback):
 
 
 def _first_user_frame(traceback):
-    """The traceback from the program's first line on, or None if it failed before that."""
+    """The traceback from the program's first line on, or None if the error came before that."""
     while traceback is not None and traceback.tb_frame.f_globals is not vars(sys.modules["__main__"]):
         traceback = traceback.tb_next
     return traceback
 
 
 def _hook_tracebacks():
-    """Cuts this package out of the traceback of an error that nobody catches."""
+    """Removes this package's frames from the traceback of an uncaught error."""
 
     def show(kind, value, traceback):
         seen = set()
@@ -51,7 +51,7 @@ def _hook_tracebacks():
 
 
 def _main_module(name, file, spec, loader):
-    """A fresh `__main__` for the program, with what `python` sets in it."""
+    """A new `__main__` for the program, with the attributes that `python` sets."""
     main = types.ModuleType("__main__")
     vars(main).update(__builtins__=builtins, __spec__=spec, __loader__=loader, __package__=name)
     if file is not None:
@@ -63,7 +63,7 @@ def _main_module(name, file, spec, loader):
 
 
 def _let_our_package_be_found(directory):
-    """Appends `directory`, which holds this project, to `sys.path` if the project could not be found without."""
+    """Appends `directory`, which contains this project, to `sys.path` unless the project can be found already."""
     top = __package__.partition(".")[0]
     importlib.invalidate_caches()
     spec = importlib.machinery.PathFinder.find_spec(top)
@@ -72,7 +72,7 @@ def _let_our_package_be_found(directory):
 
 
 def _compile(source, file):
-    """Compiles the program. A SyntaxError is shown as `python` shows it, without the frames of this package."""
+    """Compiles the program. A SyntaxError is shown as by `python`, without this package's frames."""
     try:
         return compile(source, file, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
@@ -85,7 +85,7 @@ def run_script(path: str, arguments: list[str]):
     """Runs a file, a directory or archive with a `__main__.py`, or the standard input (`-`), as `__main__`.
 
     Raises:
-        SystemExit: as the program raises it, and with the status and message of `python` where it cannot start.
+        SystemExit: raised by the program; or, if it cannot start, with the status and message of `python`.
     """
     file = os.path.abspath(path)
     if path == "-":
@@ -143,7 +143,7 @@ def _find(name):
 
 
 def _prepare(directory, argv):
-    """Sets `sys.argv` and, for a script, the first entry of `sys.path`, which is ours until now."""
+    """Sets `sys.argv` and, for a script, the first entry of `sys.path`, which was ours so far."""
     sys.argv[:] = argv
     home = os.path.dirname(os.path.dirname(_OWN_DIRECTORY.rstrip(os.sep)))
     if directory is not None and not getattr(sys.flags, "safe_path", False):

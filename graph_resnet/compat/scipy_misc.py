@@ -1,4 +1,4 @@
-"""The image functions that scipy.misc had until scipy 1.2, on Pillow."""
+"""The image functions that scipy.misc had until scipy 1.2, implemented with Pillow."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import numpy as np
 def _bytescale(data, cmin=None, cmax=None, high=255, low=0):
     """An array scaled to uint8: its minimum (or `cmin`) becomes `low`, its maximum (or `cmax`) becomes `high`.
 
-    An array of uint8 is returned as it is.
+    An array of uint8 is returned unchanged.
     """
     if data.dtype == np.uint8:
         return data
@@ -18,7 +18,7 @@ def _bytescale(data, cmin=None, cmax=None, high=255, low=0):
 
 
 def _toimage(arr, high=255, low=0, cmin=None, cmax=None, pal=None, mode=None, channel_axis=None):
-    """A Pillow image of an array [H, W] or [H, W, 3 or 4] (the channels may stand elsewhere)."""
+    """A Pillow image from an array [H, W] or [H, W, 3 or 4] (the channels may be on another axis)."""
     from PIL import Image
 
     data = np.asarray(arr)
@@ -66,7 +66,7 @@ _FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "cubic": 3}
 
 
 def _imresize(arr, size, interp="bilinear", mode=None):
-    """An image resized: `size` is a percentage (int), a fraction (float) or (height, width). uint8."""
+    """Resizes an image: `size` is a percentage (int), a fraction (float) or (height, width). Returns uint8."""
     image = _toimage(arr, mode=mode)
     if np.issubdtype(type(size), np.signedinteger):
         size = tuple(int(side * size / 100.0) for side in image.size)
@@ -78,5 +78,5 @@ def _imresize(arr, size, interp="bilinear", mode=None):
 
 
 def _imrotate(arr, angle, interp="bilinear"):
-    """An image turned counter-clockwise by `angle` degrees."""
+    """Rotates an image counter-clockwise by `angle` degrees."""
     return _fromimage(_toimage(arr).rotate(angle, resample=_FILTERS[interp]))

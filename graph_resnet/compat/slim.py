@@ -1,19 +1,19 @@
 """tf-slim 1.1.0, the newest release, and 1.2.0 from its repository, on TensorFlow 2.16 to 2.21, without tf_keras.
 
-Without this module 1.1.0 is imported on TensorFlow 2.21, but `slim.batch_norm` fails, and the nets that use it: it
-asks for the Keras 2 layer, which TensorFlow no longer contains. Other names have moved inside TensorFlow. 1.2.0 fails
-at its import, for `tf.layers`. `import graph_resnet` lets this module follow whenever slim is imported. It gives back
-the names that are missing and leads `slim.batch_norm` to slim's own code, which needs no Keras. It changes nothing
-else in TensorFlow. Whatever of slim was imported earlier works too.
+Without this module, tf-slim 1.1.0 imports on TensorFlow 2.21, but `slim.batch_norm`, and all nets that use it, fail: it
+needs the Keras 2 layer, which TensorFlow no longer contains. Other names have moved inside TensorFlow. 1.2.0 fails on
+import because of `tf.layers`. After `import graph_resnet`, this module runs whenever slim is imported. It restores the
+missing names and directs `slim.batch_norm` to slim's own code, which needs no Keras. It changes nothing else in
+TensorFlow, and also works if slim was imported before.
 
     import graph_resnet.compat.slim  # noqa: F401
     import tf_slim as slim
 
     net = slim.conv2d(images, 32, 3, normalizer_fn=slim.batch_norm)
 
-Three things `slim.batch_norm` could do once are refused with a ValueError: `renorm`, `adjustment`, and half
-precision inputs where the fused op cannot be used. Installing tf_keras would not help: its `legacy_tf_layers`
-are not at the place where TensorFlow looks for them.
+Three features of `slim.batch_norm` raise a ValueError: `renorm`, `adjustment`, and half precision inputs for which the
+fused op cannot be used. Installing tf_keras would not help: TensorFlow does not look for its `legacy_tf_layers` where
+they are.
 
 slim's own tests: `python -m pytest -p graph_resnet.compat.slim --pyargs tf_slim.ops tf_slim.layers
 tf_slim.losses`. 711 of 719 pass on TensorFlow 2.18, 2.20 and 2.21, 710 on 2.16 (numpy 1.26). The others:
@@ -22,9 +22,9 @@ tf_slim.losses`. 711 of 719 pass on TensorFlow 2.18, 2.20 and 2.21, 710 on 2.16 
 - testAdjustmentCreated: `adjustment`, see above.
 - testWithIsRecomputeKwarg: the test itself builds the Keras layer.
 - testLoadPartitionedVariables: `slim.assign_from_checkpoint` indexes an array with a list of slices, an error
-  since numpy 1.23; partitioned variables have to be restored with a `tf.compat.v1.train.Saver`.
-- testVariableWithReplicaDeviceSetter: expects a test session to place its ops on the CPU, as it once did.
-- testCreateDropout: expects an op name; the last op of dropout is a SelectV2 now, not a Mul.
+  since numpy 1.23; restore partitioned variables with a `tf.compat.v1.train.Saver`.
+- testVariableWithReplicaDeviceSetter: expects a test session to place its ops on the CPU, which it no longer does.
+- testCreateDropout: expects an op name; the last op of dropout is now a SelectV2 instead of a Mul.
 
 The rest of the suite on TensorFlow 2.21 and numpy 2.4, `tf_slim.data tf_slim.evaluation_test tf_slim.learning_test
 tf_slim.metrics tf_slim.summaries_test tf_slim.training`: 506 pass, 44 fail, for reasons in the tests themselves
@@ -34,8 +34,8 @@ tf_slim.metrics tf_slim.summaries_test tf_slim.training`: 506 pass, 44 fail, for
 - F1ScoreTest.testSomeCorrect: compares a float32 to 7 places.
 - CountTest.testReturnType: expects a tensor and gets a variable.
 - StreamingPrecisionRecallAtEqualThresholdsLargeTest: `np.product`, removed in numpy 2.0.
-- the other 37, in evaluation_test, learning_test and tf_slim.training: they prepare their data by `int()` of an array
-  with one element, an error since numpy 2.4. They pass with numpy below.
+- the other 37, in evaluation_test, learning_test and tf_slim.training: they prepare their data with `int()` of an array
+  with one element, an error since numpy 2.4. They pass with an older numpy.
 """
 
 import contextlib
@@ -48,16 +48,16 @@ import tensorflow as tf
 from tensorflow.python.layers import normalization
 
 from . import slim_hook
-from .moved_names import MOVED_NAMES, restore_moved_names  # noqa: F401  (MOVED_NAMES: for who reads the table here)
+from .moved_names import MOVED_NAMES, restore_moved_names  # noqa: F401  (MOVED_NAMES: for readers of the table here)
 
 UPDATE_OPS = tf.compat.v1.GraphKeys.UPDATE_OPS
 
 
 def _unsupported(arguments):
-    """What slim's own batch norm would ignore or get wrong, as a phrase for an error message, or None.
+    """A phrase about an argument that slim's own batch norm would ignore or get wrong, or None.
 
     Args:
-        arguments: all arguments of `slim.batch_norm` by name, `inputs` as a tensor.
+        arguments: all arguments of `slim.batch_norm` by name; `inputs` is a tensor.
     """
     inputs = arguments["inputs"]
     for name in ("renorm", "adjustment"):
@@ -65,13 +65,13 @@ def _unsupported(arguments):
             return f"{name} is not supported; leave it out"
     fused = arguments["fused"] is not False and inputs.shape.ndims in (2, 4)
     if not fused and inputs.dtype in (tf.float16, tf.bfloat16):
-        # slim would keep the moving averages in half precision, where a step of 1 - decay rounds to nothing.
+        # slim would keep the moving averages in half precision, in which an update by 1 - decay rounds to nothing.
         return f"{inputs.dtype.name} inputs need rank 2 or 4 and fused=True; cast them to float32"
     return None
 
 
 def _regularize(param_regularizers):
-    """Applies {"beta": ..., "gamma": ...} to the variables made inside, which slim's unfused code forgets."""
+    """Applies {"beta": ..., "gamma": ...} to the variables created inside; slim's unfused code forgets to."""
 
     def regularizer(variable):
         name = re.sub(r"/part_\d+$", "", variable.op.name).rpartition("/")[2]
@@ -86,10 +86,10 @@ def _regularize(param_regularizers):
 
 
 def batch_norm_without_keras(batch_norm):
-    """Wraps slim's `batch_norm`, as it is before `add_arg_scope`, so that it never comes to its Keras branch.
+    """Wraps slim's `batch_norm`, without its `add_arg_scope` decorator, so that it never takes its Keras branch.
 
-    slim takes that branch if `updates_collections is GraphKeys.UPDATE_OPS`. A list of this one collection
-    means the same and is another object. Arguments that already lead elsewhere are passed on as they are.
+    slim takes that branch if `updates_collections is GraphKeys.UPDATE_OPS`. A list of this one collection means the
+    same but is another object. Other arguments that avoid the branch are passed on unchanged.
     """
     signature = inspect.signature(batch_norm)
 
@@ -116,7 +116,7 @@ def batch_norm_without_keras(batch_norm):
 
 
 def _has_keras_layer():
-    """Whether TensorFlow or tf_keras offers the layer that slim wants, where slim looks for it."""
+    """Whether TensorFlow or tf_keras has the layer at the place where slim looks for it."""
     from .batch_normalization import BatchNormalization
 
     if vars(normalization).get("BatchNormalization", BatchNormalization) is not BatchNormalization:
@@ -133,10 +133,10 @@ def _asks_normalization_module():
 
 
 def replace_batch_norm():
-    """Makes `slim.batch_norm` work without Keras, unless TensorFlow has the layer that slim wants. Once.
+    """Makes `slim.batch_norm` work without Keras, unless TensorFlow has the layer that slim needs. Runs once.
 
-    The function is exchanged inside slim's decorator, so that every reference to `slim.batch_norm`, whenever
-    it was imported, remains the same object and the same key of an arg_scope.
+    The function is replaced inside slim's decorator, so every reference to `slim.batch_norm`, whenever it was imported,
+    stays the same object and the same key of an arg_scope.
     """
     from tf_slim.layers import layers
 
@@ -155,11 +155,11 @@ def _is_not_deprecation(record):
 
 
 def quiet():
-    """Silences TensorFlow's chatter and the deprecation messages of slim and of the layers under it, in this process:
-    for commands."""
+    """Silences deprecation messages of slim and its layers, and TensorFlow's info messages, in this process. For
+    commands."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"tensorflow\.python\.keras\.")
     tf.get_logger().addFilter(_is_not_deprecation)
-    tf.get_logger().setLevel("WARNING")  # INFO in a notebook otherwise: a line for each restored file
+    tf.get_logger().setLevel("WARNING")  # in a notebook, INFO gives a line for each restored file
 
 
 slim_hook.install()

@@ -1,4 +1,4 @@
-"""Makes `import tf_slim` work, whenever it comes, without importing TensorFlow or TF-Slim now."""
+"""Makes a later `import tf_slim` work, without importing TensorFlow or TF-Slim now."""
 
 import importlib
 
@@ -6,7 +6,7 @@ from .import_hooks import when_imported
 
 
 def _prepare():
-    """Gives TensorFlow the names that TF-Slim asks for while it is imported."""
+    """Adds the names to TensorFlow that TF-Slim needs while it is imported."""
     from . import moved_names
     from .v1_names import add_layers
 
@@ -22,7 +22,7 @@ _installed = False
 
 
 def install():
-    """Lets the next `import tf_slim`, or the one that has happened, be followed by what `slim.py` repairs."""
+    """Applies the repairs of `slim.py` after the next `import tf_slim`, or now if it is imported already."""
     global _installed
     if not _installed:
         _installed = True

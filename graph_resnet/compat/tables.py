@@ -1,11 +1,11 @@
-"""Where the names of TensorFlow 1 live today: the one set of tables for the programs that run and for `--check`.
+"""The current places of TensorFlow 1's names: one set of tables, for running programs and for `--check`.
 
-Places are written as `graph_resnet.compat.modules` describes. All names are dotted names below `tf`, such as
-"contrib.layers.xavier_initializer". What is gone stands in `gone.py`; what numpy, scipy and Python removed, in
+`graph_resnet.compat.modules` describes how places are written. All names are dotted names below `tf`, such as
+"contrib.layers.xavier_initializer". Names that are gone are in `gone.py`, names that numpy, scipy and Python removed in
 `removed_names.py`.
 """
 
-# Module -> the places that its names are looked up in, in order.
+# Module -> the places to look up its names in, in order.
 MODULES = {
     "contrib": (),
     "contrib.autograph": ("tf:autograph", "tf:autograph.experimental"),
@@ -107,7 +107,7 @@ MODULES = {
     "pywrap_tensorflow": (".contrib.framework:pywrap",),
 }
 
-# Name -> its place, where it is called otherwise or lives elsewhere than its module's other names.
+# Name -> its place, if it differs from its module's.
 NAMES = {
     "compat": "tf:compat",
     "python": "tensorflow.python",
@@ -149,7 +149,7 @@ NAMES = {
     "test.mock": "unittest.mock",
 }
 
-# The modules of TensorFlow that `tf.contrib.slim` let out, because it imported them.
+# Modules of TensorFlow that were visible in `tf.contrib.slim` because it imported them.
 for _package, _modules in {
     "framework": "dtypes ops sparse_tensor tensor_shape",
     "ops": "array_ops check_ops clip_ops control_flow_ops embedding_ops init_ops lookup_ops math_ops nn nn_ops"
@@ -158,7 +158,7 @@ for _package, _modules in {
 }.items():
     NAMES.update({f"contrib.slim.{_module}": f"tensorflow.python.{_package}.{_module}" for _module in _modules.split()})
 
-# Names inside of TensorFlow that its modules have lost: (module, name) -> the place.
+# Names that TensorFlow's internal modules have lost: (module, name) -> the place.
 ADDED_INSIDE = {
     ("tensorflow.python.keras.utils", "get_file"): "keras:utils.get_file",
     ("tensorflow.python.keras.utils.data_utils", "get_file"): "keras:utils.get_file",
@@ -172,8 +172,8 @@ ADDED_INSIDE = {
     ("tensorflow.python.layers.layers", "batch_normalization"): ".batch_normalization:batch_normalization",
 }
 
-# What `tensorflow.compat.v1` has lost and is given: name -> an attribute that tells a module which is there from one
-# that only says that Keras 3 is installed.
+# Names that `tensorflow.compat.v1` has lost and gets back: name -> an attribute that the module has if it is really
+# there, and not just a stub that says that Keras 3 is installed.
 ADDED_TO_V1 = {
     "config.experimental_list_devices": None,
     "layers": "dense",
@@ -183,7 +183,7 @@ ADDED_TO_V1 = {
     "test.mock": None,
 }
 
-# The home of whole packages of tf.contrib: deep path -> package or module of today.
+# Whole packages of tf.contrib: deep path -> today's package or module.
 HOMES = {
     "contrib.framework.python.ops": "tf_slim.ops",
     "contrib.layers.python.layers": "tf_slim.layers",
@@ -195,7 +195,7 @@ HOMES = {
     "contrib.training.python.training": "tf_slim.training",
 }
 
-# The deep modules that tf.contrib had, below `<module>.python`. Each offers its home and its public module's names.
+# The deep modules of tf.contrib, below `<module>.python`. Each offers the names of its home and its public module.
 DEEP_MODULES = {
     "contrib.crf": "ops ops.crf",
     "contrib.data": "ops ops.batching ops.enumerate_ops ops.error_ops ops.grouping ops.interleave_ops ops.iterator_ops"
@@ -236,14 +236,14 @@ DEEP_MODULES = {
     " training.resample training.sampling_ops training.training",
 }
 
-# Works, but not as TensorFlow 1 did: name (or prefix) -> how.
+# Names that work differently from TensorFlow 1: name (or prefix) -> how.
 DIFFERENT = {
-    "keras": "TensorFlow's own Keras of version 2, or tf_keras where it is installed",
+    "keras": "TensorFlow's own Keras of version 2, or tf_keras if it is installed",
     "contrib.keras": "see tf.keras",
     "contrib.layers.batch_norm": "renorm and adjustment are refused",
     "contrib.slim.batch_norm": "renorm and adjustment are refused",
     "contrib.cudnn_rnn": "only the Cudnn-compatible cells, in plain operations on the CPU",
-    "contrib.distributions": "tensorflow_probability's where it is installed, else those of tf.distributions",
+    "contrib.distributions": "tensorflow_probability's if it is installed, else those of tf.distributions",
     "contrib.eager.defun": "is tf.function",
     "contrib.rnn.GRUBlockCell": "plain operations instead of one fused kernel",
     "contrib.rnn.GRUBlockCellV2": "plain operations instead of one fused kernel",
@@ -251,12 +251,12 @@ DIFFERENT = {
     "contrib.rnn.LSTMBlockFusedCell": "plain operations instead of one fused kernel",
     "contrib.seq2seq.gather_tree": "plain operations instead of one kernel",
     "examples.tutorials.mnist.input_data": "reads MNIST's files from the given directory and downloads nothing",
-    "contrib.learn.datasets": "MNIST alone; reads the files from the given directory and downloads nothing",
+    "contrib.learn.datasets": "only MNIST; reads the files from the given directory and downloads nothing",
     "layers.batch_normalization": "renorm, virtual_batch_size and adjustment are refused",
     "layers.BatchNormalization": "renorm, virtual_batch_size and adjustment are refused",
 }
 
-# Written for TensorFlow 2 (or for both): `import tensorflow` inside these packages stays what it is.
+# Packages written for TensorFlow 2 (or both): in these, `import tensorflow` gives the real module.
 TENSORFLOW_2_PACKAGES = frozenset(
     """tensorflow keras tf_keras tensorboard tensorflow_probability tensorflow_datasets tensorflow_hub tensorflow_text
     tensorflow_io tensorflow_addons tensorflow_model_optimization tensorflow_estimator tf2onnx tf_slim tfp jax flax

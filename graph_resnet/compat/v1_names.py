@@ -1,6 +1,6 @@
-"""Gives `tensorflow.compat.v1` the names back that it lost, such as `layers` and `nn.rnn_cell`.
+"""Restores names that `tensorflow.compat.v1` has lost, such as `layers` and `nn.rnn_cell`.
 
-There are two such modules: the attribute `tf.compat.v1`, and what `import tensorflow.compat.v1` executes a second time.
+There are two such modules: the attribute `tf.compat.v1`, and the one that `import tensorflow.compat.v1` executes again.
 """
 
 import functools
@@ -24,7 +24,7 @@ def _add_to(v1, names):
 
 
 def add(names=tuple(tables.ADDED_TO_V1)):
-    """Adds those of `names` that are missing. With tf_keras in use they are there, and are left alone."""
+    """Adds the missing ones of `names`. With tf_keras in use none is missing."""
     if "tensorflow" not in sys.modules:
         importlib.import_module("tensorflow")
     when_imported("tensorflow.compat.v1", lambda v1: _add_to(v1, names))
@@ -38,11 +38,11 @@ def _add_inside(module):
 
 
 def add_inside():
-    """Adds `tables.ADDED_INSIDE` to those modules that are imported, or once they are."""
+    """Adds `tables.ADDED_INSIDE` to its modules, now or when they are imported."""
     for name in {name for name, _ in tables.ADDED_INSIDE}:
         when_imported(name, _add_inside)
 
 
 def add_layers():
-    """Adds `tf.layers` alone, which tf-slim 1.2.0 is made of."""
+    """Adds only `tf.layers`, which tf-slim 1.2.0 needs."""
     add(("layers",))

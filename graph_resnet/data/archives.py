@@ -1,4 +1,4 @@
-"""CIFAR archives: downloaded, checked and unpacked, with nothing trusted that comes in one.
+"""Downloads, checks and unpacks CIFAR archives. Their content is treated as untrusted.
 
 directory = download(layouts.CIFAR10, cache / 'cifar-10-batches-bin')
 """
@@ -26,15 +26,15 @@ MOST_MEMBERS = 100
 
 
 def download(layout: Layout, target: Path | str, *, timeout: float = 60) -> Path:
-    """Downloads a dataset's archive, checks its sha256 and unpacks it into the directory `target`, returned.
+    """Downloads a dataset's archive, checks its sha256, unpacks it into the directory `target` and returns that.
 
     Args:
         layout: what to download.
-        target: the directory to make (in one rename, when all is there).
+        target: the directory to create (in one rename, when everything is there).
         timeout: seconds without a byte before it gives up.
 
     Raises:
-        UserError: whatever went wrong; nothing of the attempt is left.
+        UserError: the download failed; nothing of it is left.
     """
     with new_directory(target) as draft:
         archive = draft / layout.archive
@@ -60,7 +60,7 @@ def _fetch(layout, archive, timeout):
         error.close()
         raise _not_downloaded(layout, f"{error.code} {error.reason}") from error
     except (OSError, ValueError, http.client.HTTPException) as error:
-        cause = getattr(error, "reason", error)  # what a URLError is about
+        cause = getattr(error, "reason", error)  # the reason of a URLError
         why = reason(cause if isinstance(cause, Exception) else error)
         raise _not_downloaded(layout, why) from error
     if sha256(archive) != layout.sha256:
@@ -72,7 +72,7 @@ def _not_downloaded(layout, why):
 
 
 class _Bounded:
-    """Reads from a stream, at most `left` bytes in all, so that no archive or download goes on without end."""
+    """Reads at most `left` bytes from a stream, so that no download or archive goes on for ever."""
 
     def __init__(self, stream, left, refusal="it unpacks to more than the dataset"):
         self.stream, self.left, self.refusal = stream, left, refusal
@@ -86,16 +86,16 @@ class _Bounded:
 
 
 def unpack(archive: Path, layout: Layout, directory: Path) -> set[str]:
-    """Copies the members of a .tar.gz that are a dataset's files, by base name, into `directory`.
+    """Copies a dataset's files from a .tar.gz, by base name, into `directory`.
 
-    These are its record files, its pickles and the files of class names. Nothing is extracted by path. A member counts
-    only if it is a regular file with a path below the archive's own root; all others are passed over.
+    These are its record files, its pickles and the files of class names. Member paths are never used to write. Only a
+    regular file inside the archive's root counts; other members are skipped.
 
     Returns:
         The base names of all members that are regular files.
 
     Raises:
-        UserError: it cannot be read to its end, or holds a file of a wrong size.
+        UserError: the archive cannot be read to its end, or holds a file of a wrong size.
     """
     limits = _limits(layout)
     names = set()
@@ -106,7 +106,7 @@ def unpack(archive: Path, layout: Layout, directory: Path) -> set[str]:
             tqdm.wrapattr(file, "read", **progress, leave=False, disable=None) as counted,
             gzip.open(counted) as stream,
         ):
-            # The pickled version has a file name for each record; Python 3 writes a byte as up to two in protocol 2.
+            # The pickled version also holds a file name per record; Python 3 writes a byte as up to two in protocol 2.
             most = 2 * len(layout.files) * layout.max_records * (layout.record_bytes + 200) + (1 << 20)
             bounded = _Bounded(stream, most)
             with tarfile.open(fileobj=bounded, mode="r|", bufsize=1 << 20) as tar:  # r|: forward only
@@ -117,13 +117,13 @@ def unpack(archive: Path, layout: Layout, directory: Path) -> set[str]:
                         names.add(_copy(tar, member, layout, limits, directory))
             while bounded.read(1 << 20):  # to the end, where gzip's checksum is
                 pass
-    except Exception as error:  # on bad input tarfile raises much beyond TarError
+    except Exception as error:  # on bad input tarfile raises much more than TarError
         raise UserError(f"{archive}: cannot be unpacked ({reason(error)}); replace it, or {OTHERWISE}") from error
     return names
 
 
 def _limits(layout):
-    """The most bytes of each file of a dataset, by name."""
+    """The maximum size in bytes of each file of a dataset, by name."""
     limits = dict.fromkeys(layout.files, layout.max_records * layout.record_bytes)
     limits |= dict.fromkeys(layout.pickles, PICKLE_BYTES)
     limits |= {label.names_file: NAMES_FILE_BYTES for label in layout.labels}
@@ -146,10 +146,10 @@ def _copy(tar, member, layout, limits, directory):
 
 
 def check_unpacked(directory: Path, layout: Layout, whose: object) -> None:
-    """Checks the record files that an archive was unpacked to.
+    """Checks the record files unpacked from an archive.
 
     Raises:
-        UserError: names the archive, `whose`, and what is wrong with which file of it.
+        UserError: names the archive (`whose`), the file and what is wrong with it.
     """
     for name in layout.files:
         check_file(Path(directory) / name, layout.format, f"{whose}: {name}", f"replace the archive, or {OTHERWISE}")
@@ -157,13 +157,13 @@ def check_unpacked(directory: Path, layout: Layout, whose: object) -> None:
 
 @contextlib.contextmanager
 def new_directory(target: Path | str) -> Iterator[Path]:
-    """Yields a directory to write in, which becomes `target` in one rename when the block ends without error.
+    """Yields a temporary directory, renamed to `target` when the block ends without an error.
 
-    Two processes may do this at once: the later one finds the same files there already and drops its own. Whatever goes
-    wrong, nothing half-written is left under the name `target`.
+    Two processes may do this at once: the second finds the same files and drops its own. Nothing half-written is ever
+    visible under the name `target`.
 
     Raises:
-        UserError: the directory cannot be written, or `target` is there and holds something else.
+        UserError: the directory cannot be written, or `target` exists with other content.
     """
     sizes = None
     try:
@@ -182,8 +182,8 @@ def _sizes(directory):
 
 
 def cache_directory() -> Path:
-    """$XDG_CACHE_HOME/graph_resnet, by default ~/.cache/graph_resnet; it need not exist yet."""
+    """$XDG_CACHE_HOME/graph_resnet, by default ~/.cache/graph_resnet; it may not exist yet."""
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not base.is_absolute():  # the XDG specification: a relative path is to be ignored
+    if not base.is_absolute():  # the XDG specification says to ignore a relative path
         base = Path(os.path.expanduser("~")) / ".cache"
     return base / "graph_resnet"

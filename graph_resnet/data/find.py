@@ -1,9 +1,9 @@
-"""Finds the records of a dataset wherever they are, in whatever form, and checks them.
+"""Finds the records of a dataset in any of its forms, and checks them.
 
-The synthetic images of `graph_resnet.data.synthetic` have CIFAR's layout, so everything after this module is one path.
+The synthetic images of `graph_resnet.data.synthetic` have CIFAR's layout, so everything after this module is shared.
 Typical use:
 
-    records = find.cifar("cifar10", data_dir)  # a UserError is one line that the user can act on
+    records = find.cifar("cifar10", data_dir)  # or a UserError: one line that says what to do
     print(records.title, records.num_train, records.train)
 """
 
@@ -35,12 +35,12 @@ GZIP = b"\x1f\x8b"  # the first bytes of every .gz file
 
 
 def cifar(dataset: str = "cifar10", data_dir: str | Path | None = None, *, label: str = "fine") -> Records:
-    """Finds the record files of a dataset, checks them whole (sizes, every label) and returns `Records`.
+    """Finds a dataset's record files, checks them (sizes, every label) and returns `Records`.
 
-    Looks in `data_dir` and nowhere else if it is given; otherwise in $CIFAR_DATA_DIR, then in the cache
-    directory, and then downloads into the cache. A directory may hold the record files, the archive's folder,
-    the archive, or CIFAR's pickled Python version; the last two are copied into the cache as record files.
-    `data_dir` may be the archive itself. The synthetic images are drawn once, into `data_dir` or the cache.
+    If `data_dir` is given, only it is searched; otherwise $CIFAR_DATA_DIR, then the cache directory, and then the
+    archive is downloaded into the cache. A directory may hold the record files, the archive's folder, the archive, or
+    CIFAR's pickled Python version; the last two are converted to record files in the cache. `data_dir` may also be the
+    archive itself. The synthetic images are drawn once, into `data_dir` or the cache.
 
     Args:
         dataset: a key of `LAYOUTS`.
@@ -57,7 +57,7 @@ def cifar(dataset: str = "cifar10", data_dir: str | Path | None = None, *, label
     if label not in kinds:
         raise UserError(f"label {label!r}: {dataset} has only {' and '.join(kinds)} labels")
     place, directory = (_locate_synthetic if is_synthetic(dataset) else _locate)(dataset, data_dir)
-    # What this project wrote is written again when it is deleted; the user's own files are the user's.
+    # Files that this project wrote can be deleted and written again; the user's own files must not be.
     ours = is_synthetic(dataset) or cache_directory() in directory.parents
     fix = f"delete {directory} and run again" if ours else f"put the right file there, or {OTHERWISE}"
     counts = {name: check_file(directory / name, layout.format, directory / name, fix) for name in layout.files}
@@ -81,7 +81,7 @@ def drawn_folder(dataset: str) -> str:
 
 
 def _locate_synthetic(dataset, data_dir):
-    """(the directory that was looked in, that of the record files), drawn if they are not there."""
+    """(the directory that was searched, that of the record files); draws the images if they are missing."""
     base = cache_directory() if data_dir is None else _path(data_dir)
     directory = base / drawn_folder(dataset)
     if not os.path.exists(directory):
@@ -90,7 +90,7 @@ def _locate_synthetic(dataset, data_dir):
 
 
 def _locate(dataset, data_dir):
-    """(the directory or archive that was looked in, the directory of the record files), downloaded if need be."""
+    """(the directory or archive that was searched, the directory of the record files); downloads if necessary."""
     layout = LAYOUTS[dataset]
     if data_dir is not None:
         place = _path(data_dir)
@@ -120,7 +120,7 @@ def _path(directory):
 
 
 def _search(place, what, layout):
-    """The directory of the record files held in any form by `place` (`what`, in an error), or None."""
+    """The directory of the record files in `place`, in any form, or None. `what` names the place in an error."""
     mode = _mode(place, what)
     if stat.S_ISREG(mode):
         _check_gzip(place, what)
@@ -139,11 +139,15 @@ def _search(place, what, layout):
     for directory in (place / layout.pickle_folder, place):
         if all(os.path.isfile(directory / name) for name in layout.pickles[:-1]):
             return pickles.convert(directory, layout, cache_directory())
-    return folder  # some of the files: the check will name the first that is missing
+    return folder  # only some of the files: the check names the first one missing
 
 
 def _mode(place, what):
-    """The file mode of a path, or the error that says why there is none."""
+    """The file mode of a path.
+
+    Raises:
+        UserError: there is none.
+    """
     try:
         return os.stat(place).st_mode
     except FileNotFoundError:
@@ -157,20 +161,20 @@ def _mode(place, what):
 
 
 def _record_folder(directory, layout):
-    """`directory` or the archive's folder in it, whichever holds more record files; None without any."""
+    """`directory` or the archive's folder in it, whichever holds more record files; None if neither holds any."""
     folders = (directory, directory / layout.folder)
     held = [sum(os.path.lexists(folder / name) for name in layout.files) for folder in folders]
     return folders[held.index(max(held))] if any(held) else None
 
 
 def _held(directory):
-    """The names of all record files of any dataset in a directory or in an archive's folder there."""
+    """Names of all record files, of any dataset, in a directory or in an archive's folder in it."""
     layouts = (CIFAR10, CIFAR100)
     return {name for layout in layouts if (folder := _record_folder(directory, layout)) for name in os.listdir(folder)}
 
 
 def _other_dataset(names, layout):
-    """The hint that files of these names are another dataset's, or None."""
+    """A hint if files of these names belong to another dataset, else None."""
     for dataset in ("cifar10", "cifar100"):
         other = LAYOUTS[dataset]
         if other.title != layout.title and names & {*other.files, *other.pickles}:
@@ -179,18 +183,18 @@ def _other_dataset(names, layout):
 
 
 def _check_gzip(path, what):
-    """Refuses a file that is no compressed archive."""
+    """Refuses a file that is not a gzip archive."""
     try:
         with files.open_regular(path) as file:
             begins = file.read(len(GZIP))
     except OSError as error:
         raise UserError(f"{what} {path}: cannot be read ({reason(error)}); change its permissions") from error
     if begins != GZIP:
-        raise UserError(f"{what} {path}: this is a file and no .tar.gz archive; pass one, or the files' directory")
+        raise UserError(f"{what} {path}: this file is not a .tar.gz archive; pass one, or the files' directory")
 
 
 def _from_archive(archive, layout):
-    """The directory of the record files of an archive, unpacked into the cache if they are not there yet."""
+    """The directory of an archive's record files; unpacks them into the cache if necessary."""
     target = cache_directory() / f"{layout.folder}-{sha256(archive)[:16]}"
     if not os.path.exists(target):
         with new_directory(target) as draft:
@@ -208,7 +212,7 @@ def _from_archive(archive, layout):
 
 
 def _class_names(directory, label, dataset):
-    """The class names of the file beside the records, or the usual ones if there is none."""
+    """The class names in the file beside the records, or the official ones if there is none."""
     drawn = synthetic.CLASS_NAMES[len(label.names)]
     path = directory / label.names_file
     try:

@@ -1,4 +1,4 @@
-"""Records of image files in the cache: written once, under a name that is a hash of their content, and checked.
+"""Records of image files in the cache: written once, named by a hash of their content, and checked.
 
 written = image_cache.write(directory, 96, ("cat", "dog"), {"train.bin": images, "val.bin": others})
 """
@@ -23,10 +23,10 @@ from graph_resnet.data.layouts import RecordFormat
 from graph_resnet.data.records import check_file
 from graph_resnet.errors import UserError, reason
 
-VERSION = 2  # to be raised when the same files become other records: the cache is then written again
+VERSION = 2  # increase when the same files give different records: the cache is then written again
 CHUNK = 256  # images in memory at once
 INDEX = "index.json"
-INDEX_BYTES = 100_000_000  # the most that is read of it
+INDEX_BYTES = 100_000_000  # maximum size
 
 
 class Image(NamedTuple):
@@ -38,7 +38,7 @@ class Image(NamedTuple):
 
 
 class Written(NamedTuple):
-    """A directory of record files, the number of records of each by file name, and a line for each unusable image."""
+    """A directory of record files, the number of records in each, and a line for each unusable image."""
 
     directory: Path
     counts: dict[str, int]
@@ -46,16 +46,16 @@ class Written(NamedTuple):
 
 
 def write(directory: Path, side: int, names: Sequence[str], images: Mapping[str, Sequence[Image]]) -> Written:
-    """Finds the records of some images in the cache, or writes them there.
+    """Finds the records of `images` in the cache, or writes them there.
 
     Args:
-        directory: where the images are from, for the progress bar and the errors.
+        directory: the source of the images, for the progress bar and errors.
         side: height and width of a record's image, in pixels.
         names: of the classes.
-        images: those of each record file by its name, in order.
+        images: {record file name: its images, in order}.
 
     Raises:
-        UserError: no image of a class can be used, or what the cache holds is damaged.
+        UserError: a class has no usable image, or the cache is damaged.
     """
     content = [[(image.label, image.file.name, image.digest) for image in part] for part in images.values()]
     key = hashlib.sha256(repr((VERSION, side, names, content)).encode(errors="surrogateescape")).hexdigest()[:16]
@@ -66,7 +66,7 @@ def write(directory: Path, side: int, names: Sequence[str], images: Mapping[str,
 
 
 def _write(target, directory, images, names, side):
-    """Decodes all images and writes a record file for each of `images`, and index.json about them."""
+    """Decodes all images and writes the record files and index.json."""
     progress = {"total": sum(map(len, images.values())), "desc": f"reading {directory.name}", "unit": "image"}
     index = {"class_names": names, "counts": {}, "unusable": []}
     with new_directory(target) as draft, tqdm(**progress, leave=False, disable=None) as bar:
@@ -86,7 +86,7 @@ def _write(target, directory, images, names, side):
 
 
 def _check_usable(directory, names, counts, file_name, unusable):
-    """Refuses to go on without any training image of a class, or without any image to measure."""
+    """Refuses to continue if a class has no usable training image, or if no image can be evaluated."""
     lost = [name for name, count in zip(names, counts) if not count]
     if (file_name == "train.bin" and lost) or not sum(counts):
         of_class = f" of {lost[0]}" if sum(counts) else ""
@@ -96,7 +96,7 @@ def _check_usable(directory, names, counts, file_name, unusable):
 
 
 def _checked(target, images, names, side):
-    """What a directory in the cache holds, checked whole, as a `Written`."""
+    """The content of a cache directory, checked, as a `Written`."""
     fix = f"delete {target} and run again"
     try:
         index = files.read_json(target / INDEX, INDEX_BYTES)
@@ -110,7 +110,7 @@ def _checked(target, images, names, side):
         counts[name] = check_file(target / name, form, target / name, fix)
         labels = np.array(np.memmap(target / name, np.uint8, mode="r")[:: form.record_bytes])
         if not np.array_equal(np.bincount(labels, minlength=len(names)), per_file[name]):
-            raise UserError(f"{target / name}: its classes have other numbers of images than were written; {fix}")
+            raise UserError(f"{target / name}: the numbers of images per class differ from what was written; {fix}")
     return Written(target, counts, unusable)
 
 

@@ -1,7 +1,7 @@
-"""Image files of any kind -> square uint8 arrays of one size. Pillow, and nothing of TensorFlow.
+"""Image files -> square uint8 arrays of one size. Uses Pillow, not TensorFlow.
 
-The files may come from anywhere: only the five formats are tried, a decompression bomb is an error, and whatever is
-wrong with one file is one line about it.
+The files are untrusted: only five formats are tried, a decompression bomb is an error, and any fault of a file gives
+one line.
 """
 
 import glob
@@ -20,8 +20,8 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp")  # of the files taken from a directory
 NO_IMAGE = "not an image in PNG, JPEG, BMP, GIF or WebP"
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS
-MAX_BYTES = 4 * MAX_PIXELS  # an image of so many pixels, uncompressed: 358 MB
-# What systems leave in folders, beside names that begin with a dot: nobody's images.
+MAX_BYTES = 4 * MAX_PIXELS  # an uncompressed image of that many pixels: 358 MB
+# Files and folders that operating systems create, beside names that begin with a dot.
 SYSTEM_NAMES = frozenset(
     ("__macosx", "@eadir", "lost+found", "$recycle.bin", "system volume information", "thumbs.db", "desktop.ini")
 )
@@ -38,12 +38,12 @@ TURNS = {  # by EXIF orientation
 
 
 class Expansion(NamedTuple):
-    """What a word of the command line means.
+    """The files that a command line argument means.
 
     Attributes:
         files: paths, in order.
-        errors: one for each folder that could not be looked into.
-        notes: a line that counts what was skipped, or none.
+        errors: one for each folder that could not be read.
+        notes: one line that counts the skipped files, or none.
     """
 
     files: list[str]
@@ -52,7 +52,7 @@ class Expansion(NamedTuple):
 
 
 def expand(argument: str) -> Expansion:
-    """The files that a word of the command line means: a file, a directory with all below it, or a glob.
+    """The files that a command line argument means: a file, a directory and everything below it, or a glob.
 
     Raises:
         UserError: there are none.
@@ -60,10 +60,10 @@ def expand(argument: str) -> Expansion:
     if not argument:
         raise UserError("an empty file name: is a variable unset? pass an image, a directory or a pattern")
     try:
-        mode = os.lstat(argument).st_mode  # a link without a target is a file, which `load` complains about
+        mode = os.lstat(argument).st_mode  # a broken link counts as a file: `load` reports it
     except (FileNotFoundError, NotADirectoryError):
         return Expansion(_matching(argument), [], [])
-    except (OSError, ValueError) as error:  # a name that is too long, a directory that may not be searched, a null byte
+    except (OSError, ValueError) as error:  # a name that is too long, a directory without permission, a null byte
         raise UserError(f"{argument}: {reason(error)}") from error
     if stat.S_ISDIR(mode) or os.path.isdir(argument):
         return _below(argument)
@@ -71,7 +71,7 @@ def expand(argument: str) -> Expansion:
 
 
 def _matching(pattern):
-    """The files that a glob means."""
+    """The files that match a glob."""
     files = [name for name in sorted(glob.glob(pattern, recursive=True)) if not os.path.isdir(name)]
     if not files:
         raise UserError(f"{pattern}: no such file" + (", nor any that matches" if glob.has_magic(pattern) else ""))
@@ -83,14 +83,14 @@ def _below(directory):
     files, errors, skipped = [], [], Counter()
 
     def complain(error):
-        errors.append(UserError(f"{error.filename}: cannot be read ({reason(error)}); its images are left out"))
+        errors.append(UserError(f"{error.filename}: cannot be read ({reason(error)}); its images are skipped"))
 
     for folder, subfolders, names in os.walk(directory, onerror=complain):
         subfolders[:] = sorted(filter(is_shown, subfolders))
         for name in subfolders:
             path = os.path.join(folder, name)
-            if os.path.islink(path):  # os.walk does not follow it: it may lead to a folder above
-                errors.append(UserError(f"{path}: a link to a folder, not followed; name it to have it read"))
+            if os.path.islink(path):  # os.walk does not follow it: it may lead to a parent folder
+                errors.append(UserError(f"{path}: a link to a folder, not followed; pass it by name to read it"))
         for name in filter(is_shown, names):
             if has_image_ending(name):
                 files.append(str(Path(folder, name)))
@@ -106,39 +106,39 @@ def _below(directory):
 
 
 def is_shown(name: str) -> bool:
-    """Whether a file or folder is the user's: neither hidden nor one that a system leaves everywhere."""
+    """Whether a file or folder is the user's: not hidden, and not created by the operating system."""
     return not name.startswith(".") and name.casefold() not in SYSTEM_NAMES
 
 
 def has_image_ending(name: str) -> bool:
-    """Whether a file's name ends as an image's does, in small or capital letters."""
+    """Whether a file name has an image's ending, in any case."""
     return os.path.splitext(name)[1].lower() in ENDINGS
 
 
 def ending(name: str) -> str:
-    """What a file's name ends with, in small letters, "other" without an ending."""
+    """A file name's ending in lower case, "other" without one."""
     return os.path.splitext(name)[1].lower()[:20] or "other"
 
 
 def counted(kinds: Counter) -> str:
-    """'12 .heic files, 1 .txt file', the most frequent first, at most six kinds."""
+    """Such as '12 .heic files, 1 .txt file': most frequent first, at most six kinds."""
     listed = [f"{count:,} {kind} file{'s' if count > 1 else ''}" for kind, count in kinds.most_common(6)]
     rest = sum(kinds.values()) - sum(count for _, count in kinds.most_common(6))
     return ", ".join(listed) + (f" and {rest:,} more" if rest else "")
 
 
 def load(path: str | Path, side: int, *, shown: str | None = None) -> np.ndarray:
-    """The middle of an image, as a record of the training data would show it.
+    """The centre of an image, in the form of a training record.
 
     The largest centred square, upright (EXIF orientation), the first frame, transparency on white, 16 bits cut to 8,
     as RGB. A larger square is shrunk by averaging ("box"): no other filter was better in P. Chrabaszcz, I. Loshchilov,
-    F. Hutter: A downsampled variant of ImageNet, arXiv:1707.08819, 2017. A smaller one is enlarged bilinearly, and one
-    of just that size is left as it is.
+    F. Hutter: A downsampled variant of ImageNet, arXiv:1707.08819, 2017. A smaller one is enlarged bilinearly; one of
+    exactly that size is not resampled.
 
     Args:
         path: of a PNG, JPEG, BMP, GIF or WebP file.
         side: pixels.
-        shown: what an error calls the file, `path` where None.
+        shown: name of the file in errors, default `path`.
 
     Returns:
         uint8 [side, side, 3].
@@ -154,7 +154,7 @@ def load(path: str | Path, side: int, *, shown: str | None = None) -> np.ndarray
         if status.st_size > MAX_BYTES:
             raise UserError(f"{shown}: {status.st_size:,} bytes, more than {MAX_BYTES:,}")
         with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:  # Pillow itself only warns, up to twice as many
+            if image.width * image.height > MAX_PIXELS:  # Pillow only warns, up to twice that
                 raise Image.DecompressionBombError
             return _square(image, side)
     except UserError:
@@ -165,25 +165,25 @@ def load(path: str | Path, side: int, *, shown: str | None = None) -> np.ndarray
         why = f"more than {MAX_PIXELS:,} pixels"
     except OSError as error:
         why = error.strerror or f"damaged ({error})"
-    except Exception as error:  # a damaged file raises whatever its decoder meets
+    except Exception as error:  # a damaged file can make its decoder raise anything
         why = f"damaged ({error})" if str(error) else f"damaged ({type(error).__name__})"
     raise UserError(f"{shown}: {why}")
 
 
 def from_image(image: Image.Image, side: int) -> np.ndarray:
-    """The same of a PIL image, which stays as it is.
+    """The same as `load`, from a PIL image, which is not changed.
 
     Raises:
       UserError: its pixels cannot be decoded.
     """
     try:
         return _square(image.copy(), side)
-    except Exception as error:  # a damaged file raises whatever its decoder meets
+    except Exception as error:  # a damaged file can make its decoder raise anything
         raise UserError(f"image {image!r:.100}: damaged ({error or type(error).__name__})") from error
 
 
 def _square(image, side):
-    image.draft(None, (4 * side, 4 * side))  # a large JPEG is decoded at a fraction of its size: far quicker
+    image.draft(None, (4 * side, 4 * side))  # decodes a large JPEG at a fraction of its size: much faster
     width, height = image.size
     edge = min(width, height)
     left, top = (width - edge) // 2, (height - edge) // 2
@@ -196,7 +196,7 @@ def _square(image, side):
 
 def _rgb(image):
     """Any mode -> RGB."""
-    if image.mode in SIXTEEN_BITS:  # Pillow's own conversion would cut off what is above 255
+    if image.mode in SIXTEEN_BITS:  # Pillow's own conversion clips at 255
         image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -1,13 +1,13 @@
-"""Images of one's own, one folder a class -> records like CIFAR's, written into the cache once.
+"""Your own images, one folder per class -> records like CIFAR's, written into the cache once.
 
-`image_listing` says which layouts are understood. Without a folder for validation a tenth of each class, at least one
-image, is kept for it: those whose names hash lowest together with a seed. An image more or less thus moves hardly any
-other to the other side. The records of a file are in the order of such a hash, so that its first and its last ones are
-of all classes.
+`image_listing` documents the accepted layouts. Without a validation folder, a tenth of each class (at least one image)
+is kept for validation: the images whose names, hashed with a seed, rank lowest. Adding or removing an image therefore
+moves almost no other image to the other side. The records of a file are in the order of such a hash, so that its start
+and its end hold all classes.
 
-A record is one label byte, then pixels as three planes; its side is free, so that a net that sees 96x96 gets 96x96. The
-classes are the folders in the order of their names. What is skipped, hidden files aside, is counted in
-`Records.notes`. The cache is keyed by the content of the files. Typical use:
+A record is one label byte, then the pixels as three planes of any side, so a net for 96x96 gets 96x96. The classes are
+the folders, sorted by name. Skipped files, except hidden ones, are counted in `Records.notes`. The cache is keyed by
+the files' content. Typical use:
 
     records = image_folders.records("flowers", 96)
     train_imgs, train_labels, val_imgs, val_labels = batches.train_and_validation(records, 96, 64)
@@ -33,15 +33,15 @@ ENDINGS = ", ".join(image_files.ENDINGS)
 
 
 def records(directory: str | Path, side: int, *, seed: int = 0) -> Records:
-    """Lists the folders, writes the records into the cache unless they are there, and returns `Records`.
+    """Lists the folders, writes the records into the cache if necessary, and returns `Records`.
 
     Args:
-        directory: with the class folders, or with folders for training and validation that have them.
-        side: height and width of a record's image in pixels; `image_files.load` says how it is made.
-        seed: of the split, where there is no folder for validation.
+        directory: contains the class folders, or training and validation folders that contain them.
+        side: height and width of a record's image in pixels; see `image_files.load`.
+        seed: of the split, if there is no validation folder.
 
     Raises:
-        UserError: one line that names the folder at fault, and the fix.
+        UserError: one line that names the folder and the fix.
     """
     directory = _checked(directory)
     skipped = Skipped()
@@ -59,24 +59,24 @@ def records(directory: str | Path, side: int, *, seed: int = 0) -> Records:
         train = images
     else:
         train, val = _divided(images, len(names), seed)
-        notes.append(f"a tenth of each class is not trained on: {per_class(names, _counts(val, len(names)))}")
+        notes.append(f"a tenth of each class is kept for validation: {per_class(names, _counts(val, len(names)))}")
     notes += _duplicates(train, val) + _alike(names)
     return _records(directory, side, seed, names, {"train.bin": train, "val.bin": val}, skipped, notes)
 
 
 def test_set(directory: str | Path, side: int, class_names: Sequence[str]) -> Records:
-    """All images of a directory of class folders, to measure a net on; a class need not have any.
+    """All images of a directory of class folders, to evaluate a net on; a class may have none.
 
     Args:
-        directory: with class folders, each of the name of one of the net's classes.
+        directory: with class folders, each named like one of the net's classes.
         side: see `records`.
         class_names: the net's, by class number.
 
     Returns:
-        `Records` without any for training.
+        `Records` without training images.
 
     Raises:
-        UserError: there are no images, or a folder is none of the net's classes.
+        UserError: there are no images, or a folder is not one of the net's classes.
     """
     directory = _checked(directory)
     skipped = Skipped()
@@ -85,7 +85,7 @@ def test_set(directory: str | Path, side: int, class_names: Sequence[str]) -> Re
     unknown = [name for name in listed if name not in names]
     if unknown:
         raise UserError(
-            f"dataset_dir {directory}: {image_listing.some(unknown)}: none of the net's classes "
+            f"dataset_dir {directory}: {image_listing.some(unknown)}: not among the net's classes "
             f"({image_listing.some(names)}); rename or remove it"
         )
     images = _read(listed, names, skipped)
@@ -98,23 +98,23 @@ def has_split(directory: str | Path) -> bool:
     """Whether a directory has folders for training and validation, rather than class folders.
 
     Raises:
-        UserError: it is no directory, or one that is not understood.
+        UserError: it is not a directory, or its layout is not recognized.
     """
     return image_listing.find_split(_root(_checked(directory))) is not None
 
 
 def count(directory: str | Path) -> int:
-    """How many image files are in a directory's class folders.
+    """The number of image files in a directory's class folders.
 
     Raises:
-        UserError: it is no directory, or there are no class folders.
+        UserError: it is not a directory, or has no class folders.
     """
     listed = image_listing.classes(_root(_checked(directory)), Skipped(), fewest=1)
     return sum(map(len, listed.values()))
 
 
 def _checked(directory):
-    """The absolute path of a directory that can be read and shown."""
+    """The absolute path of a readable directory with a printable name."""
     directory = Path(os.path.abspath(os.path.expanduser(str(directory))))
     try:
         os.listdir(directory)
@@ -131,12 +131,12 @@ def _checked(directory):
 
 
 def _root(directory):
-    """Where the folders are: in `directory`, or in the only folder of the same name in it."""
+    """`directory`, or its only subfolder if that has the same name."""
     return image_listing.inside(directory)
 
 
 def _read(listed, names, skipped):
-    """The `Image`s of `image_listing.Classes`; files that cannot be read are added to `skipped`."""
+    """The `Image`s of `image_listing.Classes`; adds unreadable files to `skipped`."""
     labels = {unicodedata.normalize("NFC", name): label for label, name in enumerate(names)}
     labelled = [(labels[name], file) for name, class_files in listed.items() for file in class_files]
     images = []
@@ -150,7 +150,7 @@ def _read(listed, names, skipped):
 
 
 def _digest(path):
-    """The sha256 of a file's content, or a few words that say why it cannot be read."""
+    """The sha256 of a file, or a phrase that says why it cannot be read."""
     digest = hashlib.sha256()
     try:
         with files.open_regular(path) as file:
@@ -185,15 +185,20 @@ def _in_brackets(skipped):
 
 def _check_same_classes(directory, split, train, val):
     """Refuses training and validation folders with different classes."""
-    here, there = split.train.name + "/", split.val.name + "/"
-    only = [(here, [name for name in train if name not in val]), (there, [name for name in val if name not in train])]
-    which = "; ".join(f"only in {part}: {image_listing.some(names)}" for part, names in only if names)
+    train_name, val_name = split.train.name + "/", split.val.name + "/"
+    only = {
+        train_name: [name for name in train if name not in val],
+        val_name: [name for name in val if name not in train],
+    }
+    which = "; ".join(f"only in {part}: {image_listing.some(names)}" for part, names in only.items() if names)
     if which:
-        raise UserError(f"dataset_dir {directory}: {here} and {there} hold different classes ({which}); make them one")
+        raise UserError(
+            f"dataset_dir {directory}: {train_name} and {val_name} hold different classes ({which}); make them equal"
+        )
 
 
 def _divided(images, num_classes, seed):
-    """(train, val): of each class a tenth for validation, the images whose names hash lowest."""
+    """(train, val): a tenth of each class for validation, the images whose names hash lowest."""
     train, val = [], []
     for label in range(num_classes):
         of_class = _ranked([image for image in images if image.label == label], seed)
@@ -204,7 +209,7 @@ def _divided(images, num_classes, seed):
 
 
 def _ranked(images, seed):
-    """Images in the order of a hash of the seed and of their names."""
+    """Images sorted by a hash of the seed and their names."""
 
     def rank(image):
         return hashlib.sha256(os.fsencode(f"{seed} {image.file.name}")).digest(), image.digest
@@ -217,23 +222,23 @@ def _counts(images, num_classes):
 
 
 def _duplicates(train, val):
-    """A line about validation images that are training images, too, or none."""
+    """A line about validation images that are also training images, or none."""
     trained = {image.digest for image in train}
     same = [image.file.name for image in val if image.digest in trained]
     if not same:
         return []
-    return [f"{len(same):,} of {len(val):,} validation images are training images, byte by byte, such as {same[0]}"]
+    return [f"{len(same):,} of {len(val):,} validation images are also training images, byte by byte, e.g. {same[0]}"]
 
 
 def _alike(names):
-    """A line about classes whose names differ in capital letters alone, or none: letters do, cat and Cat should not."""
+    """A line about classes whose names differ only in case, or none. They stay separate classes."""
     lower = [name.casefold() for name in names]
     alike = [name for name in names if lower.count(name.casefold()) > 1]
-    return [f"classes that differ in capitals alone: {image_listing.some(alike)}"] if alike else []
+    return [f"classes whose names differ only in case: {image_listing.some(alike)}"] if alike else []
 
 
 def _records(directory, side, seed, names, images, skipped, notes):
-    """The `Records` of some images, {file name: images}, out of the cache or written into it."""
+    """The `Records` of {file name: images}, read from the cache or written into it."""
     written = image_cache.write(directory, side, names, {name: _ranked(part, seed) for name, part in images.items()})
     skipped.unusable += written.unusable
     return Records(

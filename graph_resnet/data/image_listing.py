@@ -1,13 +1,13 @@
-"""Which files of a directory are images of which class: its layout recognized, what is skipped counted.
+"""Which files of a directory are images of which class: recognizes the layout and counts what it skips.
 
     flowers/train/daisy/*.jpg            flowers/daisy/*.jpg
     flowers/train/tulip/*.jpg     or     flowers/tulip/*.jpg
     flowers/val/daisy/*.jpg
     flowers/val/tulip/*.jpg
 
-The parts are known by many names (`PARTS`): Train and Val, training and testing, seg_train and seg_test, train alone.
-Where there is no folder for validation, a test folder with classes takes its place. What looks like such a part and
-cannot be understood is an error: a net that distinguishes "train" from "test" is nobody's wish.
+The parts may have many names (`PARTS`): Train and Val, training and testing, seg_train and seg_test, train alone.
+Without a validation folder, a test folder with classes takes its place. Folders that look like such parts but do not
+fit are an error, because nobody wants a net that distinguishes "train" from "test".
 """
 
 import os
@@ -24,9 +24,9 @@ from graph_resnet import locks
 from graph_resnet.data import image_files
 from graph_resnet.errors import UserError, reason
 
-MOST_CLASSES = 256  # that a label byte distinguishes
+MOST_CLASSES = 256  # of one label byte
 SHOWN = 4  # names of each kind in an error
-WANTED = "one folder of images a class is wanted, in it or in its train/ and val/"
+WANTED = "expected one folder of images per class, in it or in its train/ and val/"
 PARTS = {
     "train": ("train", "training", "trn"),
     "val": ("val", "valid", "validation", "validate", "dev", "eval", "evaluation"),
@@ -36,7 +36,7 @@ FILLERS = ("set", "data", "dataset", "images", "image", "imgs", "img", "folder",
 
 
 class ImageFile(NamedTuple):
-    """An image file: where it is, and "class/file name" in NFC, the same on every system."""
+    """The path of an image file, and its name "class/file name" in NFC, the same on every system."""
 
     path: str
     name: str
@@ -47,14 +47,14 @@ Classes = dict[str, list[ImageFile]]  # by class name, in order
 
 @dataclass
 class Skipped:
-    """What is skipped in a directory: numbers by kind, and of unusable files the first reason."""
+    """What is skipped in a directory: counts by kind, and the reasons for unusable files."""
 
     files: Counter = field(default_factory=Counter)
     others: Counter = field(default_factory=Counter)
     unusable: list[str] = field(default_factory=list)
 
     def note(self) -> str | None:
-        """One line of all of it, or None."""
+        """All of it in one line, or None."""
         parts = [image_files.counted(self.files)] if self.files else []
         parts += [f"{count:,} {kind}{'s' if count > 1 else ''}" for kind, count in self.others.items()]
         if self.unusable:
@@ -65,7 +65,7 @@ class Skipped:
 
 
 class Split(NamedTuple):
-    """Folders of a directory with class folders in them; `val` is None where `train` is to be divided."""
+    """The folders that hold the class folders; `val` is None if `train` is to be divided."""
 
     train: Path
     val: Path | None
@@ -76,7 +76,7 @@ def find_split(directory: Path) -> Split | None:
     """The training and validation folders of a directory, or None if its folders are classes.
 
     Raises:
-        UserError: its folders look like parts of a dataset in a way that is not understood.
+        UserError: its folders look like parts of a dataset, but do not fit together.
     """
     names = folders(directory)
     parts = _parts(directory, names)
@@ -96,7 +96,7 @@ def find_split(directory: Path) -> Split | None:
     notes = []
     if val is None and test and folders(inside(directory / test)):
         val, test = test, None
-        notes.append(f"{val}/ is for validation, as there is no val/")
+        notes.append(f"{val}/ is used for validation, as there is no val/")
     left_out = [name for name in names if name not in (train, val)]
     if left_out:
         notes.append(f"{some([f'{name}/' for name in left_out])} of {directory.name} not used")
@@ -125,7 +125,7 @@ def _parts(directory, names):
 
 
 def _part(name):
-    """('train', '') of "Train_Images", ('test', 'seg') of "seg_test", (None, '') of what names no part of a dataset."""
+    """('train', '') for "Train_Images", ('test', 'seg') for "seg_test", (None, '') if the name is not a part."""
     kinds = {word: kind for kind, words in PARTS.items() for word in words}
     kinds |= {word + filler: kind for word, kind in kinds.items() for filler in FILLERS}  # "trainset"
     words = re.findall(r"[^\W\d_]+", name.casefold())
@@ -137,7 +137,7 @@ def _part(name):
 
 
 def _is_class(directory, parts, names):
-    """Whether the one folder with the name of a part is a class like the others: a train among vehicles."""
+    """Whether the only folder named like a part is a class: a "train" among vehicles."""
     members = [name for group in parts.values() for name in group]
     others = [name for name in names if name not in members]
     if len(members) > 1 or _folders_and_images(directory / members[0])[0]:
@@ -154,7 +154,7 @@ def _folders_and_images(directory):
 
 
 def inside(directory: Path) -> Path:
-    """`directory`, or what is meant by training_set/training_set/: as an archive unpacked into a folder of its name."""
+    """`directory`, or the folder of the same name in it: archives are often unpacked to training_set/training_set/."""
     inner = folders(directory)
     if len(inner) == 1 and inner[0].casefold() == directory.name.casefold():
         return inside(directory / inner[0])
@@ -162,12 +162,12 @@ def inside(directory: Path) -> Path:
 
 
 def classes(directory: Path, skipped: Skipped, *, fewest: int = 2) -> Classes:
-    """The image files of all class folders in a directory, by class name in NFC, in order.
+    """The image files of all class folders in a directory, by class name (NFC, sorted).
 
     Args:
         directory: with the class folders.
-        skipped: counts what is not taken.
-        fewest: class folders that there have to be.
+        skipped: counts what is skipped.
+        fewest: minimum number of class folders.
 
     Raises:
         UserError: too few or too many class folders, or one that cannot be read or has an unprintable name.
@@ -181,14 +181,14 @@ def classes(directory: Path, skipped: Skipped, *, fewest: int = 2) -> Classes:
         if not name.isprintable():
             raise UserError(f"{where}: unprintable characters in the class name {name!r}; rename the folder")
     by_class = defaultdict(list)
-    for name in names:  # a Mac's decomposed letters are the same name as others' composed ones
+    for name in names:  # macOS writes decomposed letters, other systems composed ones
         by_class[unicodedata.normalize("NFC", name)].append(name)
     if len(by_class) < fewest:
         inner = folders(directory / names[0])
         hint = f"it holds folders itself, {some(inner)}: pass {directory / names[0]}" if inner else WANTED
         raise UserError(f"{where}: only one class folder, {names[0]}; {hint}")
     if len(by_class) > MOST_CLASSES:
-        raise UserError(f"{where}: {len(by_class):,} class folders; a net here has {MOST_CLASSES} classes at most")
+        raise UserError(f"{where}: {len(by_class):,} class folders; a net here has at most {MOST_CLASSES} classes")
     return {
         name: [file for folder in by_class[name] for file in _images(directory / folder, name, skipped)]
         for name in sorted(by_class)
@@ -196,7 +196,7 @@ def classes(directory: Path, skipped: Skipped, *, fewest: int = 2) -> Classes:
 
 
 def _count_beside(directory, skipped):
-    """Counts the files that lie beside the class folders."""
+    """Counts the files beside the class folders."""
     for entry in _entries(directory):
         if entry.is_symlink() and not os.path.isdir(entry):
             skipped.others["link"] += 1
@@ -220,7 +220,7 @@ def _images(folder, name, skipped):
             try:
                 if not stat.S_ISREG(entry.stat().st_mode):
                     raise OSError("not a regular file")
-            except OSError as error:  # a link without a target, a pipe, a folder that may not be searched
+            except OSError as error:  # a broken link, a pipe, a folder without permission
                 skipped.unusable.append(f"{name}/{entry.name}: {reason(error)}")
                 continue
             files.append(ImageFile(entry.path, unicodedata.normalize("NFC", f"{name}/{entry.name}")))
@@ -228,12 +228,12 @@ def _images(folder, name, skipped):
 
 
 def folders(directory: Path) -> list[str]:
-    """The names of a directory's subfolders, links to folders included, in order."""
+    """The names of a directory's subfolders, including links to folders, sorted."""
     return sorted(entry.name for entry in _entries(directory) if _is_folder(entry))
 
 
 def _is_folder(entry):
-    """Whether an entry is a user's folder, or a link to one that is not above it: that would be an endless loop."""
+    """Whether an entry is a user's folder, or a link to one. A link to a parent folder, an endless loop, is not."""
     if entry.is_symlink() and os.path.isdir(entry):
         above, target = os.path.realpath(os.path.dirname(entry.path)), os.path.realpath(entry.path)
         return os.path.commonpath([above, target]) != target
@@ -241,7 +241,7 @@ def _is_folder(entry):
 
 
 def _holds_runs(directory, depth=1):
-    """Whether a folder is a train dir of this project, or holds nothing else: no class, although it has plots."""
+    """Whether a folder is a train dir of this project, or holds only train dirs: not a class, although it has plots."""
     if os.path.isfile(os.path.join(directory, locks.LOCK)):
         return True
     try:
@@ -252,7 +252,7 @@ def _holds_runs(directory, depth=1):
 
 
 def _entries(directory):
-    """What is in a directory and neither hidden nor the system's own."""
+    """The entries of a directory, without hidden files and those of the operating system."""
     try:
         with os.scandir(directory) as entries:
             return sorted((e for e in entries if image_files.is_shown(e.name)), key=lambda entry: entry.name)
@@ -261,5 +261,5 @@ def _entries(directory):
 
 
 def some(names: Sequence[str]) -> str:
-    """The first of some names, and how many more there are."""
+    """The first few names, and how many more there are."""
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -1,4 +1,4 @@
-"""The official files of CIFAR-10 and CIFAR-100: names, sizes, classes, and where they come from.
+"""The official files of CIFAR-10 and CIFAR-100: names, sizes, classes, URLs.
 
 CIFAR-10 is six files of 3,073-byte records (one label byte, then 32x32 pixels as three planes: red, green, blue);
 CIFAR-100 is two files of 3,074-byte records (coarse label, fine label, pixels): see
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 SIDE = 32
 PIXEL_BYTES = SIDE * SIDE * 3
-NAMES_FILE_BYTES = 65536  # the most that is read of a file of class names
-PICKLE_BYTES = 200_000_000  # the most that is read of a pickle; CIFAR-100's train has 155,249,918
+NAMES_FILE_BYTES = 65536  # maximum size of a file of class names
+PICKLE_BYTES = 200_000_000  # maximum size of a pickle; CIFAR-100's train has 155,249,918
 OTHERWISE = "pass --data-dir DIR with the files, or --dataset synthetic"
 
 CIFAR10_NAMES = tuple(str.split("airplane automobile bird cat deer dog frog horse ship truck"))
@@ -48,13 +48,13 @@ class Label:
 
 @dataclass(frozen=True)
 class RecordFormat:
-    """What a record file has to hold.
+    """The format of a record file.
 
     Attributes:
-        title: whose records they are, for an error.
+        title: of the dataset, for errors.
         classes: number of classes by kind of label, in the order of a record's label bytes.
-        pixel_bytes: of a record, behind its labels.
-        max_records: the most that a file holds.
+        pixel_bytes: of a record, after its labels.
+        max_records: of a file.
     """
 
     title: str
@@ -71,7 +71,7 @@ class RecordFormat:
 class Layout:
     """The official files of a dataset, its label bytes in record order, and where it comes from.
 
-    `max_records` is the most that a file holds; `size` (bytes) and `sha256` are of the archive at `url`.
+    `max_records` is the maximum of a file; `size` (bytes) and `sha256` are of the archive at `url`.
     """
 
     title: str
@@ -101,7 +101,7 @@ class Layout:
 
     @property
     def pickles(self) -> tuple[str, ...]:
-        """The files of the pickled version, in the order of `files`, and that of the class names."""
+        """The files of the pickled version, in the order of `files`, then the one with the class names."""
         return (*(name.removesuffix(".bin") for name in self.files), self.pickle_meta)
 
     @property
@@ -142,5 +142,5 @@ LAYOUTS = {"cifar10": CIFAR10, "cifar100": CIFAR100, "synthetic": CIFAR10, "synt
 
 
 def is_synthetic(dataset: str) -> bool:
-    """Whether a dataset is of drawn images."""
+    """Whether a dataset consists of drawn images."""
     return dataset.startswith("synthetic")

@@ -1,4 +1,4 @@
-"""The records of a recipe, and those to measure a trained net on: which dataset, which directory, how many held out."""
+"""The records for training a recipe and for evaluating a trained net: which dataset, directory and held-out part."""
 
 import os
 from dataclasses import replace
@@ -21,10 +21,10 @@ def for_recipe(
     """The records that a recipe is trained on.
 
     Args:
-        recipe: `recipes.Recipe`; its dataset says which of the two directories is looked at.
+        recipe: `recipes.Recipe`; its dataset decides which of the two directories is read.
         data_dir: see `find.cifar`.
-        dataset_dir: see `image_folders.records`, for the dataset 'pictures'.
-        held_out: how many training records to validate on: see `records.hold_out`.
+        dataset_dir: see `image_folders.records`; only for the dataset 'pictures'.
+        held_out: number of training records to hold out for validation: see `records.hold_out`.
 
     Raises:
         UserError: one line that names what is missing or wrong, and the fix.
@@ -35,17 +35,17 @@ def for_recipe(
         return hold_out(find.cifar(recipe.dataset, data_dir, label=recipe.label), held_out)
     if data_dir is not None or dataset_dir is None:
         what = "dataset 'pictures'" if data_dir is None else f"data_dir {data_dir}: the net's dataset is 'pictures'"
-        raise UserError(f"{what}; pass --dataset-dir DIR, with one folder of images a class")
+        raise UserError(f"{what}; pass --dataset-dir DIR, with one folder of images per class")
     if recipe.label != "fine":
         raise UserError(f"label {recipe.label!r}: images in folders have only fine labels")
     return hold_out(image_folders.records(dataset_dir, record_side(recipe)), held_out)
 
 
 def for_trained(trained, data_dir: str | Path | None = None, dataset_dir: str | Path | None = None) -> Records:
-    """The records to measure a trained net on.
+    """The records to evaluate a trained net on.
 
-    Without a directory they are those that it was trained with, where config.json says that they were. A `dataset_dir`
-    with class folders that is not what the net was trained with is a test set: all of its images are measured.
+    By default the data it was trained on, found by the path in config.json. A `dataset_dir` with class folders that is
+    not the training data is a test set: all of its images are evaluated.
 
     Args:
         trained: `config.TrainedNet`.
@@ -55,12 +55,12 @@ def for_trained(trained, data_dir: str | Path | None = None, dataset_dir: str | 
         UserError: one line that names what is missing or wrong, and what to pass.
     """
     recipe, recorded = trained.recipe, trained.data.get("directory")
-    if not (isinstance(recorded, str) and os.path.isabs(recorded)):  # an earlier version's, or a stranger's
+    if not (isinstance(recorded, str) and os.path.isabs(recorded)):  # written by an earlier version, or edited
         recorded = None
     if recipe.dataset == "pictures" and data_dir is None:
         if dataset_dir is not None and _is_test_set(trained, recorded, dataset_dir):
             records = image_folders.test_set(dataset_dir, record_side(recipe), trained.class_names)
-            note = f"not what the net was trained with: all images of {dataset_dir} are measured"
+            note = f"not the training data: evaluating all images of {dataset_dir}"
             return replace(records, notes=(note, *records.notes))
         dataset_dir = dataset_dir or recorded
     elif data_dir is None and dataset_dir is None and recorded:
@@ -69,7 +69,11 @@ def for_trained(trained, data_dir: str | Path | None = None, dataset_dir: str | 
 
 
 def _still_there(trained, recorded):
-    """The directory of a training's data, or None if it is gone but there is data in the usual places."""
+    """The directory of the training data, or None if it is gone but the usual places have the data.
+
+    Raises:
+        UserError: neither has it.
+    """
     dataset = trained.recipe.dataset
     if is_there(dataset, recorded):
         return recorded
@@ -90,7 +94,7 @@ def is_there(dataset: str, directory: str) -> bool:
 
 
 def _is_test_set(trained, recorded, dataset_dir):
-    """Whether a directory is another than that of the training, which may have been moved, and has no val/ itself."""
+    """Whether a directory without val/ holds other images than the training data (which may have been moved)."""
     if image_folders.has_split(dataset_dir):
         return False
     if recorded and os.path.realpath(recorded) == os.path.realpath(os.path.expanduser(dataset_dir)):

@@ -1,14 +1,14 @@
 """CIFAR's pickled Python version -> record files.
 
 `cifar-10-batches-py/{data_batch_1..5,test_batch,batches.meta}` and `cifar-100-python/{train,test,meta}` are pickles of
-a dict: b"data" uint8 [N, 3072], lists of labels, and more. Python 2 wrote them; copies that later versions wrote, in
-any protocol, are read as well. A pickle is a program, so none is trusted:
+a dict: b"data" uint8 [N, 3072], lists of labels, and more. Python 2 wrote them; copies written by later versions, in
+any protocol, can be read too. A pickle can run code, so none is trusted:
 
-1. every opcode is looked at before anything is loaded: only those that build plain data, not too many of them, and
-   no more dict keys than a batch has;
-2. the names that it imports must be those of a numpy array, and they are met with stand-ins that keep their
-   arguments: no function that a file names is ever called, numpy's own included;
-3. what comes out must be a dict of the right types and shapes.
+1. Every opcode is checked before anything is loaded: only opcodes of plain data, a limited number of them, and no more
+   dict keys than a batch has.
+2. The names that it imports must be those of a numpy array. They are replaced by stand-ins that only store their
+   arguments: no function named in a file is ever called, not even numpy's.
+3. The result must be a dict of the right types and shapes.
 
 Typical use (`find.cifar` does this):
 
@@ -39,17 +39,17 @@ ALLOWED = frozenset(
     """)
 )
 MOST_OPCODES = 1_000_000  # CIFAR-100's train takes 200,396, in protocol 0 601,000
-MOST_KEYS = 20  # in all its dicts; a batch has 5
+MOST_KEYS = 20  # in all dicts together; a batch has 5
 
 
 class _Array:
-    """Stands in for numpy.ndarray and for `_reconstruct`, which makes one; keeps the state it is given."""
+    """Stands in for numpy.ndarray and its constructor `_reconstruct`; stores the state."""
 
     def __init__(self, *_):
         self.state = None
 
     def __setstate__(self, state):
-        self.state = state  # (version, shape, dtype, is in Fortran order, bytes)
+        self.state = state  # (version, shape, dtype, whether in Fortran order, bytes)
 
 
 class _ArrayOfBuffer(_Array):
@@ -67,7 +67,7 @@ class _DType:
         self.name = name
 
     def __setstate__(self, state):
-        """Byte order and alignment, which mean nothing for uint8."""
+        """Ignores byte order and alignment, which mean nothing for uint8."""
 
 
 class _Latin1:
@@ -107,10 +107,10 @@ def _stand_in(name):
 def convert(source: Path, layout: Layout, cache: Path) -> Path:
     """Writes the record files of the pickles in `source` below `cache` and returns their directory.
 
-    Its name holds a hash of the pickles: unchanged ones are converted once, changed ones again.
+    The directory's name holds a hash of the pickles, so unchanged pickles are converted once.
 
     Raises:
-        UserError: a pickle that is missing, damaged, asks for more than data, or is not of this dataset.
+        UserError: a pickle is missing, damaged, contains more than data, or belongs to another dataset.
     """
     paths = [source / name for name in layout.pickles if name != layout.pickle_meta or os.path.exists(source / name)]
     for path in paths:
@@ -137,10 +137,10 @@ def write_records(source: Path, layout: Layout, directory: Path) -> None:
 
 
 def load(path: Path) -> dict:
-    """The dict of one pickle: keys as str if they are text, an array as `_Array`, all else as it is.
+    """The dict in one pickle: text keys as str, arrays as `_Array`, everything else unchanged.
 
     Raises:
-        UserError: the file is anything else than a dict of plain data.
+        UserError: the file is anything but a dict of plain data.
     """
     try:
         content = files.read(path, PICKLE_BYTES)
@@ -154,7 +154,7 @@ def load(path: Path) -> dict:
 
 
 def _check_opcodes(content):
-    """Refuses opcodes that no batch needs, too many of them, and dict keys that take for ever to hash."""
+    """Refuses opcodes that no batch needs, too many opcodes, and dict keys that take too long to hash."""
     stack = _Stack()
     for number, (opcode, argument) in enumerate(_opcodes(content)):
         if opcode.name in ("GLOBAL", "INST"):
@@ -163,7 +163,7 @@ def _check_opcodes(content):
             raise ValueError(f"it asks for the pickle operation {opcode.name}")
         if number == MOST_OPCODES:
             raise ValueError("it is more complex than any batch")
-        if opcode.name in ("PUT", "LONG_BINPUT") and argument > MOST_OPCODES:  # the unpickler would allocate as many
+        if opcode.name in ("PUT", "LONG_BINPUT") and argument > MOST_OPCODES:  # the unpickler would allocate that many
             raise ValueError(f"it numbers an object {argument:,}")
         stack.take(opcode, argument)
 
@@ -171,7 +171,7 @@ def _check_opcodes(content):
 def _opcodes(content):
     """Yields (pickletools.OpcodeInfo, argument) of a pickle: pickletools.genops without the text of STRING.
 
-    Python 2 writes all bytes with it in protocol 0, pixels included, and genops takes only ASCII.
+    In protocol 0, Python 2 writes all bytes with STRING, pixels included, but genops accepts only ASCII.
     """
     by_code = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
     stream, opcode = io.BytesIO(content), None
@@ -188,17 +188,17 @@ def _opcodes(content):
 
 
 class _Stack:
-    """What an unpickler's stack would hold, of each object only whether it is a tuple.
+    """A model of the unpickler's stack that knows of each object only whether it is a tuple.
 
-    So it knows before it is done which keys a pickle gives its dicts. Integers can be chosen to have one hash, with
-    which a dict takes quadratic time; the hash of tuples in tuples takes exponential time, or overflows the C stack.
+    It finds the dict keys of a pickle before anything is loaded. Integers can be chosen to share one hash, so that a
+    dict takes quadratic time; hashing nested tuples takes exponential time, or overflows the C stack.
     """
 
     def __init__(self):
         self.objects, self.memo, self.keys = [], {}, 0  # True for a tuple, None for a mark
 
     def take(self, opcode, argument):
-        """Does what an opcode does."""
+        """Applies an opcode to the stack."""
         name = opcode.name
         if name in ("GET", "BINGET", "LONG_BINGET"):
             self.objects.append(self.memo.get(argument, False))
@@ -212,7 +212,7 @@ class _Stack:
                 self.objects.append(None if pushed is pickletools.markobject else pushed is pickletools.pytuple)
 
     def _taken(self, before):
-        """What an opcode takes off the stack, the uppermost first; of a slice what is above its mark."""
+        """What an opcode takes off the stack, top first; for a slice, what is above its mark."""
         taken = []
         if pickletools.markobject not in before:
             while self.objects and len(taken) < len(before):
@@ -251,7 +251,7 @@ def _records(path, layout):
 
 
 def _pixels(path, array, layout):
-    """uint8 [N, 3072] from what stands under "data"."""
+    """uint8 [N, 3072] from the entry "data"."""
     if not isinstance(array, _Array) or not isinstance(array.state, tuple) or len(array.state) != 5:
         raise _refusal(path, "no array under 'data'")
     _, shape, dtype, fortran, content = array.state
@@ -290,7 +290,7 @@ def _check_size(path):
 
 
 def _show(value):
-    """A few characters for `value`; never the repr of a structure, which may be deep without end."""
+    """A short text for `value`; never the repr of a structure, which may be nested without end."""
     if isinstance(value, (str, bytes)):
         return repr(value[:80])
     return f"{value}"[:80] if isinstance(value, int) else f"a {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""Records: checked record files, what to train and what to validate on, and the description that identifies them.
+"""Records: checked record files, their split into training and validation, and a description to recognize them by.
 
 A record is its label bytes, then the pixels of an image as three planes: red, green, blue. `graph_resnet.data.find`
 finds them.
@@ -16,7 +16,7 @@ from graph_resnet import files
 from graph_resnet.data.layouts import CIFAR10, CIFAR100, LAYOUTS, RecordFormat, is_synthetic
 from graph_resnet.errors import UserError
 
-LISTED = 10  # classes whose numbers of images are listed one by one
+LISTED = 10  # up to this many classes, each one's number of images is listed
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,15 @@ class Records:
 
     Attributes:
         dataset: "cifar10", "cifar100", "synthetic", "synthetic100", or "pictures" (`graph_resnet.data.image_folders`).
-        train, test: in record order; `train` is empty for a folder of images that is only measured.
+        train, test: files in record order; `train` is empty for a folder of images that is only evaluated.
         side: height and width of an image, in pixels.
         label_bytes: 1, or 2 (coarse, fine) with 100 classes.
-        label_offset: which of the label bytes is the class.
+        label_offset: which label byte is the class.
         class_names: by class number.
-        num_train, num_test: records to train on, and in all of `test`.
-        directory: what to pass as --data-dir or --dataset-dir to find the same records again; absolute.
-        held_out: how many records at the end of `train` are kept for validation, in place of `test`: see `hold_out`.
-        notes: what a user should know of them, a line each: what was skipped, how many images of a class are held out.
+        num_train, num_test: number of records to train on, and in all of `test`.
+        directory: absolute path to pass as --data-dir or --dataset-dir to find the same records again.
+        held_out: number of records at the end of `train` used for validation instead of `test`: see `hold_out`.
+        notes: lines for the user: what was skipped, how many images of each class are held out.
     """
 
     dataset: str
@@ -50,9 +50,9 @@ class Records:
     notes: tuple[str, ...] = ()
 
     def split(self, name: str) -> tuple[tuple[Path, ...], int, int]:
-        """(paths, first, count) of a split: its records are `count` from number `first` on in those of `paths`.
+        """(paths, first, count) of a split: `count` records, starting at number `first` of those in `paths`.
 
-        'train' are those to train on, 'test' the test records, 'val' those that were held out or else the test records.
+        'train' are the records to train on, 'test' the test records, 'val' the held-out ones or else the test records.
 
         Raises:
             UserError: there are no training images.
@@ -66,7 +66,7 @@ class Records:
         return self.test, 0, self.num_test
 
     def class_counts(self, split: str) -> np.ndarray:
-        """int64 [num_classes]: how many records of a split each class has."""
+        """int64 [num_classes]: the number of records of each class in a split."""
         paths, first, count = self.split(split)
         rows = [np.memmap(path, np.uint8, mode="r").reshape(-1, self.record_bytes) for path in paths]
         labels = np.concatenate([np.array(part[:, self.label_offset]) for part in rows])
@@ -91,7 +91,7 @@ class Records:
 
     @property
     def title(self) -> str:
-        """What to show beside a result, such as "CIFAR-100 (20 superclasses)" or "synthetic (10 classes)"."""
+        """The name for results, such as "CIFAR-100 (20 superclasses)" or "synthetic (10 classes)"."""
         count = f" ({self.num_classes} {'superclasses' if self.label == 'coarse' else 'classes'})"
         if is_synthetic(self.dataset):
             return "synthetic" + count
@@ -101,7 +101,7 @@ class Records:
 
 
 def hold_out(records: Records, count: int) -> Records:
-    """`Records` that validate on their last `count` training records, and do not train on them.
+    """`Records` that use their last `count` training records for validation instead of training.
 
     Raises:
         UserError: nothing would be left to train on.
@@ -116,7 +116,7 @@ def hold_out(records: Records, count: int) -> Records:
 
 
 def per_class(names: Sequence[str], counts: Sequence[int]) -> str:
-    """The numbers of images of all classes in a few words: '3 cat, 2 dog', or '40 (whale) to 61 (apple)' of many."""
+    """The number of images per class, in short: '3 cat, 2 dog', or '40 (whale) to 61 (apple)' for many classes."""
     if len(names) <= LISTED:
         return ", ".join(f"{count} {name}" for name, count in zip(names, counts))
     fewest, most = int(np.argmin(counts)), int(np.argmax(counts))
@@ -124,9 +124,9 @@ def per_class(names: Sequence[str], counts: Sequence[int]) -> str:
 
 
 def check_file(path: Path, form: RecordFormat, shown: object, fix: str) -> int:
-    """The number of records of one file, after a look at its size and every label.
+    """Checks a file's size and every label, and returns its number of records.
 
-    An error calls the file `shown` and ends with `fix`.
+    Errors call the file `shown` and end with `fix`.
 
     Raises:
         UserError: it is missing, damaged, not a regular file, larger than its dataset, or of another dataset.
@@ -148,7 +148,7 @@ def check_file(path: Path, form: RecordFormat, shown: object, fix: str) -> int:
 
 
 def _record_count(path, form, shown, fix):
-    """The number of records that a file has by its size."""
+    """The number of records in a file, from its size."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise UserError(f"{shown}: not a regular file; {fix}")
@@ -184,7 +184,7 @@ def sha256(*paths: Path) -> str:
 
 
 def describe(records: Records) -> dict:
-    """A dict for config.json: by its files `same_data` recognizes the data, by its directory it is found again."""
+    """A dict for config.json: `same_data` compares the files; the directory says where to find them."""
     described = []
     for path in records.train + records.test:
         size = path.stat().st_size
@@ -197,7 +197,7 @@ def describe(records: Records) -> dict:
 
 
 def same_data(old: dict, new: dict) -> str | None:
-    """None if two results of `describe` are of the same data, wherever it is, else the first difference."""
+    """None if two results of `describe` are of the same data, in any directory, else the first difference."""
     for key in ("dataset", "label", "num_classes"):
         if old.get(key) != new.get(key):
             return f"{key} was {old.get(key)!r}, is {new.get(key)!r}"

@@ -1,10 +1,10 @@
-"""What the session loop has to know of an input: one `Stream` for each stream of batches, in one graph collection.
+"""What the session loop must know about an input: one `Stream` per stream of batches, in a graph collection.
 
-An input built by hand takes part in the same way:
+Register your own input in the same way:
 
     streams.register(streams.Stream(labels, restart=iterator.initializer, batch_size=64, images=10000))
 
-The loop takes those streams that its tensors depend on. So a graph may have any number of inputs.
+The loop uses those streams that its tensors depend on, so a graph may have any number of inputs.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ COLLECTION = "batch_streams"
 class Stream:
     """A stream of batches in a v1 graph."""
 
-    labels: tf.Tensor  # int [B], of the batch at hand: what depends on its op reads the stream
-    restart: tf.Operation  # starts the stream again: a shuffled one at `start`, one in order at its beginning
-    batch_size: int  # images in a batch; the last one of a pass in order may be smaller
+    labels: tf.Tensor  # int [B], of the current batch: a tensor that depends on its op reads the stream
+    restart: tf.Operation  # restarts the stream: a shuffled one at `start`, an ordered one at its beginning
+    batch_size: int  # images in a batch; the last one of an ordered pass may be smaller
     images: int  # in an epoch or a pass
-    in_order: bool = True  # one pass after the other, each image once a pass: what an evaluation is made of
-    start: tf.Tensor | None = None  # int64 scalar, the global step; fed where that is not the number of batches so far
+    in_order: bool = True  # ordered passes, each image once a pass, as an evaluation needs
+    start: tf.Tensor | None = None  # int64 scalar, the global step; fed if that is not the number of batches so far
 
     @property
     def name(self) -> str:
-        """By which an exported MetaGraphDef lists the stream."""
+        """The name of the stream in an exported MetaGraphDef."""
         return self.labels.op.name
 
 
@@ -39,5 +39,5 @@ def register(stream: Stream) -> None:
 
 
 def registered(graph: tf.Graph) -> list[Stream]:
-    """All streams of a graph. (An imported MetaGraphDef has only their names left: those are none.)"""
+    """All streams of a graph. (An imported MetaGraphDef has only their names, which are skipped.)"""
     return [stream for stream in graph.get_collection(COLLECTION) if isinstance(stream, Stream)]

@@ -1,16 +1,14 @@
-"""Synthetic images in the CIFAR record layout: drawn shapes and textures, for a run without any download.
+"""Synthetic images in the CIFAR record layout: drawn shapes and textures, for runs without a download.
 
-Ten classes (six shapes, four textures) in CIFAR-10's files, or a hundred (20 shapes as superclasses, times
-five fillings) in CIFAR-100's. Place, size, tilt, colours, shading and noise vary within a class. A class is
-the same in a mirror, and colours are drawn without regard to the class: only the shapes distinguish classes.
-Typical use:
+Ten classes (six shapes, four textures) in CIFAR-10's files, or a hundred (20 shapes as superclasses, times five
+fillings) in CIFAR-100's. Position, size, tilt, colours, shading and noise vary within a class. Mirroring an image does
+not change its class, and colours do not depend on the class: only the shapes distinguish classes. Typical use:
 
     synthetic.write(directory)  # data_batch_1.bin ... batches.meta.txt
     synthetic.write(directory, num_classes=100)  # train.bin, test.bin, fine_label_names.txt ...
 
-The bytes are the same on every machine: random numbers come as integers, and the drawing keeps to float32
-sums, products, quotients and square roots, which IEEE 754 defines to the last bit (unlike sines and
-logarithms).
+The bytes are the same on every machine: random numbers are drawn as integers, and the drawing uses only float32 sums,
+products, quotients and square roots, which IEEE 754 defines to the last bit (unlike sines and logarithms).
 """
 
 from pathlib import Path
@@ -20,8 +18,8 @@ import numpy as np
 from graph_resnet.data.archives import new_directory
 from graph_resnet.data.layouts import LAYOUTS, SIDE
 
-VERSION = "v1"  # part of the name under which find() keeps the files: to be raised when the images change
-SEED = 20170  # any number; with it the files are what they are
+VERSION = "v1"  # part of the directory's name; increase it when the images change
+SEED = 20170  # any number, but it determines the images
 CHUNK = 500  # images drawn at once: 2 MB for each float32 [CHUNK, 32, 32]
 HALF_ROOT = np.float32(0.707107)  # of two
 
@@ -44,15 +42,15 @@ CLASS_NAMES = {  # by the number of classes
 
 
 def write(directory: Path | str, num_classes: int = 10, num_train: int = 5000, num_test: int = 1000) -> None:
-    """Writes the record files and the files of class names; the classes are as even as the numbers allow.
+    """Writes the record files and the files of class names, with classes as equal in size as possible.
 
     Args:
-        directory: the directory to make (in one rename, when all is written).
+        directory: the directory to create (in one rename, when everything is written).
         num_classes: 10 or 100.
-        num_train, num_test: how many images; at least 5 for training, one for each file.
+        num_train, num_test: number of images; at least 5 for training, one for each file.
 
     Raises:
-        ValueError: other numbers than these.
+        ValueError: one of the numbers is not allowed.
         UserError: the directory cannot be written, or holds other files under these names.
     """
     if num_classes not in (10, 100):
@@ -85,7 +83,7 @@ def _records(rng, labels, num_classes):
 
 
 def _draw(rng, n, low, high, *shape):
-    """float32 [n, *shape], even in [low, high], in 4,096 steps."""
+    """float32 [n, *shape], uniform in [low, high], in 4,096 steps."""
     steps = rng.integers(0, 4097, size=(n, *shape)).astype(np.float32)
     return np.float32(low) + steps * np.float32((high - low) / 4096)
 
@@ -98,7 +96,7 @@ def _draw_images(rng, shapes, fillings):
     centre = _draw(rng, n, -1, 1, 2, 1, 1) * (16 - radius[:, None])
     x = grid[None, None, :] - centre[:, 0]  # [n, 1, 32]
     y = grid[None, :, None] - centre[:, 1]  # [n, 32, 1]
-    # The tilt, without a sine: t is the tangent of half the angle, which is within +-10 degrees.
+    # The tilt without a sine: t is the tangent of half the angle, which is within +-10 degrees.
     t = _draw(rng, n, -0.0875, 0.0875, 1, 1)
     cos, sin = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
     u, v = cos * x + sin * y, cos * y - sin * x  # [n, 32, 32], pixels
@@ -109,7 +107,7 @@ def _draw_images(rng, shapes, fillings):
         mask[of] = np.clip(0.5 - distance, 0, 1)  # an edge of one pixel
     period = _draw(rng, n, 4, 7, 1, 1)  # pixels
     phase = _draw(rng, n, 0, 1, 2, 1, 1)
-    ink = np.empty_like(u)  # 1 where the first colour is, 0 where the second
+    ink = np.empty_like(u)  # 1 for the first colour, 0 for the second
     for filling in np.unique(fillings):
         of = fillings == filling
         across = _from_middle(u[of] / period[of] + phase[of, 0])
@@ -124,7 +122,7 @@ def _colour(rng, mask, ink, x, y):
     The arguments are float32 and broadcast to [n, 1, 32, 32]; mask and ink in [0, 1], x and y in pixels.
     """
     n = len(mask)
-    order = rng.permuted(np.tile(np.arange(3), (n, 1)), axis=1)  # which of three brightnesses goes where
+    order = rng.permuted(np.tile(np.arange(3), (n, 1)), axis=1)  # assigns three brightnesses to three places
     brightness = np.array([45, 125, 205], np.float32)[order] + _draw(rng, n, -20, 20, 3)  # [n, 3]
     tint = _draw(rng, n, -45, 45, 3, 3)  # [n, place, channel]
     colours = (brightness[:, :, None] + tint)[..., None, None]
@@ -137,12 +135,12 @@ def _colour(rng, mask, ink, x, y):
 
 
 def _from_middle(position):
-    """How far it is to the middle of the unit that `position` lies in: 0 to 0.5."""
+    """The distance of `position` from the middle of its unit interval: 0 to 0.5."""
     return np.abs(position - np.floor(position) - np.float32(0.5))
 
 
 def _stripe(distance, period):
-    """1 near the middle of a unit and 0 near its ends, half and half, with an edge of one pixel."""
+    """1 near the middle of a unit, 0 near its ends, each for half of it, with an edge of one pixel."""
     return np.clip(0.5 + (np.float32(0.25) - distance) * period, 0, 1)
 
 
@@ -183,7 +181,7 @@ def _triangle(u, v):
 
 
 def _star(u, v):
-    """A pentagram: the points within four at least of the five lines (the normals are 72 degrees apart)."""
+    """A pentagram: the points inside at least four of the five lines (the normals are 72 degrees apart)."""
     normals = ((0, 1), (0.951057, 0.309017), (0.587785, -0.809017))
     normals += ((-0.951057, 0.309017), (-0.587785, -0.809017))
     lines = [np.float32(a) * u + np.float32(b) * v - np.float32(0.38) for a, b in normals]

@@ -1,13 +1,12 @@
-"""Training in step on several machines: TensorFlow's own servers and collective operations, addressed by TF_CONFIG
+"""Synchronous training on several machines: TensorFlow's servers and collective operations, addressed by TF_CONFIG
 (see `graph_resnet.distributed.tf_config`).
 
 Each worker has the whole net and a slice of every batch (synchronous data parallelism with between-graph replication);
-once a step, all gradients go through one ring all-reduce. Worker w of n takes its slice of the batch that a single
-worker would take whole, so batch size, schedule and length of a recipe mean the same for any n. One worker is the
-chief: the task `chief`, or worker 0. Only the chief reads and writes the train dir; the others get its weights at the
-start.
+once a step, all gradients go through one ring all-reduce. The n slices make up the batch that a single worker would
+use, so a recipe's batch size, schedule and length do not depend on n. One worker is the chief: the task `chief`, or
+worker 0. Only the chief reads and writes the train dir; the others get its weights at the start.
 
-Everything that a step assigns depends on the all-reduce: a step happens on all workers or on none.
+Everything that a step assigns depends on the all-reduce, so a step happens on all workers or on none.
 """
 
 from __future__ import annotations
@@ -34,19 +33,19 @@ GROUP = 1  # key of the one group of all workers
 
 
 class Cluster:
-    """This process as one of the workers of a cluster.
+    """This process as a worker of a cluster.
 
     Args:
-      place: where this process is in the cluster.
-      batch_size: images in a batch of all workers together.
-      config: for this process's server and sessions; the cluster's part is added to it.
+      place: this process's place in the cluster.
+      batch_size: images in the whole batch, over all workers.
+      config: for this process's server and sessions; cluster options are added to it.
 
     Attributes:
-      rows: slice, the images of each batch that this worker takes.
-      share: float, the part of a batch that they are, 0..1.
-      batch_norm: takes the place of `slim.batch_norm` where the statistics are to be those of the whole batch.
+      rows: slice of each batch that this worker reads.
+      share: float, the fraction of the batch in that slice, 0..1.
+      batch_norm: replaces `slim.batch_norm` if the statistics are to be those of the whole batch.
       target: str, this process's server, for `tf.Session`.
-      alone: bool, whether the last step is done, so that the other workers may end.
+      alone: bool, whether the last step is done, so that the other workers may exit.
 
     Raises:
       UserError: there are more workers than images in a batch, or the port is taken.
@@ -58,13 +57,13 @@ class Cluster:
         self.rows = tf_config.rows(batch_size, self.size, place.rank)
         self.share = (self.rows.stop - self.rows.start) / batch_size
         self.batch_norm = functools.partial(synchronized_batch_norm, cluster=self)
-        # Collective ops find each other by number, so all workers must build them in the same order.
+        # Collective ops are matched by number, so all workers must build them in the same order.
         self._instances = itertools.count(1)
         task = f"/job:{place.job}/replica:0/task:{place.index}"
         self._device = f"{task}/device:CPU:0"
         chief, me = place.members[0], place.members[place.rank]
         config.experimental.collective_group_leader = f"/job:{chief.job}/replica:0/task:{chief.index}"
-        config.device_filters.append(task)  # variables are each worker's own; a session need not wait for the others
+        config.device_filters.append(task)  # variables belong to each worker; a session need not wait for the others
         self._peers = Peers({member.name: member.address for member in place.members if member != me})
         hosts = {member.address.rpartition(":")[0] for member in place.members}
         os.environ["no_grpc_proxy"] = ",".join(sorted(hosts))  # noqa: SIM112 (gRPC reads it in lower case)
@@ -80,14 +79,14 @@ class Cluster:
         self._session: tf.Session | None = None
 
     def start(self, description: dict[str, Any], timeout: float) -> None:
-        """Waits for the other workers, and refuses to train with those that would train something else.
+        """Waits for the other workers and checks that they train the same thing.
 
         Args:
-          description: everything that must be the same on all workers, as JSON can hold it.
+          description: everything that must be equal on all workers, as JSON values.
           timeout: seconds to wait.
 
         Raises:
-          UserError: a worker did not come, was lost, or has another description; the same line on every worker.
+          UserError: a worker did not start, was lost, or has another description; the same line on every worker.
         """
         me = self.place.members[self.place.rank]
         print(
@@ -98,20 +97,20 @@ class Cluster:
         descriptions = [_flat(json.loads(text)) for text in self._gather(json.dumps(description))]
         for member, other in zip(self.place.members, descriptions):
             for key in sorted(descriptions[0].keys() | other.keys()):
-                ours, theirs = (one.get(key, "not there") for one in (descriptions[0], other))
-                if ours != theirs:
+                first, theirs = (values.get(key, "missing") for values in (descriptions[0], other))
+                if first != theirs:
                     raise UserError(
-                        f"{key} is {ours} for {self.place.members[0].name} and {theirs} for {member.name}; "
+                        f"{key} is {first} for {self.place.members[0].name} and {theirs} for {member.name}; "
                         "start all workers with the same command, program and data"
                     )
 
     def chief_says(self, text: str) -> str:
-        """The chief's `text`, whatever this worker's is. To be called after `start`, on every worker."""
+        """The chief's `text` on every worker. Call it on all of them, after `start`."""
         return self._gather(text)[0]
 
     @contextlib.contextmanager
     def blaming(self) -> Iterator[None]:
-        """Turns an exception of a session into a `UserError` that names the lost worker, if a worker was lost."""
+        """Turns an exception of a session into a `UserError` that names the lost worker, if there is one."""
         try:
             yield
         except tf.errors.ResourceExhaustedError:
@@ -123,7 +122,7 @@ class Cluster:
             raise UserError(line) from error
 
     def use(self, session: tf.Session) -> None:
-        """Closes this session when a worker is lost: the step that it runs would wait for ever."""
+        """Closes this session when a worker is lost, because its step would wait for ever."""
         self._session = session
         if self._lost:
             session.close()
@@ -134,24 +133,24 @@ class Cluster:
             self._session.close()
 
     def finished(self) -> None:
-        """Call it after the last step: from then on the others may end, and a stop signal stops only this worker."""
+        """Call it after the last step: then the others may exit, and a stop signal stops only this worker."""
         self._peers.release()
         self.alone = True
 
     def average(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """The mean over all images of the batch, of tensors that are each a mean over this worker's images.
+        """The mean over the whole batch of tensors that are means over this worker's images.
 
-        All go through one all-reduce. The result can be differentiated: the gradient of a mean over workers is the mean
-        over workers of its gradient.
+        All go through one all-reduce. The result is differentiable: the gradient of a mean over workers is the mean
+        over workers of the gradients.
 
         Args:
           tensors: float32, of known shapes.
 
         Returns:
-          A list of tensors of these shapes, the same to the last bit on every worker.
+          A list of tensors of these shapes, bit for bit the same on every worker.
         """
-        # Both numbers are drawn here, because tf.gradients builds the ops of two branches in an order that differs from
-        # process to process.
+        # Both numbers are drawn here, because tf.gradients builds the ops of two branches in an order that differs
+        # between processes.
         instance, instance_of_gradient = next(self._instances), next(self._instances)
 
         def mean(tensors, instance):
@@ -170,7 +169,7 @@ class Cluster:
         accuracy: tf.Tensor,
         update_ops: Sequence[tf.Operation],
     ) -> tuple[list[tuple[tf.Tensor, tf.Variable]], tf.Tensor, tf.Tensor, list[tf.Operation]]:
-        """Averages over the workers, in one all-reduce, everything that an update needs.
+        """Averages everything that an update needs over the workers, in one all-reduce.
 
         Args:
           gradients: pairs of a float32 gradient and its variable.
@@ -178,8 +177,8 @@ class Cluster:
           update_ops: ops that update batch norm's moving averages with this worker's images.
 
         Returns:
-          (gradients, loss, accuracy, update_ops) of the whole batch. The moving averages are averaged too: they become
-          those of the mean over workers of each batch's means and variances.
+          (gradients, loss, accuracy, update_ops) of the whole batch. The moving averages are averaged too: they track
+          the mean over workers of each slice's mean and variance.
         """
         trained = {variable.ref() for variable in tf.trainable_variables()}
         averages = [v for v in tf.model_variables() if v.ref() not in trained and "/moving_" in v.op.name]
@@ -195,11 +194,11 @@ class Cluster:
         return list(zip(means, (v for _, v in gradients))), loss, accuracy, updates
 
     def stop_together(self, stop: StopRequest) -> _StopTogether:
-        """A hook that stops all workers at the same step when one of them gets a stop signal: see its `signum`."""
+        """A hook that stops all workers at the same step when one of them gets a stop signal; see its `signum`."""
         return _StopTogether(self, stop, self._wish, self._wishes)
 
     def broadcast(self) -> tf.Operation:
-        """An op that gives the chief's global variables to all workers: a sum to which the others add zeros."""
+        """An op that copies the chief's global variables to all workers: a sum in which the others' terms are zero."""
         assignments = []
         with tf.name_scope("broadcast"):
             for dtype in sorted({v.dtype.base_dtype for v in tf.global_variables()}, key=str):
@@ -210,7 +209,7 @@ class Cluster:
         return tf.group(assignments)
 
     def _sum(self, tensor: tf.Tensor, instance: int, merge: str = "Add") -> tf.Tensor:
-        """The sum over the workers, or with merge "Max" the maximum."""
+        """The sum over the workers, or the maximum with merge "Max"."""
         with tf.device(self._device):
             return tf.raw_ops.CollectiveReduce(
                 input=tensor,
@@ -241,7 +240,7 @@ class Cluster:
         return [row[row > 0].tobytes().decode("utf-32-le") for row in texts]
 
     def _run(self, build: Callable[[], tf.Tensor]) -> np.ndarray:
-        """Runs what `build` returns, in a graph of its own."""
+        """Builds a tensor in a new graph and runs it."""
         with tf.Graph().as_default(), self.blaming():
             fetch = build()
             with tf.Session(self.target, config=self.config) as session:
@@ -256,7 +255,7 @@ class _StopTogether(tf.train.SessionRunHook):
 
     @property
     def signum(self) -> int | None:
-        """The signal that stops this worker now, None for none."""
+        """The signal that stops this worker now, or None."""
         if self._agreed:
             return self._stop.signum or signal.SIGTERM
         return self._stop.signum if self._cluster.alone else None
@@ -270,7 +269,7 @@ class _StopTogether(tf.train.SessionRunHook):
 
 
 def _packed(tensors: Sequence[tf.Tensor | tf.Variable]) -> tf.Tensor:
-    """Tensors of one dtype as one vector."""
+    """Concatenates tensors of one dtype into a vector."""
     vectors = [tf.reshape(_bits(tf.convert_to_tensor(tensor)), [-1]) for tensor in tensors]
     return tf.bitcast(tf.concat(vectors, 0), tensors[0].dtype.base_dtype)
 
@@ -282,12 +281,12 @@ def _unpacked(packed: tf.Tensor, tensors: Sequence[tf.Tensor | tf.Variable]) -> 
 
 
 def _bits(tensor: tf.Tensor) -> tf.Tensor:
-    """float32 as int32: TensorFlow's rewrite to bfloat16 would round whatever is packed together with a gradient."""
+    """float32 as int32, because TensorFlow's bfloat16 rewrite would round everything packed with a gradient."""
     return tf.bitcast(tensor, tf.int32) if tensor.dtype == tf.float32 else tensor
 
 
 def _flat(value: Any, key: str = "") -> dict[str, Any]:
-    """{'recipe.learning_rate': 0.01, ...} of nested dicts and lists."""
+    """Nested dicts and lists as {'recipe.learning_rate': 0.01, ...}."""
     if isinstance(value, (dict, list)) and value:
         items = value.items() if isinstance(value, dict) else enumerate(value)
         return {k: v for name, item in items for k, v in _flat(item, f"{key}.{name}" if key else str(name)).items()}

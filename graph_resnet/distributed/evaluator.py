@@ -1,6 +1,6 @@
-"""The evaluator of a cluster: measures each newest checkpoint of a train dir until the run's last one.
+"""The evaluator of a cluster: evaluates the newest checkpoint of a train dir again and again, until the run's last.
 
-It takes no part in the training and only needs to see the train dir. Its results go to `eval/` in that directory.
+It does not train and only needs to see the train dir. Its results go to `eval/` in that directory.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from graph_resnet.errors import UserError
 from graph_resnet.inference import evaluation
 from graph_resnet.loop import checkpoints, metrics_log
 
-PERIOD = 1  # seconds between two looks at the train dir
+PERIOD = 1  # seconds between checks of the train dir
 
 
 def run(
     place: Place, directory: str | Path, records: Records, *, timeout: float, threads: int | None = None
 ) -> dict[str, Any]:
-    """Evaluates until the run's last step is measured.
+    """Evaluates until the run's last step is done.
 
     Args:
-      place: of this process.
-      directory: the chief's train dir; it need not exist yet.
+      place: this process's place in the cluster.
+      directory: the chief's train dir; it may not exist yet.
       records: the data of the run.
-      timeout: seconds to wait for a chief that is not there.
-      threads: of one op, all cores where None.
+      timeout: seconds to wait for a chief that does not answer.
+      threads: of one op, default all cores.
 
     Returns:
       The last record: {"step", "split", "loss", "accuracy", "images"}.
 
     Raises:
-      UserError: the chief did not come or did not come back, or the train dir or the data belong to another run.
+      UserError: the chief did not start or did not come back, or the train dir or the data belong to another run.
     """
     name, address = place.members[0].name, place.members[0].address
     chief = Peers({name: address})
@@ -55,14 +55,14 @@ def run(
         elif time.monotonic() - seen > timeout:
             where = "no checkpoint" if step is None else f"the newest checkpoint is of step {step}"
             raise UserError(
-                f"train dir {directory}: {where}, and {name} ({address}) has not been there for {timeout:g} s; "
+                f"train dir {directory}: {where}, and {name} ({address}) has not answered for {timeout:g} s; "
                 "start the workers, or allow more time with --cluster-timeout"
             )
         time.sleep(PERIOD)
 
 
 def _evaluate(directory: str | Path, step: int, records: Records, threads: int | None) -> dict[str, Any] | None:
-    """Measures a checkpoint and returns its record; None if it is damaged, or the chief has removed it meanwhile."""
+    """Evaluates a checkpoint and returns its record; None if it is damaged, or the chief has removed it meanwhile."""
     net = config.read(directory)
     if net.held_out != records.held_out:
         raise UserError(

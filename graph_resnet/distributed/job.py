@@ -1,4 +1,4 @@
-"""What the training command does in a cluster: one worker's part of a run, or the evaluator's."""
+"""The training command in a cluster: one worker's part of a run, or the evaluator's."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from graph_resnet.training.start import Job, Result, claimed, records_of
 
 
 def train(recipe: Recipe, directory: str | Path, *, seed: int, show: training.Show, **rows: Any) -> Result | None:
-    """Takes the part in a run that TF_CONFIG gives to this process.
+    """Runs the task that TF_CONFIG gives to this process.
 
     Args:
       recipe, directory, seed, show: as for `training.train`.
-      **rows: its `data`, `start`, `output` and `machine`.
+      **rows: `data`, `start`, `output` and `machine` of `training.train`.
 
     Returns:
       A `Result`; None for a worker that is not the chief.
 
     Raises:
-      UserError: TF_CONFIG is no cluster, another worker was lost, or as `training.train` has it.
+      UserError: TF_CONFIG is not a valid cluster, another worker was lost, or as for `training.train`.
     """
     place = tf_config.place()
     if place is None:
@@ -41,6 +41,8 @@ def train(recipe: Recipe, directory: str | Path, *, seed: int, show: training.Sh
             return Result(directory, *(last[name] for name in ("step", "loss", "accuracy", "images")), seconds=0.0)
         from graph_resnet.training import run
 
-        own = directory if place.is_chief else None
+        own_dir = directory if place.is_chief else None
         options = {name: rows[name] for name in ("start", "output", "machine")}
-        return run.run(Job(recipe, records, own, seed, data.allow_other_data, **options, show=show, join=place.join))
+        return run.run(
+            Job(recipe, records, own_dir, seed, data.allow_other_data, **options, show=show, join=place.join)
+        )

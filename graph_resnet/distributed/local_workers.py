@@ -1,4 +1,4 @@
-"""Several workers of one cluster on this machine: processes that find each other over loopback by TF_CONFIG."""
+"""Several workers of one cluster on this machine: processes that TF_CONFIG connects over loopback."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from graph_resnet.distributed import tf_config
 from graph_resnet.errors import UserError
 from graph_resnet.loop.signals import Interrupted
 
-GRACE = 15  # seconds that the other workers have to end by themselves after one has died
-STOPPING = 300  # seconds that all workers have to finish their step and save, when the user asks them to stop
+GRACE = 15  # seconds for the other workers to exit after one has died
+STOPPING = 300  # seconds for all workers to finish their step and save after a stop signal
 HOST = "127.0.0.1"
 COMMAND = "GRAPH_RESNET_COMMAND"  # in a worker's environment: what the user typed, to be repeated
 AT_LEAST = 16  # workers that any machine may have; a test of many needs no cores
@@ -31,35 +31,35 @@ Item = TypeVar("Item")
 
 
 def run(module: str, arguments: Sequence[str], count: int, batch_size: int) -> int:
-    """Runs `python -m module arguments` as `count` workers and prints their output, each line behind a worker's name.
+    """Runs `python -m module arguments` as `count` workers and prints their output with each worker's name in front.
 
-    The workers share the cores evenly, and the GPUs that CUDA_VISIBLE_DEVICES names. When one dies the others end too.
-    A signal goes to all of them; a second one kills those that still run.
+    The workers share the cores evenly, and the GPUs in CUDA_VISIBLE_DEVICES. When one dies the others are stopped too.
+    A signal is sent to all of them; a second one kills those that still run.
 
     Args:
       module: name of the command's module.
-      arguments: its flags; `--workers` is left out.
-      count: how many workers.
-      batch_size: images in a batch of all workers together.
+      arguments: its flags; `--workers` is dropped.
+      count: number of workers.
+      batch_size: images in the whole batch, over all workers.
 
     Returns:
-      The exit status: 0 if all ended well, else that of the first that did not.
+      The exit status: 0 if all succeeded, else that of the first that failed.
 
     Raises:
       UserError: TF_CONFIG is set, there are too many workers for a batch or for this machine, or workers had to be
         killed after a signal.
-      Interrupted: a signal came, and all have ended.
+      Interrupted: a signal came, and all workers have exited.
     """
     if os.environ.get("TF_CONFIG"):
-        raise UserError("--workers starts a cluster on this machine, and TF_CONFIG names one; leave one of them out")
+        raise UserError("--workers starts a cluster on this machine, but TF_CONFIG names one; use only one of them")
     tf_config.rows(batch_size, count)
     most = max(AT_LEAST, PER_CORE * machine.cores())
     if count > most:
-        raise UserError(f"--workers {count}: this machine has {machine.cores()} cores; take at most {most} workers")
+        raise UserError(f"--workers {count}: this machine has {machine.cores()} cores; use at most {most} workers")
     command = [sys.executable, "-m", module, *_without("--workers", arguments)]
     allowed = machine.affinity()
     if allowed is None and not any(word.partition("=")[0] == "--threads" for word in arguments):
-        # This system cannot hold a process to some of the cores.
+        # This system cannot pin a process to some of the cores.
         command += ["--threads", str(max(1, machine.cores() // count))]
     started_by = shlex.join([sys.orig_argv[0], "-m", module, *arguments])
     addresses, cores = free_addresses(count), _shares(allowed or [], count)
@@ -77,8 +77,8 @@ def run(module: str, arguments: Sequence[str], count: int, batch_size: int) -> i
     except Interrupted as stop:
         if not _stop(workers, stop.signum, STOPPING):
             raise UserError(
-                f"workers were killed that had not stopped {STOPPING} s after {signal.Signals(stop.signum).name}; what "
-                "they did since the last checkpoint is lost"
+                f"workers that had not stopped {STOPPING} s after {signal.Signals(stop.signum).name} were killed; "
+                "their work since the last checkpoint is lost"
             ) from stop
         raise
     finally:
@@ -93,7 +93,7 @@ class _Worker:
         self, prefix: str, command: list[str], environment: dict[str, str], cores: list[int], lock: threading.Lock
     ):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        # In a session of its own: Ctrl-C reaches only this process, which then tells the workers.
+        # A separate session, so that Ctrl-C reaches only this process, which then signals the workers.
         with _pinned_to(cores):
             self.process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
         streams = ((self.process.stdout, sys.stdout), (self.process.stderr, sys.stderr))
@@ -114,7 +114,7 @@ class _Worker:
 
 @contextlib.contextmanager
 def _pinned_to(cores: list[int]) -> Iterator[None]:
-    """Processes that are started inside run on these cores only; on any core where the list is empty."""
+    """Pins processes that are started inside the block to these cores; an empty list pins nothing."""
     if not cores:
         yield
         return
@@ -127,7 +127,7 @@ def _pinned_to(cores: list[int]) -> Iterator[None]:
 
 
 def _copy_lines(source: IO[bytes], target: IO[str], prefix: str, lock: threading.Lock) -> None:
-    """Copies each line behind `prefix`, until `source` ends."""
+    """Copies each line with `prefix` in front, until `source` ends."""
     with source:
         for line in source:
             with lock, contextlib.suppress(OSError):  # the reader of our output may be gone
@@ -136,7 +136,7 @@ def _copy_lines(source: IO[bytes], target: IO[str], prefix: str, lock: threading
 
 
 def _status_of_all(workers: list[_Worker]) -> int:
-    """Waits for all: see `run`. When one fails the others have `GRACE` seconds to notice, then they get SIGTERM."""
+    """Waits for all: see `run`. When one fails the others get `GRACE` seconds to exit, then SIGTERM."""
     running = list(workers)
     while running:
         time.sleep(0.1)
@@ -151,7 +151,7 @@ def _status_of_all(workers: list[_Worker]) -> int:
 
 
 def _stop(workers: list[_Worker], signum: int, grace: float) -> bool:
-    """Sends a signal to all: whether they then end within `grace` seconds."""
+    """Sends a signal to all; returns whether they exit within `grace` seconds."""
     for worker in workers:
         if worker.process.poll() is None:
             worker.process.send_signal(signum)
@@ -159,7 +159,7 @@ def _stop(workers: list[_Worker], signum: int, grace: float) -> bool:
 
 
 def _all_ended(workers: list[_Worker], grace: float) -> bool:
-    """Whether all end within `grace` seconds."""
+    """Whether all exit within `grace` seconds."""
     deadline = time.monotonic() + grace
     while time.monotonic() < deadline:
         if all(worker.process.poll() is not None for worker in workers):
@@ -169,14 +169,14 @@ def _all_ended(workers: list[_Worker], grace: float) -> bool:
 
 
 def free_addresses(count: int) -> list[str]:
-    """`count` addresses on loopback at which nothing listens now, such as '127.0.0.1:40001'."""
+    """`count` free loopback addresses, such as '127.0.0.1:40001'."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
         return [f"{HOST}:{listener.getsockname()[1]}" for listener in sockets]
 
 
 def _shares(items: list[Item], count: int) -> list[list[Item]]:
-    """`items` in `count` parts; where there are fewer items than parts, several parts hold the same one."""
+    """Divides `items` into `count` parts; with fewer items than parts, several parts get the same item."""
     if 0 < len(items) < count:
         return [[items[i % len(items)]] for i in range(count)]
     return [items[len(items) * i // count : len(items) * (i + 1) // count] for i in range(count)]

@@ -13,15 +13,15 @@ import tf_slim as slim  # isort: skip
 if TYPE_CHECKING:
     from graph_resnet.distributed.cluster import Cluster
 
-DEFAULTS = {"decay": 0.999, "epsilon": 0.001, "scale": False, "is_training": True}  # those of slim.batch_norm
+DEFAULTS = {"decay": 0.999, "epsilon": 0.001, "scale": False, "is_training": True}  # as in slim.batch_norm
 
 
 def synchronized_batch_norm(inputs: tf.Tensor, cluster: Cluster) -> tf.Tensor:
-    """What `slim.batch_norm` of the whole batch gives, for the part of the batch that one worker has, in training.
+    """`slim.batch_norm` over the whole batch, computed from each worker's part of it, for training.
 
-    It takes decay, epsilon, scale and is_training from the arg_scope of `slim.batch_norm`, whose place it takes. Each
-    layer waits for the other workers once in the forward and once in the backward pass, and does not run as
-    TensorFlow's fused kernel, so it costs time. The variables are those of `slim.batch_norm`.
+    It reads decay, epsilon, scale and is_training from the arg_scope of `slim.batch_norm`, which it replaces, and has
+    the same variables. Each layer waits for the other workers once in the forward and once in the backward pass and
+    cannot use TensorFlow's fused kernel, so it costs time.
 
     Args:
       inputs: float32 [rows, H, W, C]; the number of rows may differ between workers.
@@ -35,7 +35,7 @@ def synchronized_batch_norm(inputs: tf.Tensor, cluster: Cluster) -> tf.Tensor:
     """
     options = DEFAULTS | slim.current_arg_scope().get(slim.arg_scope_func_key(slim.batch_norm), {})
     if unknown := sorted(options.keys() - DEFAULTS.keys()):
-        raise ValueError(f"synchronized_batch_norm: no option {unknown[0]}; there are {', '.join(DEFAULTS)}")
+        raise ValueError(f"synchronized_batch_norm: no option {unknown[0]}; the options are {', '.join(DEFAULTS)}")
     if options["is_training"] is not True:
         raise ValueError(
             f"synchronized_batch_norm: is_training is {options['is_training']!r}; use slim.batch_norm for inference"
@@ -63,6 +63,6 @@ def synchronized_batch_norm(inputs: tf.Tensor, cluster: Cluster) -> tf.Tensor:
 
 @tf.custom_gradient
 def _float32(tensor: tf.Tensor):
-    """`tensor` as it is: TensorFlow's rewrite to bfloat16 does not pass a bitcast, so the moments stay float32, in the
-    backward pass too."""
+    """The identity. TensorFlow's bfloat16 rewrite stops at a bitcast, so the moments stay float32, also in the backward
+    pass."""
     return tf.bitcast(tf.bitcast(tensor, tf.int32), tf.float32), _float32

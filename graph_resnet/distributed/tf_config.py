@@ -1,9 +1,9 @@
-"""What TF_CONFIG says: which tasks a cluster has, where they are, and which of them this process is.
+"""Parses TF_CONFIG: the tasks of a cluster, their addresses, and which task this process is.
 
 TF_CONFIG='{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}'
 
-It is read here and not by TensorFlow's `TFConfigClusterResolver`, which takes an index of 0.5 or true, any port and any
-kind of job, and needs TensorFlow. What a cluster manager adds beside `cluster` and `task` is ignored, as there.
+TensorFlow's `TFConfigClusterResolver` is not used: it accepts an index of 0.5 or true, any port and any kind of job,
+and needs TensorFlow. Like it, this ignores what a cluster manager adds beside `cluster` and `task`.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class Member(NamedTuple):
 
     @property
     def name(self) -> str:
-        """'chief', or such as 'worker 1'."""
+        """Such as 'chief' or 'worker 1'."""
         return self.job if self.job == "chief" else f"{self.job} {self.index}"
 
 
 @dataclass(frozen=True)
 class Place:
-    """The tasks of a cluster, and which of them this process is.
+    """The tasks of a cluster, and this process's task.
 
     Attributes:
-      jobs: dict from 'chief' and 'worker' to lists of 'host:port'.
-      job, index: this process's, such as 'worker', 1.
+      jobs: {'chief' or 'worker': list of 'host:port'}.
+      job, index: this process's task, such as 'worker', 1.
     """
 
     jobs: dict[str, list[str]]
@@ -64,12 +64,12 @@ class Place:
 
     @property
     def is_evaluator(self) -> bool:
-        """Whether this process evaluates and does not train."""
+        """Whether this process evaluates instead of training."""
         return self.job == "evaluator"
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process is the one that reads and writes the train dir."""
+        """Whether this process reads and writes the train dir."""
         return not self.is_evaluator and self.rank == 0
 
     def join(self, batch_size: int, config: Any) -> Cluster:
@@ -80,10 +80,10 @@ class Place:
 
 
 def place() -> Place | None:
-    """The `Place` that TF_CONFIG gives to this process; None where it is not set or names a single worker.
+    """The `Place` of this process according to TF_CONFIG; None if it is not set or names a single worker.
 
     Raises:
-      UserError: TF_CONFIG is no cluster that this program can train in; says what to change.
+      UserError: TF_CONFIG is not a cluster that this program can train in; says what to change.
     """
     text = os.environ.get("TF_CONFIG", "")
     if not text.strip():
@@ -99,7 +99,7 @@ def place() -> Place | None:
         job = _job(name, tasks)
         if job in jobs:
             raise UserError("TF_CONFIG: has both a chief and a master, which is TensorFlow 1's word for it; keep one")
-        jobs[job] = [] if job == "evaluator" else _addresses(name, tasks)  # not needed: some list it, others do not
+        jobs[job] = [] if job == "evaluator" else _addresses(name, tasks)  # not needed: only some tools list it
     jobs = {job: addresses for job, addresses in jobs.items() if addresses}
     _check_addresses(jobs)
     here = _place(jobs, task)
@@ -107,7 +107,7 @@ def place() -> Place | None:
 
 
 def rows(batch_size: int, count: int, rank: int = 0) -> slice:
-    """The images of a batch that the worker of this rank takes, of `count` workers.
+    """The part of a batch for the worker of this rank, of `count` workers.
 
     Raises:
       UserError: there are more workers than images in a batch.
@@ -148,7 +148,7 @@ def _job(name: str, tasks: Any) -> str:
 
 
 def _addresses(job: str, tasks: Any) -> list[str]:
-    """The addresses of a job: of a list, or of an object from '0', '1', ... to addresses, as TensorFlow takes both."""
+    """The addresses of a job: a list, or an object from '0', '1', ... to addresses, as TensorFlow accepts."""
     if isinstance(tasks, dict):
         numbers = [str(i) for i in range(len(tasks))]
         if sorted(tasks) != sorted(numbers):
@@ -167,7 +167,7 @@ def _addresses(job: str, tasks: Any) -> list[str]:
 
 
 def _check_addresses(jobs: dict[str, list[str]]) -> None:
-    """Refuses two tasks at one address, and two chiefs."""
+    """Refuses two tasks with one address, and two chiefs."""
     addresses = [address.lower() for tasks in jobs.values() for address in tasks]
     seen: set[str] = set()
     for address in addresses:
@@ -179,7 +179,7 @@ def _check_addresses(jobs: dict[str, list[str]]) -> None:
 
 
 def _place(jobs: dict[str, list[str]], task: dict[str, Any]) -> Place | None:
-    """Which task of `jobs` this process is; None where there are no jobs to choose from."""
+    """The task of this process among `jobs`; None if there are no jobs."""
     name, index = task.get("type"), task.get("index")
     job = ALIASES.get(name, name) if isinstance(name, str) else name
     if job == "evaluator":
@@ -191,17 +191,17 @@ def _place(jobs: dict[str, list[str]], task: dict[str, Any]) -> Place | None:
         return Place(jobs, job, 0)
     if not jobs:
         return None
-    if isinstance(index, str) and re.fullmatch("[0-9]{1,9}", index, re.ASCII):  # a shell's, as TensorFlow takes it
+    if isinstance(index, str) and re.fullmatch("[0-9]{1,9}", index, re.ASCII):  # from a shell; TensorFlow accepts it
         index = int(index)
     tasks = jobs.get(job, ()) if isinstance(job, str) else ()
     if type(index) is not int or not 0 <= index < len(tasks):
-        there = ", ".join(f"{job} 0..{len(addresses) - 1}" for job, addresses in jobs.items())
+        choices = ", ".join(f"{job} 0..{len(addresses) - 1}" for job, addresses in jobs.items())
         raise UserError(
-            f"TF_CONFIG: task type {_shown(name)}, index {_shown(index)} is not in the cluster; there are {there}"
+            f"TF_CONFIG: task type {_shown(name)}, index {_shown(index)} is not in the cluster; it has {choices}"
         )
     return Place(jobs, job, index)
 
 
 def _shown(value: Any) -> str:
-    """`value` as it stands in TF_CONFIG, cut to 80 characters."""
+    """`value` as in TF_CONFIG, cut to 80 characters."""
     return json.dumps(value, ensure_ascii=True)[:80]

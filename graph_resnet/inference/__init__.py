@@ -1,6 +1,6 @@
-"""A train dir -> numbers, pictures, predictions, logits in a graph of yours, a SavedModel.
+"""Uses a trained net: evaluation, predictions, its logits in your own graph, a SavedModel, reports.
 
-What the commands do, from Python, in a process that runs eagerly or not:
+These are the calls behind the commands. They work in an eager process too:
 
     from graph_resnet import inference
 
@@ -15,9 +15,9 @@ What the commands do, from Python, in a process that runs eagerly or not:
         logits, restore = inference.logits("runs/notebook", images)
         restore(session)
 
-Each raises `graph_resnet.errors.UserError`, one line for the reader, and nothing else for bad input. None prints, or
-touches the caller's default graph (but `logits`, which builds in it), eager mode, or the threads of other sessions.
-TensorFlow is imported by the call that needs it.
+Each raises `graph_resnet.errors.UserError`, a one-line message, for bad input, and nothing else. None prints or changes
+the caller's default graph (except `logits`, which builds in it), eager mode, or other sessions' threads. TensorFlow is
+imported by the call that needs it.
 """
 
 from graph_resnet import lazy

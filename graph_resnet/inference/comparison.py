@@ -1,4 +1,4 @@
-"""Several runs on one page: their results, their curves over one another, and what they differ in."""
+"""Compares several runs on one page: results, curves in one plot, and settings that differ."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graph_resnet.recipes import Recipe
 
 
 def write_comparison(train_dirs: Sequence[str | Path], path: str | Path) -> Path:
-    """Writes a page about several runs; nothing of theirs is evaluated, so their data need not be here.
+    """Writes a page about several runs. It evaluates nothing, so their data is not needed.
 
     Args:
       train_dirs: of runs of `graph_resnet.train`.
@@ -26,7 +26,7 @@ def write_comparison(train_dirs: Sequence[str | Path], path: str | Path) -> Path
       The path of the page.
 
     Raises:
-      UserError: one is no train dir, or the page cannot be written.
+      UserError: one of them is not a train dir, or the page cannot be written.
     """
     if len(train_dirs) < 2:
         raise UserError("a comparison needs two train dirs or more")
@@ -56,7 +56,7 @@ def html(compared: dict[str, Run]) -> str:
 
 
 def results(compared: dict[str, Run], labels: list[page.Markup]) -> str:
-    """A row for each run: accuracy, loss, steps, time."""
+    """A table with one row per run: accuracy, loss, steps, time."""
     rows = []
     for label, run in zip(labels, compared.values()):
         last, best = run.last or {}, run.best or {}
@@ -81,7 +81,7 @@ def _number(value: Any, form: str) -> str:
 
 
 def curves(compared: dict[str, Run], labels: list[page.Markup]) -> str:
-    """The panels, under one legend."""
+    """The plots, with one legend."""
     histories = {name: run.history for name, run in compared.items()}
     names = [
         name
@@ -98,7 +98,7 @@ def curves(compared: dict[str, Run], labels: list[page.Markup]) -> str:
 
 
 def differences(compared: dict[str, Run], labels: list[page.Markup]) -> str:
-    """A row for each setting in which they are not all the same."""
+    """A table of the settings that differ between the runs."""
     settings = [{**_recipe(run), **run.settings(), "data": _data(run)} for run in compared.values()]
     names = [name for name in dict.fromkeys(name for values in settings for name in values) if name != "started"]
     rows = []
@@ -112,13 +112,13 @@ def differences(compared: dict[str, Run], labels: list[page.Markup]) -> str:
 
 
 def _recipe(run: Run) -> dict[str, Any]:
-    """The fields of a run's recipe; those that its version did not know have the value that changed nothing."""
+    """The fields of a run's recipe. A field that its version did not have gets the default, which changes nothing."""
     fields = {field.name: field for field in dataclasses.fields(Recipe) if field.name not in ("name", "source")}
     values = {name: run.recipe.get(name, field.default) for name, field in fields.items()}
     return {name: None if value is dataclasses.MISSING else value for name, value in values.items()}
 
 
 def _data(run: Run) -> str:
-    """By which data is told from other data: the first digits of the files' hashes."""
+    """Identifies the data, by the first digits of the files' hashes."""
     files = run.config["data"].get("files", [])
     return ", ".join(f"{file['name']} {str(file.get('sha256', ''))[:8]}" for file in files)

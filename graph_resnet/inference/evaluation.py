@@ -1,4 +1,4 @@
-"""A trained net over a whole split of its data: every image is counted, once. Typical use:
+"""Evaluates a trained net on a whole split of its data; each image counts once. Typical use:
 
     result = evaluate("runs/notebook")
     print(result.accuracy, result.classes[0]["name"], result.classes[0]["accuracy"])
@@ -29,20 +29,20 @@ SPLITS = ("val", "test", "train")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a trained net is worth on one split.
+    """The results of a trained net on one split.
 
     Attributes:
       train_dir, checkpoint: paths.
-      step: global step at which the checkpoint was written; None where it does not say.
+      step: global step of the checkpoint; None if it does not record one.
       data: title of the data, such as 'CIFAR-10'.
       split: 'val', 'test' or 'train'.
-      tta: whether the logits are those of each image and its mirror image, averaged.
+      tta: whether the logits are averaged over each image and its mirror image.
       precision: 'bfloat16' or 'float32'.
-      images: how many.
+      images: number of images.
       loss: mean cross entropy, nats.
       accuracy, top5_accuracy, calibration_error: 0..1.
       classes: dicts {"name", "images", "accuracy"}; the accuracy of a class without images is None.
-      confusion: int64 [C, C], images of class `row` that were taken for class `column`.
+      confusion: int64 [C, C], number of images of class `row` predicted as class `column`.
       logits: float32 [N, C], in the order of the records.
       labels: int32 [N].
       recipe: name of the recipe.
@@ -85,7 +85,7 @@ class Evaluation:
         return printable(f"{self.recipe} at {step}, {self.images:,} {self.kind} images of {self.data}{mirrored}")
 
     def as_json(self) -> dict[str, Any]:
-        """The object that `python -m graph_resnet.evaluate --json` prints, but for its files."""
+        """The object that `python -m graph_resnet.evaluate --json` prints, without its file names."""
         names = (
             "train_dir", "checkpoint", "step", "data", "split", "tta", "precision", "images", "loss", "accuracy",
             "top5_accuracy", "calibration_error", "classes",
@@ -96,13 +96,13 @@ class Evaluation:
 def kind(records: Records, split: str) -> str:
     """What the images of a split are: 'training', 'held-out', 'validation' or 'test'.
 
-    Images of one's own are test images only where a folder of that name says so; else they were kept for validation.
+    A user's own images are test images only if their folder is called so; else they were kept for validation.
     """
     if split == "train":
         return "training"
     if split == "val" and records.held_out:
         return "held-out"
-    # Folders of images that the net was not trained with have no images to train on.
+    # A folder of images that the net was not trained on has no training images.
     return "validation" if records.dataset == "pictures" and records.num_train else "test"
 
 
@@ -119,19 +119,19 @@ def evaluate(
     progress: bool = False,
     before_tensorflow: Callable[[], object] | None = None,
 ) -> Evaluation:
-    """Measures a trained net over a whole split, in a graph of its own.
+    """Evaluates a trained net on a whole split, in a new graph.
 
     Args:
       train_dir: of a run of `graph_resnet.train`.
-      checkpoint: a prefix such as 'runs/a/model.ckpt-5000', one of its files, a directory, or 'best'; None is the
-        newest whole one of the train dir.
-      split: 'val', what training validated on; 'test'; or 'train', which is not augmented here.
-      tta: averages the logits of each image and of its mirror image (test-time augmentation).
-      data: directory of the record files or of the image folders, or `Records`; None is where they were in training.
-      allow_other_data: measures on data that the net was not trained with.
-      precision: 'bfloat16', 'float32', or 'auto', as in training where this machine can.
-      threads: of one op; None is all cores.
-      progress: shows a bar on stderr where that is a terminal.
+      checkpoint: a prefix such as 'runs/a/model.ckpt-5000', one of its files, a directory, or 'best'; default: the
+        newest readable checkpoint of the train dir.
+      split: 'val', the validation images of the training run; 'test'; or 'train', here without augmentation.
+      tta: averages the logits of each image and its mirror image (test-time augmentation).
+      data: directory of the record files or image folders, or `Records`; default: where they were in training.
+      allow_other_data: allows data that the net was not trained with.
+      precision: 'bfloat16', 'float32', or 'auto': as in training, if this machine supports it.
+      threads: of one op; default all cores.
+      progress: shows a bar on stderr if that is a terminal.
       before_tensorflow: called after the checks that need no TensorFlow; the commands import it quietly there.
 
     Raises:
@@ -176,7 +176,7 @@ def of_logits(
     precision: str | None = None,
     notes: Sequence[str] = (),
 ) -> Evaluation:
-    """The `Evaluation` of logits that are there already: float32 [N, C] with int32 labels [N], in record order."""
+    """The `Evaluation` of given logits, float32 [N, C], and int32 labels [N], in record order."""
     values = measures(logits, labels, net.class_names)
     values["confusion"] = np.array(values["confusion"], np.int64)
     return Evaluation(
@@ -198,7 +198,7 @@ def of_logits(
 
 
 def of_training(train_dir: str | Path, records: Records, step: int, logits: np.ndarray) -> Evaluation:
-    """The `Evaluation` of a training's own pass over the validation images, so that both have the same numbers.
+    """The `Evaluation` of training's own pass over the validation images, so that both report the same numbers.
 
     Args:
       train_dir: of the run, with its config.json.
@@ -221,17 +221,17 @@ def record_labels(records: Records, split: str) -> np.ndarray:
 
 
 def records_of(net: TrainedNet, data: str | Path | None = None) -> Records:
-    """The data of a trained net: in `data`, or where it was in training.
+    """The data of a trained net: in `data`, or at its path in training.
 
     Raises:
-      UserError: it is not there; the line says what to pass.
+      UserError: it is missing; the line says what to pass.
     """
     pictures = net.recipe.dataset == "pictures"
     return of_runs.for_trained(net, None if pictures else data, data if pictures else None)
 
 
 def measures(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
-    """What float logits [N, C] are worth against int labels [N], ready for JSON: the attributes of `Evaluation`."""
+    """Scores float logits [N, C] against int labels [N]: the attributes of `Evaluation`, ready for JSON."""
     ranks = metrics.ranks(logits, labels)
     matrix = metrics.confusion_matrix(labels, logits.argmax(axis=1), len(class_names))
     counts = matrix.sum(axis=1)
@@ -270,7 +270,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def most_confused(confusion: Sequence[Sequence[int]] | np.ndarray, k: int) -> tuple[int, float] | None:
-    """(the class that class `k` is most often taken for, in which share of its images), None if for no other."""
+    """(class that class `k` is most often predicted as, its share of the images of `k`), None if there is none."""
     row = np.array(confusion[k])
     others = np.where(np.arange(len(row)) == k, 0, row)
     worst = int(others.argmax())

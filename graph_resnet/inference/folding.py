@@ -1,10 +1,10 @@
-"""Batch norm folded into the convolution before it, in a frozen GraphDef.
+"""Folds batch norm into the preceding convolution of a frozen GraphDef.
 
 With its moving averages, batch norm is the affine map y = (x - mean) * s + beta, s = gamma / sqrt(variance + epsilon),
 channel by channel (S. Ioffe, C. Szegedy: Batch normalization, arXiv:1502.03167, 2015, algorithm 2). After a convolution
 x = conv(z, w) + b it can move into weights and bias (B. Jacob et al.: Quantization and training of neural networks,
-arXiv:1712.05877, 2017, eq. 14): y = conv(z, w * s) + (b - mean) * s + beta. The net then has one op less a layer, and
-computes the same but for rounding.
+arXiv:1712.05877, 2017, eq. 14): y = conv(z, w * s) + (b - mean) * s + beta. The net then has one op less per layer and
+computes the same up to rounding.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import tensorflow.compat.v1 as tf
 
 
 def fold_batch_norm(graph_def: tf.GraphDef, outputs: Sequence[str]) -> tf.GraphDef:
-    """Folds each inference batch norm that alone takes the output of a Conv2D, with or without a BiasAdd between. Any
-    other stays as it is.
+    """Folds each inference batch norm that follows a Conv2D (with or without a BiasAdd between) and is the only user of
+    its output. Other batch norms are not changed.
 
     Args:
       graph_def: a GraphDef without variables; it is not changed.
-      outputs: names of the nodes to keep, with all that they need.
+      outputs: names of the nodes to keep, with everything they depend on.
 
-    Returns:
-      A GraphDef. What was a batch norm is a BiasAdd of the same name.
+      Returns:
+        A GraphDef. A folded batch norm becomes a BiasAdd of the same name.
     """
     folded = tf.GraphDef()
     folded.CopyFrom(graph_def)
@@ -54,7 +54,7 @@ def fold_batch_norm(graph_def: tf.GraphDef, outputs: Sequence[str]) -> tf.GraphD
 
 
 def _producer(name: str) -> str:
-    """The node of a NodeDef's input: 'a', 'a:1' and '^a' are all of node 'a'."""
+    """The name of the node behind a NodeDef's input: 'a' for 'a', 'a:1' and '^a'."""
     return name.removeprefix("^").partition(":")[0]
 
 
@@ -63,7 +63,7 @@ def _channels_first(*nodes: tf.NodeDef) -> bool:
 
 
 def _constant(nodes: dict[str, tf.NodeDef], name: str) -> np.ndarray:
-    """The value of a constant, behind Identity nodes or not: float64."""
+    """The value of a constant, also behind Identity nodes: float64."""
     node = nodes[_producer(name)]
     while node.op == "Identity":
         node = nodes[_producer(node.input[0])]

@@ -24,7 +24,7 @@ def over_split(
     threads: int | None = None,
     progress: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and labels of every image of a split, in order, in a graph of its own.
+    """Logits and labels of every image of a split, in order, in a new graph.
 
     Args:
       net: read from a train dir.
@@ -61,22 +61,22 @@ def _run(
 ) -> tuple[np.ndarray, np.ndarray]:
     recipe = net.recipe
     with tf.Graph().as_default(), restore.session(precision, threads=threads) as session:
-        # Batches of the size in training: the same numbers to the last bit, wherever a kernel depends on that size.
+        # Some kernels depend on the batch size: with the one of training the results are the same to the last bit.
         images, labels = batches.in_order(
             records, recipe.image_size, recipe.batch_size, split=split, mean=recipe.mean, std=recipe.std
         )
         logits = restore.net_of_batches(net, images)
         if tta:
             logits = (logits + restore.net_of_batches(net, tf.reverse(images, [2]), reuse=True)) / 2
-        # TensorFlow's rewrite to bfloat16 leaves what is fetched in float32. Training does not fetch the last layer;
-        # the identity keeps it from being fetched here, so both compute the same.
+        # TensorFlow's bfloat16 rewrite keeps fetched tensors in float32. Training does not fetch the last layer; the
+        # identity keeps it from being fetched here, so both compute the same.
         logits = tf.identity(logits)
         restore.load(session, checkpoint)
         session.run(tf.local_variables_initializer())
         session.run(tf.tables_initializer())
         _, _, total = records.split(split)
         parts, seen = [], 0
-        hidden = None if progress else True  # None hides it where stderr is no terminal
+        hidden = None if progress else True  # None hides it if stderr is not a terminal
         with tqdm(total=total, desc="evaluation", unit="image", leave=False, disable=hidden) as bar:
             while seen < total:
                 parts.append(session.run([logits, labels]))

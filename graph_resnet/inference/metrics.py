@@ -1,6 +1,6 @@
-"""What a classifier's logits are worth: accuracy, loss, calibration, confusion. Numpy only.
+"""Metrics of a classifier's logits: accuracy, loss, calibration, confusion. NumPy only.
 
-The calibration error is that of
+The calibration error is from
 [1] C. Guo, G. Pleiss, Y. Sun, K. Weinberger: On calibration of modern neural networks, arXiv:1706.04599, 2017.
 
 Typical use, with float logits [N, C] and int labels [N]:
@@ -32,9 +32,9 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many classes come before the true one: int [N], 0 where the prediction is right, below k for top-k.
+    """The number of classes ranked before the true one: int [N], 0 if the prediction is right, below k for top-k.
 
-    Of equal logits the lower class number comes first, as argmax has it.
+    Of equal logits the lower class number ranks first, as in argmax.
     """
     labels = np.asarray(labels)[:, None]
     true = np.take_along_axis(logits, labels, axis=1)
@@ -43,16 +43,16 @@ def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
-    """int64 [C, C]: images of class `row` that were taken for class `column`."""
+    """int64 [C, C]: number of images of class `row` predicted as class `column`."""
     index = np.asarray(labels, np.int64) * num_classes + predictions
     return np.bincount(index, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """The expected calibration error [1, eq. 3]: how far confidence is from accuracy, on average over images.
+    """The expected calibration error [1, eq. 3]: the mean difference between confidence and accuracy.
 
     Args:
-      probabilities: float [N, C]; the confidence of an image is its largest.
+      probabilities: float [N, C]; an image's confidence is its largest probability.
       labels: int [N].
       bins: equal intervals (m / bins, (m + 1) / bins] of confidence; 15 in [1].
 
@@ -64,10 +64,10 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
 
 
 def calibration_bins(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> list[dict[str, Any]]:
-    """The intervals of `calibration_error`, lowest confidence first.
+    """The bins of `calibration_error`, lowest confidence first.
 
     Returns:
-      Dicts {"images": int, "confidence": their mean, 0..1, "accuracy": 0..1}; both are None without images.
+      Dicts {"images": int, "confidence": mean, 0..1, "accuracy": 0..1}; the last two are None without images.
     """
     return [
         {"images": int(n), "confidence": float(c / n) if n else None, "accuracy": float(r / n) if n else None}
@@ -76,7 +76,7 @@ def calibration_bins(probabilities: np.ndarray, labels: np.ndarray, bins: int = 
 
 
 def _bin_sums(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of the images of each bin: their number, the sum of their confidences, how many are right. float64 [bins]."""
+    """For each bin: number of images, sum of their confidences, number of right predictions. float64 [bins]."""
     confidence = np.max(probabilities, axis=1)
     right = ranks(probabilities, labels) == 0
     index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)

@@ -1,7 +1,7 @@
-"""HTML pages in one file that needs nothing else: no script, no font, no image from elsewhere.
+"""HTML pages in a single file: no script, no font, no image from elsewhere.
 
-They are read on a phone and on a screen, by day and in dark mode: figures are SVGs in the page's own colour, and what
-is wider than the window scrolls by itself.
+They work on a phone and in dark mode: figures are SVGs in the page's own colours, and anything wider than the window
+scrolls by itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graph_resnet import files
 from graph_resnet.errors import UserError, printable, reason
 from graph_resnet.plot_text import shortened
 
-IMAGE_SIDE = 128  # pixels, the most of an image on a page
+IMAGE_SIDE = 128  # pixels, maximum side of an image on a page
 NAME_LENGTH = 40  # characters of a class name in a table
 
 STYLE = """
@@ -69,12 +69,11 @@ pre { background: var(--card); border-radius: .5em; padding: .7em .9em; white-sp
 
 
 def text(value: object) -> str:
-    """Any value as HTML text: escaped, on one line, without control characters."""
+    """Any value as escaped HTML text, on one line, without control characters."""
     return html.escape(printable(value if isinstance(value, str) else json.dumps(value, default=str)))
 
 
 def document(title: str, parts: Iterable[str]) -> str:
-    """A whole page."""
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -85,45 +84,45 @@ def document(title: str, parts: Iterable[str]) -> str:
 
 
 def section(heading: str, *parts: str) -> str:
-    """A heading and what is below it."""
+    """A heading with its content."""
     return "\n".join([f"<h2>{text(heading)}</h2>", *parts])
 
 
 def note(words: str) -> str:
-    """A paragraph in a quiet colour."""
+    """A paragraph in a muted colour."""
     return f'<p class="quiet">{text(words)}</p>'
 
 
 def facts(values: Sequence[tuple[str, str]]) -> str:
-    """Cards of (value, what it is), the first one large."""
+    """Cards of (value, description), the first one large."""
     cards = "\n".join(f"<div><b>{text(value)}</b><span>{text(what)}</span></div>" for value, what in values)
     return f'<div class="facts">\n{cards}\n</div>'
 
 
 def figures(svgs: Iterable[str]) -> str:
-    """SVG elements side by side where there is room."""
+    """SVG elements, side by side if there is room."""
     return '<div class="figures">\n' + "\n".join(f"<figure>{svg}</figure>" for svg in svgs) + "\n</div>"
 
 
 def table(
     header: Sequence[str], rows: Iterable[Sequence[Any]], *, marked: Iterable[int] = (), numbers: Iterable[int] = ()
 ) -> str:
-    """A table that scrolls where it is too wide.
+    """A table that scrolls if it is too wide.
 
     Args:
-      header: of the columns; empty for none.
+      header: of the columns; may be empty.
       rows: of cells: values, or `Markup`.
-      marked: numbers of the rows to mark.
-      numbers: columns to set as numbers.
+      marked: row numbers to highlight.
+      numbers: columns to align as numbers.
     """
     marked, numbers = set(marked), set(numbers)
 
     def cells(kind: str, row: Sequence[Any]) -> str:
-        of = [
+        classes = [
             ' class="number"' if k in numbers else ' class="name"' if k == 0 and not header else ""
             for k in range(len(row))
         ]
-        return "".join(f"<{kind}{how}>{_cell(value)}</{kind}>" for how, value in zip(of, row))
+        return "".join(f"<{kind}{css}>{_cell(value)}</{kind}>" for css, value in zip(classes, row))
 
     head = f"<thead><tr>{cells('th', header)}</tr></thead>\n" if header else ""
     body = "\n".join(
@@ -133,12 +132,12 @@ def table(
 
 
 def name(words: str) -> Markup:
-    """A class name or a path as a cell: shortened, whole when pointed at."""
+    """A class name or path as a cell: shortened, with the full text as its tooltip."""
     return Markup(f'<bdi title="{text(words)}">{text(shortened(printable(words), NAME_LENGTH))}</bdi>')
 
 
 class Markup(str):
-    """A cell that is HTML already."""
+    """HTML that is not escaped again."""
 
 
 def _cell(value: Any) -> str:
@@ -146,7 +145,7 @@ def _cell(value: Any) -> str:
 
 
 def bar(share: float, most: float = 9) -> Markup:
-    """A bar of `share`, 0..1, of `most` letters' width."""
+    """A bar whose width is `share` (0..1) of `most` em."""
     return Markup(f'<span class="bar" style="width:{share * most:.2f}em"></span>')
 
 
@@ -194,7 +193,7 @@ def image(pixels: np.ndarray, caption: str) -> str:
 
 
 def images(items: Iterable[str]) -> str:
-    """Results of `image`, as many in a row as there is room for."""
+    """Results of `image` in a grid."""
     return '<div class="images">\n' + "\n".join(items) + "\n</div>"
 
 
@@ -204,10 +203,10 @@ def definitions(values: Mapping[str, Any]) -> str:
 
 
 def write(path: str | Path, page: str) -> None:
-    """Writes a page in one go.
+    """Writes a page atomically.
 
     Raises:
-      UserError: it cannot be written.
+      UserError: the page cannot be written.
     """
     try:
         files.write(path, page.encode(errors="backslashreplace"))

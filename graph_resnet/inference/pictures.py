@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: its confusion matrix, its most confident mistakes, its calibration."""
+"""The plots of an evaluation: confusion matrix, most confident mistakes, calibration."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from graph_resnet.inference import metrics
 from graph_resnet.inference.evaluation import Evaluation
 from graph_resnet.plot_text import class_labels
 
-MISTAKES, NAME_LENGTH = 40, 14  # images in the picture of mistakes; characters of a class name above one
+MISTAKES, NAME_LENGTH = 40, 14  # maximum number of mistakes shown; characters of a class name above an image
 NAMES = ("confusion", "mistakes", "calibration")
 
 
 def save(evaluation: Evaluation, directory: str | Path, suffix: str = "") -> tuple[dict[str, str], list[str]]:
-    """Draws all into a directory, as `confusion<suffix>.png` and so on.
+    """Draws all plots into a directory, as `confusion<suffix>.png` and so on.
 
-    A picture is never worth failing for: a measurement stands by itself.
+    A plot that fails does not raise: the evaluation matters more.
 
     Returns:
-      ({name: path} of those that were written, a line for each that was not).
+      ({name: path} of the plots written, a line for each that was not).
     """
     draw: dict[str, Callable[[Evaluation], Figure]] = {
         "confusion": confusion,
@@ -37,19 +37,19 @@ def save(evaluation: Evaluation, directory: str | Path, suffix: str = "") -> tup
         try:
             plots.save(figure(evaluation), path)
             paths[name] = str(path)
-        except Exception as error:  # full disks, fonts, memory, files of data that are gone: none is worth a run
+        except Exception as error:  # disk full, fonts, memory, missing data files: none of them may end a run
             problems.append(printable(f"[files]: {path} not written ({reason(error)})"))
     return paths, problems
 
 
 def confusion(evaluation: Evaluation) -> Figure:
-    """The confusion matrix, with what it is of."""
+    """The confusion matrix, with a title."""
     title = f"{evaluation.title}\n{evaluation.accuracy:.2%} right"
     return evaluation_plots.confusion_matrix(evaluation.confusion, evaluation.class_names, title)
 
 
 def calibration(evaluation: Evaluation, title: str | None = None) -> Figure:
-    """The reliability diagram; `title` is the evaluation's where it is None."""
+    """The reliability diagram; the default title is the evaluation's."""
     bins = metrics.calibration_bins(metrics.softmax(evaluation.logits), evaluation.labels)
     return evaluation_plots.calibration(
         bins, evaluation.calibration_error, evaluation.title if title is None else title
@@ -72,7 +72,7 @@ def worst_mistakes(
     """The most confident mistakes.
 
     Returns:
-      ([(number of the image, (true class, its probability), (predicted class, its probability))], all mistakes).
+      ([(image number, (true class, its probability), (predicted class, its probability))], number of mistakes).
     """
     probabilities, labels = metrics.softmax(evaluation.logits), evaluation.labels
     predictions = probabilities.argmax(axis=1)

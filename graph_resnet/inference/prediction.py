@@ -1,4 +1,4 @@
-"""Images -> class probabilities of a trained net. Typical use, for a few images and for a service:
+"""Predicts class probabilities with a trained net. Typical use, for a few images and for a service:
 
     for prediction in predict("runs/notebook", ["cat.jpg", array]):
         print(prediction.class_name, prediction.probability)
@@ -6,7 +6,7 @@
     with Predictor("runs/notebook") as predictor:
         prediction = predictor(image)[0]
 
-A `Predictor` has one graph and one session for any number of calls.
+A `Predictor` keeps one graph and one session for any number of calls.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ BATCH = 128  # images at once
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a net makes of one image.
+    """A net's prediction for one image.
 
     Attributes:
-      image: what was given: a path, a PIL image or an array.
-      class_name, label, probability: the likeliest class, its number, and how likely it is, 0..1.
+      image: as passed by the caller: a path, a PIL image or an array.
+      class_name, label, probability: the most probable class, its number, and its probability, 0..1.
       probabilities: float64 [C], of each class.
       class_names: C strings.
     """
@@ -52,7 +52,7 @@ class Prediction:
     class_names: tuple[str, ...] = field(repr=False)
 
     def top(self, count: int) -> list[dict[str, Any]]:
-        """The likeliest classes first, as dicts {"class", "label", "probability"}; of equals the lower label first."""
+        """The most probable classes as dicts {"class", "label", "probability"}; of equals, the lower label first."""
         order = np.argsort(-self.probabilities, kind="stable")[:count]
         return [
             {
@@ -65,19 +65,19 @@ class Prediction:
 
 
 def predict(train_dir: str | Path, images: Any, *, checkpoint: str | Path | None = None) -> list[Prediction]:
-    """Classifies images with a trained net, in float32, in a graph of its own.
+    """Classifies images with a trained net, in float32, in a new graph.
 
-    Each becomes an image of the size of a training record (`image_files.load`), and then what the net saw in training:
-    normalized and resized.
+    Each image is converted to the size of a training record (`image_files.load`), then normalized and resized as in
+    training.
 
     Args:
       train_dir: of a run of `graph_resnet.train`.
       images: paths of image files, PIL images and uint8 arrays [H, W], [H, W, 3] (RGB) or [H, W, 4] (RGBA), of any
-        size each; one of them alone, or an array [N, H, W, 3].
+        sizes; or a single one of them, or an array [N, H, W, 3].
       checkpoint: as in `evaluation.evaluate`.
 
     Returns:
-      A `Prediction` for each, in order.
+      A `Prediction` for each image, in order.
 
     Raises:
       UserError: one line: no such train dir, a checkpoint that does not fit, an image that cannot be used, ...
@@ -87,7 +87,7 @@ def predict(train_dir: str | Path, images: Any, *, checkpoint: str | Path | None
 
 
 class Predictor:
-    """A trained net, ready for any number of calls from one thread or several.
+    """A trained net for any number of calls, from one or several threads.
 
     Args:
       train_dir: of a run of `graph_resnet.train`.
@@ -131,7 +131,7 @@ class Predictor:
         self._pool = ThreadPoolExecutor(machine.cores())
 
     def __call__(self, images: Any) -> list[Prediction]:
-        """See `predict`, but for the train dir."""
+        """Classifies images: see `predict`."""
         if isinstance(images, (str, os.PathLike, Image.Image)) or getattr(images, "ndim", None) in (2, 3):
             images = [images]
         results = list(self.stream(images))
@@ -141,7 +141,7 @@ class Predictor:
         return results
 
     def stream(self, images: Iterable[Any]) -> Iterator[Prediction | UserError]:
-        """Yields a `Prediction` for each image, or a `UserError` for one that cannot be used; in order, in batches.
+        """Yields a `Prediction` or, for an unusable image, a `UserError`; in order, computed in batches.
 
         Raises:
           UserError: the net diverged.
@@ -173,7 +173,7 @@ class Predictor:
         )
 
     def close(self) -> None:
-        """Ends its session and its threads."""
+        """Closes the session and the threads."""
         self._session.close()
         self._pool.shutdown()
 
@@ -185,7 +185,7 @@ class Predictor:
 
 
 def _load(image: Any, side: int) -> np.ndarray | UserError:
-    """uint8 [side, side, 3] of whatever was given."""
+    """An image of any accepted kind as uint8 [side, side, 3], or what is wrong with it."""
     try:
         if isinstance(image, (str, os.PathLike)):
             return image_files.load(image, side)

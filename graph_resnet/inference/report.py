@@ -1,4 +1,4 @@
-"""`report.html`: a run on one page, in one file that needs nothing else. The answer comes first."""
+"""`report.html`: a run on one page, in a single file. The result comes first."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from graph_resnet.inference.evaluation import Evaluation
 from graph_resnet.inference.runs import Run
 
 FILE = "report.html"
-CONFUSIONS = 15  # pairs of classes that are listed where a matrix has too many cells to read
-WIDE = 1700  # pixels of a matrix of many classes
+CONFUSIONS = 15  # pairs of classes to list if the matrix has too many cells to read
+WIDE = 1700  # width in pixels of a matrix of many classes
 
 
 def write_report(
@@ -28,7 +28,7 @@ def write_report(
     data: str | Path | Records | None = None,
     before_tensorflow: Callable[[], object] | None = None,
 ) -> tuple[Path, list[str]]:
-    """Writes the page of a run into its train dir, and `confusion.png`, `mistakes.png` and `calibration.png` beside it.
+    """Writes the page of a run into its train dir, with `confusion.png`, `mistakes.png` and `calibration.png`.
 
     Args:
       train_dir: of a run of `graph_resnet.train`.
@@ -36,10 +36,10 @@ def write_report(
       data, before_tensorflow: as in `evaluation.evaluate`.
 
     Returns:
-      (the path of the page, lines about what it lacks: without its data a run has a page, too, of curves and settings).
+      (path of the page, lines about what it lacks). Without its data, a run still gets a page of curves and settings.
 
     Raises:
-      UserError: it is no train dir, or the page cannot be written.
+      UserError: it is not a train dir, or the page cannot be written.
     """
     notes: list[str] = []
     if evaluation is None:
@@ -60,7 +60,7 @@ def write_report(
 
 
 def html(run: Run, evaluation: Evaluation | None, notes: Sequence[str] = ()) -> str:
-    """The page."""
+    """The whole page."""
     title = f"{run.name} on {evaluation.data if evaluation else run.config['data'].get('dataset', 'its data')}"
     parts = [answer(run, evaluation), best_and_last(run, evaluation), *map(page.note, notes), curves(run)]
     if evaluation is not None:
@@ -97,7 +97,7 @@ def answer(run: Run, evaluation: Evaluation | None) -> str:
 
 
 def best_and_last(run: Run, evaluation: Evaluation | None) -> str:
-    """The best evaluation beside the last."""
+    """The best and the last evaluation."""
     last, best = run.last, run.best
     if last is None or best is None:
         return ""
@@ -131,7 +131,7 @@ def calibration(evaluation: Evaluation) -> str:
 
 
 def classes(evaluation: Evaluation) -> str:
-    """A row for each class."""
+    """A table with one row per class."""
     rows = []
     for k, record in enumerate(evaluation.classes):
         confused = evaluations.most_confused(evaluation.confusion, k)
@@ -180,7 +180,7 @@ def mistakes(evaluation: Evaluation) -> str:
     names = evaluation.class_names
     try:
         pixels = pictures.images(evaluation, [index for index, *_ in worst])
-    except (OSError, ValueError) as error:  # the files of the data are gone
+    except (OSError, ValueError) as error:  # the data files are gone
         return page.section("Mistakes", page.note(f"cannot be shown: {error}"))
     items = [
         page.image(
@@ -194,7 +194,7 @@ def mistakes(evaluation: Evaluation) -> str:
 
 
 def recipe(run: Run) -> str:
-    """The recipe, with what was overridden marked."""
+    """The recipe, with overridden fields marked."""
     overridden = run.overridden()
     rows = [
         (name, value, overridden.get(name, "") if name in overridden else "")
@@ -211,7 +211,7 @@ def recipe(run: Run) -> str:
 
 
 def machine(run: Run) -> str:
-    """What it ran on and with, and the command to repeat it."""
+    """The machine, the settings, and the command to repeat the run."""
     files = run.config["data"].get("files", [])
     about = {
         "train dir": str(run.directory),

@@ -1,4 +1,4 @@
-"""A trained net again: which checkpoint, the tower that evaluates, its weights, the session to run it in."""
+"""Restores a trained net: finds the checkpoint, builds the evaluation tower, loads the weights."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def find_checkpoint(
     say: Callable[[str], object] = print,
     flag: str = "--checkpoint",
 ) -> str:
-    """The prefix of the checkpoint to load: such as 'runs/notebook/model.ckpt-20000'.
+    """The prefix of the checkpoint to load, such as 'runs/notebook/model.ckpt-20000'.
 
     Args:
-      directory: the train dir, whose newest whole checkpoint is taken where `path` is None.
-      path: a prefix, one of the files that begin with it, another directory, or 'best', that of `--keep-best`.
-      say: called with a line for each newer one that cannot be read.
-      flag: by which a user gives `path`, for the errors.
+      directory: the train dir; its newest readable checkpoint is used if `path` is None.
+      path: a prefix, one of its files, another directory, or 'best', the one of `--keep-best`.
+      say: called with a line for each newer checkpoint that cannot be read.
+      flag: the flag for `path`, named in errors.
 
     Raises:
-      UserError: there is none, or none that can be read.
+      UserError: there is no checkpoint, or none can be read.
     """
     if str(path) == BEST and directory is not None:
         return _best(directory, say)
@@ -53,7 +53,7 @@ def find_checkpoint(
 
 
 def _best(directory: str | Path, say: Callable[[str], object]) -> str:
-    """The checkpoint that is best on held-out images."""
+    """The checkpoint that was best on held-out images."""
     kept = checkpoints.best(directory, say)
     if kept is None:
         raise UserError(f"train dir {directory}: it holds no best checkpoint; train with --hold-out N --keep-best")
@@ -68,10 +68,10 @@ def _whole(prefix: str, flag: str) -> str:
 
 
 def session(precision: str = "float32", *, threads: int | None = None) -> tf.Session:
-    """A session of the default graph, with a pool of threads of its own.
+    """A session of the default graph, with its own thread pool.
 
-    TensorFlow's sessions share one pool, as large as the first of them asked for: without this, our one thread would
-    be all that a caller's own sessions had.
+    By default TensorFlow's sessions share one pool, sized by the first of them: our single thread would then be all
+    that the caller's sessions get.
     """
     options = session_config(precision, threads=threads)
     options.use_per_session_threads = True
@@ -79,21 +79,21 @@ def session(precision: str = "float32", *, threads: int | None = None) -> tf.Ses
 
 
 def net_of_batches(net: TrainedNet, images: tf.Tensor, reuse: bool | None = None) -> tf.Tensor:
-    """A trained net on what `data.batches` yields, float32 [B, S, S, 3]: logits float32 [B, num_classes]."""
+    """A trained net on batches of `data.batches`, float32 [B, S, S, 3]: logits float32 [B, num_classes]."""
     return tower.logits(net.recipe, images, len(net.class_names), is_training=False, reuse=reuse)
 
 
 def net_of_images(net: TrainedNet, images: tf.Tensor, reuse: bool | None = None) -> tf.Tensor:
-    """The same, of images in 0..255: uint8 or float32 [B, H, W, 3] of any one size, which need not be known."""
+    """A trained net on images in 0..255, uint8 or float32 [B, H, W, 3]; H and W may be unknown. Returns logits."""
     recipe = net.recipe
     return net_of_batches(net, batches.prepared(images, recipe.image_size, recipe.mean, recipe.std), reuse)
 
 
 def load(session: tf.Session, checkpoint: str) -> None:
-    """Restores the variables of the session's graph, and of the checkpoint nothing else.
+    """Restores the variables of the session's graph; the checkpoint may hold more.
 
     Raises:
-      UserError: one line with variables that are missing or have another shape.
+      UserError: names variables that are missing or have another shape.
     """
     with session.graph.as_default():
         restorer(checkpoints.saved_as(tf.global_variables()), checkpoint)(session)
@@ -123,18 +123,19 @@ def restorer(variables: dict[str, tf.Variable | list[tf.Variable]], checkpoint: 
 def logits(
     train_dir: str | Path, images: tf.Tensor, *, checkpoint: str | Path | None = None, reuse: bool | None = None
 ) -> tuple[tf.Tensor, Callable[[tf.Session], None]]:
-    """A trained net in a v1 graph of the caller's, as a layer of it:
+    """A trained net as a layer of your own v1 graph:
 
         logits, restore = inference.logits("runs/notebook", images)
         session.run(tf.global_variables_initializer())
         restore(session)  # or tf.train.Scaffold(init_fn=lambda scaffold, session: restore(session))
 
-    Normalization and the resize to the net's size are in it, batch norm uses its moving averages, and no regularizer or
-    update op joins the graph's collections. The variables have the names of training, below the current variable scope.
+    The layer includes normalization and the resize to the net's size. Batch norm uses its moving averages, and no
+    regularizer or update op joins the graph's collections. Variables are named as in training, inside the current
+    scope.
 
     Args:
       train_dir: of a run of `graph_resnet.train`.
-      images: uint8 or float32 [B, H, W, 3] in 0..255, of any one size, which need not be known; a tensor of a graph.
+      images: uint8 or float32 [B, H, W, 3] in 0..255; H and W may be unknown; a graph tensor.
       checkpoint: as in `evaluation.evaluate`.
       reuse: True for a second tower with the same weights in the same scope.
 
@@ -142,8 +143,8 @@ def logits(
       (float32 [B, num_classes], function(session) that restores the weights).
 
     Raises:
-      UserError: no such train dir, a checkpoint that does not fit, `images` that are no such tensor, or variables of
-        these names in the graph already.
+      UserError: no such train dir, a checkpoint that does not fit, `images` of the wrong type or shape, or the graph
+        has variables of these names already.
     """
     net = config.read(train_dir)
     check_images(images)
@@ -154,8 +155,8 @@ def logits(
             result = net_of_images(net, images, reuse)
         except ValueError as error:
             raise UserError(
-                f"train dir {net.directory}: its net cannot be built in this graph ({reason(error)}); call it within a "
-                "tf.variable_scope of its own, or with reuse=True for the second time"
+                f"train dir {net.directory}: its net cannot be built in this graph ({reason(error)}); call it inside a "
+                "new tf.variable_scope, or with reuse=True the second time"
             ) from error
         start = f"{scope}/" if scope else ""
         own = f"{start}{net.recipe.architecture.scope}/"
@@ -164,10 +165,10 @@ def logits(
 
 
 def check_images(images: object) -> None:
-    """Refuses what is no tensor of images in a graph.
+    """Refuses anything but a graph tensor of images.
 
     Raises:
-      UserError: names what it is, and what is wanted.
+      UserError: names the type or shape, and the expected one.
     """
     wanted = "pass a tensor uint8 or float32 [B, H, W, 3] of a tf.Graph"
     if not isinstance(images, tf.Tensor) or hasattr(images, "numpy"):  # the latter is eager

@@ -1,4 +1,4 @@
-"""A run as its train dir tells of it: config.json and metrics.jsonl, for the report and for a comparison of several."""
+"""A run as recorded in its train dir: config.json and metrics.jsonl. Used by the report and the comparison."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from graph_resnet import config
 from graph_resnet.errors import UserError
 from graph_resnet.recipes import RECIPES
 
-# Of config.json, what stands elsewhere on a page, or is of no use to a reader.
+# Fields of config.json that the page shows elsewhere, or that are of no use to a reader.
 ELSEWHERE = ("recipe", "data", "class_names", "architecture", "command", "finished")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A train dir's record.
+    """The record of a run.
 
     Attributes:
       directory: the train dir.
@@ -39,7 +39,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Of the recipe."""
+        """The recipe's name."""
         return str(self.recipe.get("name", "a run"))
 
     @property
@@ -49,13 +49,13 @@ class Run:
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """The evaluation of the highest accuracy, the first of several."""
+        """The evaluation with the highest accuracy, the first of equals."""
         records = [record for record in self.history if record["split"] == "val" and "accuracy" in record]
         return max(records, key=lambda record: record["accuracy"], default=None)
 
     @property
     def steps_an_epoch(self) -> float | None:
-        """Updates in a pass over the training images; None where config.json does not tell."""
+        """Updates in a pass over the training images; None if config.json does not record it."""
         try:
             listed = self.config["data"]["files"]
             names = ("test_batch.bin", "test.bin", "val.bin")
@@ -66,7 +66,7 @@ class Run:
 
     @property
     def images_per_second(self) -> float | None:
-        """The median of the training lines."""
+        """The median over the training records."""
         speeds = sorted(record["images_per_second"] for record in self.history if "images_per_second" in record)
         return speeds[len(speeds) // 2] if speeds else None
 
@@ -86,12 +86,12 @@ class Run:
 
     @property
     def finished(self) -> dict[str, Any]:
-        """What config.json says of the end of the run."""
+        """What config.json records about the end of the run."""
         return self.config.get("finished") or {}
 
     @property
     def command(self) -> str | None:
-        """The command line that made it, as a shell takes it."""
+        """The command line of the run, quoted for a shell."""
         words = self.config.get("command")
         if isinstance(words, str):
             return words
@@ -100,7 +100,7 @@ class Run:
         return None
 
     def overridden(self) -> dict[str, Any]:
-        """{field: the value of the recipe of that name} where this run has another."""
+        """{field: the recipe's value} for the fields that this run overrides."""
         base = RECIPES.get(self.name)
         if base is None:
             return {}
@@ -112,16 +112,16 @@ class Run:
         }
 
     def settings(self) -> dict[str, Any]:
-        """Everything else that config.json records, nested names joined: {"versions, tensorflow": "2.21.0", ...}."""
+        """Everything else in config.json, with nested names joined: {"versions, tensorflow": "2.21.0", ...}."""
         values = {name: value for name, value in self.config.items() if name not in ELSEWHERE}
         return {name: value for name, value in _flat(values) if value is not None and value != []}
 
 
 def read(directory: str | Path) -> Run:
-    """Reads what a train dir says of its run.
+    """Reads the record of a run.
 
     Raises:
-      UserError: it is no train dir, or its files cannot be read.
+      UserError: it is not a train dir, or its files cannot be read.
     """
     from graph_resnet.loop import metrics_log
 

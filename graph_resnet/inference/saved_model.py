@@ -1,8 +1,8 @@
-"""A trained net as a SavedModel that needs nothing of this package: weights frozen, batch norm folded.
+"""Exports a trained net as a SavedModel that does not need this package: weights frozen, batch norm folded.
 
 Signature `serving_default`: `images` uint8 [batch, height, width, 3] of any size -> `logits` and `probabilities`
 float32 [batch, classes], `classes` int64 [batch]. Normalization and the bilinear resize to the net's size are in the
-graph. It holds no variable and no Python function, so that whatever reads or converts SavedModels can read it.
+graph. It has no variables and no Python functions, so any tool that reads or converts SavedModels can use it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ MODEL = "saved_model.pb"
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """An exported net.
 
     Attributes:
       train_dir, checkpoint, export_dir: paths.
-      step: global step at which the checkpoint was written; None where it does not say.
+      step: global step of the checkpoint; None if it does not record one.
       bytes: size of the net's weights and graph.
       class_names: C strings.
       notes: lines about newer checkpoints that could not be read, and retired fields of config.json.
@@ -55,7 +55,7 @@ def export(
     checkpoint: str | Path | None = None,
     before_tensorflow: Callable[[], object] | None = None,
 ) -> Exported:
-    """Writes a trained net as a SavedModel, whole or not at all.
+    """Writes a trained net as a SavedModel, complete or not at all.
 
     Args:
       train_dir: of a run of `graph_resnet.train`.
@@ -89,10 +89,10 @@ def export(
 
 
 def check_target(directory: str | Path) -> None:
-    """Refuses a directory that holds something.
+    """Checks that an export directory does not exist yet, or is empty.
 
     Raises:
-      UserError: it does, is no directory, or cannot be looked into.
+      UserError: it is not empty, not a directory, or cannot be read.
     """
     above = next((path for path in Path(os.path.abspath(directory)).parents if os.path.lexists(path)), None)
     if above is not None and not os.path.isdir(above):
@@ -113,7 +113,7 @@ def serialized(graph_def: Any) -> bytes:
 
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(graph_def, name="")
-        tf.constant(f"assets/{CLASS_NAMES}", name="class_names_file")  # loaders feed the path where they found it
+        tf.constant(f"assets/{CLASS_NAMES}", name="class_names_file")  # loaders replace it by the actual path
         meta_graph = tf.train.export_meta_graph(graph=graph, strip_default_attrs=True)
         inputs = {"images": graph.get_tensor_by_name("images:0")}
         outputs = {name: graph.get_tensor_by_name(f"{name}:0") for name in OUTPUTS}
@@ -121,12 +121,12 @@ def serialized(graph_def: Any) -> bytes:
     meta_graph.meta_info_def.tags.append(tf.saved_model.tag_constants.SERVING)
     meta_graph.signature_def[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY].CopyFrom(signature)
     meta_graph.asset_file_def.add(filename=CLASS_NAMES).tensor_info.name = "class_names_file:0"
-    # By hand rather than by tf.saved_model.Builder, which writes the path of its own draft into the graph.
+    # Not with tf.saved_model.Builder, which writes the path of its temporary directory into the graph.
     return SavedModel(saved_model_schema_version=1, meta_graphs=[meta_graph]).SerializeToString(deterministic=True)
 
 
 def frozen(net: TrainedNet, checkpoint: str) -> Any:
-    """The net as a GraphDef from node `images` to the nodes of `OUTPUTS`, with the weights of a checkpoint."""
+    """The net with a checkpoint's weights, as a GraphDef from node `images` to the nodes of `OUTPUTS`."""
     import tensorflow.compat.v1 as tf
 
     from graph_resnet.inference import folding, restore

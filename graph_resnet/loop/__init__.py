@@ -2,7 +2,7 @@
 
     from graph_resnet.loop import Cadence, GraphToTrain, train_graph
 
-Names are imported on first use, so that the commands can answer `--help` without TensorFlow.
+Names are imported on first use, so that `--help` does not import TensorFlow.
 """
 
 from graph_resnet import lazy

@@ -1,4 +1,4 @@
-"""Two mistakes with slim's batch norm that no error shows: UPDATE_OPS that never run, and UPDATE_OPS that leak."""
+"""Two silent mistakes with slim's batch norm: UPDATE_OPS that never run, and UPDATE_OPS that leak validation data."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from graph_resnet.loop import graphs
 from graph_resnet.loop.graph_to_train import GraphToTrain
 
 LEAK = (
-    "warning: the training op pulls a validation batch at every step and folds it into batch norm's moving averages: "
+    "warning: each training step also reads a validation batch and adds it to batch norm's moving averages: "
     "collect UPDATE_OPS before the validation tower is built"
 )
-FORGOTTEN = """warning: the training op never updates {} of the moving averages that batch norm evaluates with; fix:
+FORGOTTEN = """warning: the training op never updates {} of batch norm's moving averages, which evaluation uses; fix:
     with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):  # before the validation tower is built
         train_op = optimizer.minimize(loss, global_step)"""
-# What two towers of one net share without one being part of the other.
+# Op types that two towers of one net may share.
 _SHARED = {"Const", "Placeholder", "PlaceholderWithDefault", "ReadVariableOp", "VarIsInitializedOp"}
 
 
 def forgotten(graph: GraphToTrain) -> int:
-    """How many variables the UPDATE_OPS of the training tower would update while the training op does not.
+    """The number of variables that the training tower's UPDATE_OPS update but the training op does not.
 
-    A variable counts as updated if any of its update ops runs with the training op. An update op is the training
-    tower's if it needs something that the training loss needs too.
+    A variable counts as updated if any of its update ops runs with the training op. An update op belongs to the
+    training tower if it depends on an op that the training loss also depends on.
     """
     with graph.graph.as_default():
         trained, measured = graphs.ancestors(graph.train_op), graphs.ancestors(graph.train_loss)
@@ -36,5 +36,5 @@ def forgotten(graph: GraphToTrain) -> int:
 
 
 def _reads_input(op):
-    """Whether an op only yields a batch, which both towers may be built on."""
+    """Whether an op only reads a batch, which both towers may use."""
     return op.type.startswith("IteratorGetNext")

@@ -1,4 +1,4 @@
-"""Checkpoints of a train dir, `model.ckpt-N`: which there are, and whether they are whole. `saves` writes them."""
+"""Finds and checks the checkpoints `model.ckpt-N` of a train dir. `saves` writes them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import tensorflow.compat.v1 as tf
 from graph_resnet import files
 from graph_resnet.errors import UserError, reason
 
-SHOWN = 6  # variables in an error
+SHOWN = 6  # variables listed in an error
 STATE = "checkpoint"
-STEP = "(0|[1-9][0-9]{0,18})"  # in a name: an int64
-BEST = "best"  # model.ckpt-best-N: no other tool counts it among the newest
+STEP = "(0|[1-9][0-9]{0,18})"  # the step in a file name, an int64
+BEST = "best"  # model.ckpt-best-N: other tools do not mistake it for the newest checkpoint
 
 
 def steps(train_dir: str | Path) -> list[int]:
-    """Global steps of the checkpoints in a train dir, whole or not, newest first."""
+    """Global steps of the checkpoints in a train dir, newest first. They are not checked."""
     return _steps_named(train_dir)
 
 
@@ -37,17 +37,17 @@ def _steps_named(train_dir, kind=""):
 
 
 def prefix(train_dir: str | Path, step: int | str) -> str:
-    """The path by which TensorFlow knows a checkpoint."""
+    """The path prefix that TensorFlow uses for a checkpoint."""
     return str(Path(train_dir) / f"model.ckpt-{step}")
 
 
 def step_in(prefix: str) -> int:
-    """The step in such a path."""
+    """The step in a checkpoint's path."""
     return int(prefix.rpartition("-")[2])
 
 
 def step_of(path: str, name: str = "global_step") -> int | None:
-    """The global step that a checkpoint holds, None where it has none. Its file may have been renamed."""
+    """The global step stored in a checkpoint, None if it has none. The file name may differ."""
     with reading(path) as reader:
         step = reader.get_tensor(name) if reader.has_tensor(name) else None
     return int(step) if isinstance(step, np.integer) else None
@@ -81,9 +81,9 @@ def _shape_and_dtype(variable):
 
 @contextlib.contextmanager
 def _plain(path):
-    """A path to the same checkpoint without the characters that TensorFlow takes for a pattern.
+    """Yields a path to the same checkpoint without glob characters.
 
-    It writes 'runs/[1]/model.ckpt-5', and cannot find it when it is to read it.
+    TensorFlow writes 'runs/[1]/model.ckpt-5' but cannot read it back: it takes '[1]' for a pattern.
     """
     directory, name = os.path.split(os.path.abspath(path))
     with contextlib.ExitStack() as stack:
@@ -96,36 +96,35 @@ def _plain(path):
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[tf.train.NewCheckpointReader]:
-    """A tf.train.NewCheckpointReader of the checkpoint `path`, whatever its name."""
+    """Yields a tf.train.NewCheckpointReader for `path`, which may contain glob characters."""
     with _plain(path) as plain:
         yield tf.train.NewCheckpointReader(plain)
 
 
 def restore(session: tf.Session, saver: tf.train.Saver, path: str) -> None:
-    """`saver.restore`, whatever the name of `path`."""
+    """`saver.restore` for a `path` that may contain glob characters."""
     with _plain(path) as plain:
         saver.restore(session, plain)
 
 
 def fault(path: str) -> str | None:
-    """None if the checkpoint `path` can be read to its last byte (a checksum guards each tensor) and all its numbers
-    are finite, else a phrase."""
+    """None if every tensor of a checkpoint can be read (each has a checksum) and is finite, else what is wrong."""
     try:
         for part in _parts(path):
-            files.open_regular(part).close()  # TensorFlow would wait for a pipe for ever
+            files.open_regular(part).close()  # TensorFlow would wait for ever on a named pipe
         with reading(path) as reader:
             for name in sorted(reader.get_variable_to_shape_map()):
                 value = reader.get_tensor(name)
-                # Not seen in the loss: a ReLU makes 0 of NaN.
+                # The loss may not show it: a ReLU turns NaN into 0.
                 if tf.as_dtype(value.dtype).is_floating and not np.isfinite(value).all():
                     return f"{name} is not finite: the net diverged"
-    except Exception as error:  # what is wrong with a file comes as any of OpError, IndexError, ValueError, ...
+    except Exception as error:  # a damaged file raises OpError, IndexError, ValueError, ...
         return reason(error)
     return None
 
 
 def _parts(path):
-    """The files that TensorFlow reads of a checkpoint."""
+    """The files of a checkpoint that TensorFlow reads."""
     directory, name = os.path.split(os.path.abspath(path))
     return [f"{path}.index"] + [f"{directory}/{n}" for n in os.listdir(directory) if n.startswith(f"{name}.data-")]
 
@@ -133,43 +132,43 @@ def _parts(path):
 def newest_whole(
     train_dir: str | Path, say: Callable[[str], object] = print, step_name: str = "global_step"
 ) -> str | None:
-    """Path of the newest checkpoint in a train dir that can be read whole, None if there never was one.
+    """Path of the newest checkpoint in a train dir that can be read, None if there never was one.
 
-    The newest is that which holds the highest step, whatever its name says.
+    The newest is the one that holds the highest step, even if its name says otherwise.
 
     Args:
       train_dir: str or path.
-      say: called with a line for each newer one that cannot be read.
-      step_name: of the variable that holds the step.
+      say: called with a line for each newer checkpoint that cannot be read.
+      step_name: name of the variable that holds the step.
 
     Raises:
-      UserError: there were checkpoints and none can be read; or the state file is no file.
+      UserError: none of the checkpoints can be read; or the state file is not a regular file.
     """
-    found, named = steps(train_dir), _named_newest(train_dir)
-    if named is not None and named > max(found, default=-1):
+    saved_steps, named = steps(train_dir), _named_newest(train_dir)
+    if named is not None and named > max(saved_steps, default=-1):
         say(f"[checkpoint]: {prefix(train_dir, named)} is missing: trying the one before")
     newest = None
-    for step in found:
+    for step in saved_steps:
         path = prefix(train_dir, step)
         why = fault(path)
         if why is not None:
             say(f"[checkpoint]: {path} cannot be used ({why}): trying the one before")
             continue
-        held = step_of(path, step_name)
-        held = step if held is None else held
-        if newest is None or held > newest[0]:  # a file that was renamed may be older than those behind it
-            newest = held, path
+        stored_step = step_of(path, step_name)
+        stored_step = step if stored_step is None else stored_step
+        if newest is None or stored_step > newest[0]:  # a renamed file may be older than the ones after it
+            newest = stored_step, path
         if newest[0] >= step:
             break
     if newest is not None:
         return newest[1]
-    if found or (Path(train_dir) / STATE).exists():
+    if saved_steps or (Path(train_dir) / STATE).exists():
         raise UserError(f"{train_dir}: none of its checkpoints can be read; restore one, or pass another directory")
     return None
 
 
 def best(train_dir: str | Path, say: Callable[[str], object] = print) -> str | None:
-    """Path of the checkpoint that was best on the validation images, None if none was kept (see `keep_if_best`)."""
+    """Path of the best checkpoint on the validation images, None if none was kept (see `Checkpoints.keep_if_best`)."""
     for step in best_steps(train_dir):
         path = prefix(train_dir, f"{BEST}-{step}")
         why = fault(path)
@@ -180,12 +179,12 @@ def best(train_dir: str | Path, say: Callable[[str], object] = print) -> str | N
 
 
 def best_steps(train_dir: str | Path) -> list[int]:
-    """Steps of the checkpoints that were kept as best, the newest, which is the best, first."""
+    """Steps of the checkpoints kept as best, newest first. The newest is the best."""
     return _steps_named(train_dir, f"{BEST}-")
 
 
 def _named_newest(train_dir):
-    """The step that the state file names as newest, None if it names none."""
+    """The newest step according to the state file, None if it names none."""
     path = Path(train_dir) / STATE
     try:
         state = files.read(path, most=1 << 20)
@@ -200,7 +199,7 @@ def _named_newest(train_dir):
 def check_fit(
     path: str, variables: dict[str, tf.Variable | list[tf.Variable]], advice: Callable[[list[str]], str]
 ) -> None:
-    """Refuses a checkpoint that has not all of some variables, each in its shape and dtype.
+    """Checks that a checkpoint holds all of `variables`, with the same shapes and dtypes.
 
     Args:
       path: of the checkpoint.
@@ -208,7 +207,7 @@ def check_fit(
       advice: function(names of the variables that do not fit) -> what to do about it.
 
     Raises:
-      UserError: one line with the first of them, and the advice.
+      UserError: one line with the first variables that do not fit, and the advice.
     """
     with reading(path) as reader:
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()

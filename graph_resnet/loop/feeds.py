@@ -1,4 +1,4 @@
-"""What is fed to a graph that is driven by placeholders: the caller's functions, called and checked."""
+"""Feeds for a graph with placeholders: calls the caller's feed functions and checks what they return."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import tensorflow.compat.v1 as tf
 
 from graph_resnet.errors import UserError
 
-ENDLESS = 10_000  # batches after which an evaluation without an end is taken for a mistake
+ENDLESS = 10_000  # batches after which an evaluation is assumed never to end
 
 
 class FeedFunction:
-    """A caller's function() or function(number) -> {placeholder: value}, under the name of its argument.
+    """A caller's function() or function(number) -> {placeholder: value}.
 
     Args:
-      name: 'feed_fn' or 'val_feed_fn'.
+      name: of the argument, for errors: 'feed_fn' or 'val_feed_fn'.
       function: None feeds nothing.
     """
 
@@ -31,17 +31,18 @@ class FeedFunction:
         return self._function is not None
 
     def __call__(self, number: int) -> dict:
-        """The feed for update (or batch) `number`; StopIteration goes through."""
+        """The feed for update (or batch) `number`; StopIteration is passed on."""
         return self._checked(self._call(number)) if self else {}
 
     def batches(self) -> Iterator[dict]:
         """The feeds of one evaluation.
 
-        The function is called for batch 0, 1, ... until it raises StopIteration. One that returns an iterable (a
-        generator function) is called once. One that returns the very same arrays again holds them all: one batch.
+        The function is called for batch 0, 1, ... until it raises StopIteration. A function that returns an iterable
+        (a generator function) is called once. If a call returns the same array objects as the one before, the function
+        has a single batch.
 
         Raises:
-          UserError: what it returns is no feed, or it never ends.
+          UserError: a returned value is not a feed, or the function never ends.
         """
         previous = None
         for number in range(ENDLESS):
@@ -58,8 +59,8 @@ class FeedFunction:
                 return
             previous = dict(result)
             yield self._checked(result)
-        raise UserError(f"{self.name}: has not ended after {ENDLESS:,} batches; pass val_batches=N, or end it by a "
-                        "StopIteration")  # fmt: skip
+        raise UserError(f"{self.name}: has not ended after {ENDLESS:,} batches; pass val_batches=N, or raise "
+                        "StopIteration at the end")  # fmt: skip
 
     def _call(self, number):
         return self._function(number) if self._numbered else self._function()
@@ -75,7 +76,7 @@ class FeedFunction:
                 tensor = graph.as_graph_element(key, allow_operation=False)
             except (TypeError, ValueError, KeyError) as error:
                 reason = str(error.args[0]).splitlines()[0] if error.args else type(error).__name__
-                raise UserError(f"{self.name}: {key!r} is no tensor of this graph ({reason})") from None
+                raise UserError(f"{self.name}: {key!r} is not a tensor of this graph ({reason})") from None
             try:
                 shape = np.shape(np.asarray(value, tensor.dtype.as_numpy_dtype))
             except (TypeError, ValueError) as error:
@@ -86,7 +87,7 @@ class FeedFunction:
 
 
 def _takes_a_number(function):
-    """Whether a function has a parameter without a default, to be given the number of the step or batch."""
+    """Whether a function has a positional parameter without a default, for the step or batch number."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # some builtins have none
@@ -96,19 +97,19 @@ def _takes_a_number(function):
 
 
 def _same(first, second):
-    """Whether two feeds hold the same objects."""
+    """Whether two feeds hold the same array objects."""
     return first.keys() == second.keys() and all(first[key] is second[key] for key in first)
 
 
 def count(feed: dict) -> int | None:
-    """Images in a fed batch: the first dimension that all its arrays share, None where they share none."""
+    """Images in a fed batch: the first dimension of its arrays, None if they differ."""
     lengths = {shape[0] for value in feed.values() if (shape := np.shape(value))}
     return lengths.pop() if len(lengths) == 1 else None
 
 
 @contextlib.contextmanager
 def named(function: str):
-    """Turns what a session raises about a missing or wrong feed into one line that names the argument.
+    """Turns a session's error about a missing feed into one line that names the argument.
 
     Raises:
       UserError: a placeholder was not fed, or an iterator was not initialized.
@@ -121,7 +122,7 @@ def named(function: str):
             raise
         raise UserError(
             f"placeholder {placeholder[1]!r} got no value: pass {function}=, a function that returns "
-            "{placeholder: value} for each batch (or is_training=, if it is that)"
+            "{placeholder: value} for each batch (or is_training=, if it is the training flag)"
         ) from None
     except tf.errors.FailedPreconditionError as error:
         if "iterator has not been initialized" not in str(error):

@@ -1,5 +1,5 @@
-"""What the session loop is told of a graph (`GraphToTrain`), of a run's rhythm (`Cadence`) and of what it shows
-(`Shown`). Each checks its values, so that a slip of the pen is one line that names the argument."""
+"""The session loop's arguments: the graph (`GraphToTrain`), how often it does what (`Cadence`), and extra output
+(`Shown`). Each checks its values: a mistake gives one line that names the argument."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ Feed = dict  # {tensor: value}, as tf.Session.run takes it
 
 @dataclass(frozen=True)
 class GraphToTrain:
-    """A v1 graph, with all that the loop runs of it.
+    """The ops and tensors of a v1 graph that the loop runs.
 
     Raises:
-      UserError: a value is not of the kind that its field is for, or is of another graph than `train_op`.
+      UserError: a value has the wrong type, shape or dtype, or belongs to another graph than `train_op`.
     """
 
-    train_op: tf.Operation | tf.Tensor  # makes one update. Where it does not move the global step, the loop counts it
+    train_op: tf.Operation | tf.Tensor  # makes one update. If it does not increment the global step, the loop does
     train_loss: tf.Tensor  # scalar, of a training batch
     train_acc: tf.Tensor | None = None  # scalar, in 0..1
     val_loss: tf.Tensor | None = None  # scalar, mean over a validation batch; None: nothing is evaluated
     val_acc: tf.Tensor | None = None  # scalar, mean over a validation batch
     val_confusion: tf.Tensor | None = None  # int [C, C], images of class `row` taken for class `column`, of a batch
-    # bool placeholder, fed True for the training op and False for every measurement. None: the towers are static (built
-    # with Python bools), and a training line comes from the update's own batch.
+    # bool placeholder, fed True for updates and False for measurements. None: the towers are static (built with Python
+    # bools), and a training line shows the loss of the update itself.
     is_training: tf.Tensor | None = None
     learning_rate: float | tf.Tensor | None = None  # written beside the training lines
     # function() or function(step) -> {placeholder: value} for the training op. A StopIteration ends the run.
     feed_fn: Callable[..., Feed] | None = None
     # The same for the evaluation: see `validation.Validation`.
     val_feed_fn: Callable[..., Feed] | None = None
-    # Training batches from which batch norm's moving averages are set before an evaluation, at the weights as they are:
-    # what is evaluated is what is saved. 0 leaves the averages as the updates have them. See `precise_batch_norm`.
+    # Number of training batches to recompute batch norm's moving averages from before each evaluation. They are saved
+    # too. 0 keeps the averages of the updates. See `precise_batch_norm`.
     precise_batch_norm: int = 0
-    val_batches: int | None = None  # in an evaluation. None: all of data that ends, one batch of data that does not
+    val_batches: int | None = None  # per evaluation. None: all of a finite dataset, one batch of an endless one
     val_logits: tf.Tensor | None = None  # float [B, C], of a validation batch, for `Shown.take_logits`
 
     def __post_init__(self):
         graph = _graph_of("train_op", self.train_op)
         if graph.finalized:
             raise UserError(
-                "this graph is finalized, as a session that could not start leaves it: build it again, after "
+                "this graph is finalized (a session that failed to start leaves it so): build it again after "
                 "tf.reset_default_graph()"
             )
         tensors = "train_loss train_acc val_loss val_acc val_confusion val_logits is_training learning_rate"
         for name in tensors.split():
             object.__setattr__(self, name, _checked(name, getattr(self, name), graph))
         if self.train_loss is None:
-            raise UserError("train_loss: is None; pass the scalar loss tensor that train_op makes smaller")
+            raise UserError("train_loss: is None; pass the scalar loss tensor that train_op minimizes")
         for name in ("val_acc", "val_confusion", "val_logits"):
             if self.val_loss is None and getattr(self, name) is not None:
-                raise UserError(f"{name}: needs a val_loss beside it, and that is None")
+                raise UserError(f"{name}: needs val_loss, which is None")
         if self.is_training is not None and self.is_training.dtype != tf.bool:
             raise UserError(
-                f"is_training: is of type {self.is_training.dtype.name}; pass the bool placeholder, or None where the "
+                f"is_training: is of type {self.is_training.dtype.name}; pass the bool placeholder, or None if the "
                 "towers are static"
             )
         for name in ("feed_fn", "val_feed_fn"):
@@ -92,16 +92,16 @@ def _graph_of(name, value):
 
 
 def _checked(name, value, graph):
-    """`value` as a tensor of `graph`, None as None."""
+    """`value` as a tensor of `graph`; None stays None."""
     if value is None or (name == "learning_rate" and isinstance(value, numbers.Real)):
         return value
     if _graph_of(name, value) is not graph:
-        raise UserError(f"{name}: is of another graph than train_op; build both in one graph")
+        raise UserError(f"{name}: belongs to another graph than train_op; build both in one graph")
     with graph.as_default():
         try:
             value = tf.convert_to_tensor(value)
         except (TypeError, ValueError) as error:
-            raise UserError(f"{name}: is no tensor ({str(error).splitlines()[0]})") from None
+            raise UserError(f"{name}: is not a tensor ({str(error).splitlines()[0]})") from None
     if name in ("val_confusion", "val_logits"):
         if value.shape.rank not in (None, 2):
             wanted = "[classes, classes]" if name == "val_confusion" else "[batch, classes]"
@@ -114,7 +114,7 @@ def _checked(name, value, graph):
 
 
 def check_count(name: str, value: int, least: int = 1) -> None:
-    """Refuses what is not a whole number of at least `least`.
+    """Checks that `value` is a whole number of at least `least`.
 
     Raises:
       UserError: names the argument and the value.
@@ -124,28 +124,28 @@ def check_count(name: str, value: int, least: int = 1) -> None:
 
 
 def checked_hooks(hooks: Iterable) -> list:
-    """Some hooks as a list.
+    """`hooks` as a list.
 
     Raises:
-      UserError: one is not a hook, but its class, say.
+      UserError: one is not a hook instance (but the class, for example).
     """
     if hooks is None or isinstance(hooks, tf.train.SessionRunHook):
         hooks = [] if hooks is None else [hooks]
     for hook in hooks:
         if not isinstance(hook, tf.train.SessionRunHook):
             name = hook.__name__ if isinstance(hook, type) else repr(hook)
-            raise UserError(f"hooks: {name} is no SessionRunHook; pass instances of one, such as StopAtStepHook(5)")
+            raise UserError(f"hooks: {name} is not a SessionRunHook; pass instances, such as StopAtStepHook(5)")
     return list(hooks)
 
 
 @dataclass(frozen=True)
 class Cadence:
-    """How often a run does what, in steps."""
+    """How often a run logs, evaluates and saves, in steps."""
 
     log_every: int = 50
     eval_every: int = 1000
     save_every: int = 500
-    eval_at_start: bool = True  # whether the net is evaluated before its first update
+    eval_at_start: bool = True  # whether to evaluate before the first update
 
     def __post_init__(self):
         for field in ("log_every", "eval_every", "save_every"):
@@ -154,18 +154,18 @@ class Cadence:
 
 @dataclass(frozen=True)
 class Shown:
-    """What is shown of a run beside its lines."""
+    """What a run shows beside its printed lines."""
 
-    summary_op: tf.Tensor | None = None  # serialized summaries, such as histograms of weights, written at evaluations
-    first_summary: tf.Summary | None = None  # such as the first images, written where a run begins at step 0
-    # function(history, confusion) after each evaluation; confusion is `val_confusion` summed over it, int64 [C, C], or
-    # None. It returns a tf.Summary for TensorBoard, or None. A StopIteration ends the run.
+    summary_op: tf.Tensor | None = None  # serialized summaries, such as weight histograms, written at each evaluation
+    first_summary: tf.Summary | None = None  # such as the first images, written when a run starts at step 0
+    # function(history, confusion), called after each evaluation; confusion is the sum of `val_confusion`, int64 [C, C],
+    # or None. Returns a tf.Summary for TensorBoard, or None. A StopIteration ends the run.
     after_evaluation: Callable | None = None
-    # function(step, logits) after each evaluation: `val_logits` over all of it, float [images, C], in the data's order.
+    # function(step, logits), called after each evaluation with all of `val_logits`: float [images, C], in data order.
     take_logits: Callable[[int, np.ndarray], None] | None = None
-    resume_command: str | None = None  # the command line that goes on, named where a signal stops the run
+    resume_command: str | None = None  # command line that resumes the run, printed when a signal stops it
 
 
 def taken(kind: type, options: dict) -> dict:
-    """Takes the fields of a dataclass out of `options`, and returns them."""
+    """Removes the fields of the dataclass `kind` from `options` and returns them."""
     return {f.name: options.pop(f.name) for f in dataclasses.fields(kind) if f.name in options}

@@ -1,4 +1,4 @@
-"""What is looked up in a v1 graph: what an op needs, which variables it assigns, which placeholders it waits for."""
+"""Queries on a v1 graph: what an op depends on, which variables it assigns, which input streams it reads."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import tensorflow.compat.v1 as tf
 
 from graph_resnet.data.streams import Stream, registered
 
-# Ops whose output is the variable (or the iterator) that their first input is.
+# Ops that pass the variable (or iterator) of their first input through.
 ALIASES = {"Identity", "RefIdentity", "Switch", "RefSwitch", "Enter", "RefEnter"}
 
 
 def ancestors(*fetches: tf.Tensor | tf.Operation) -> set[tf.Operation]:
-    """All ops that have to run for some ops or tensors, these included."""
+    """All ops that have to run for `fetches`, including their own."""
     todo, seen = [fetch if isinstance(fetch, tf.Operation) else fetch.op for fetch in fetches], set()
     while todo:
         op = todo.pop()
@@ -25,12 +25,12 @@ def ancestors(*fetches: tf.Tensor | tf.Operation) -> set[tf.Operation]:
 
 
 def streams(ops: set[tf.Operation]) -> list[Stream]:
-    """The registered streams that are read by some ops of the default graph."""
+    """The registered streams that `ops` of the default graph read."""
     return [stream for stream in registered(tf.get_default_graph()) if stream.labels.op in ops]
 
 
 def source(tensor: tf.Tensor) -> tf.Operation:
-    """The op of the variable or iterator that a tensor is a handle of, behind any alias."""
+    """The variable or iterator op that a handle comes from, skipping aliases."""
     op = tensor.op
     while op.type in ALIASES:
         op = op.inputs[0].op
@@ -38,10 +38,10 @@ def source(tensor: tf.Tensor) -> tf.Operation:
 
 
 def assignments(ops: Iterable[tf.Operation]) -> Iterator[tuple[tf.Operation, bool]]:
-    """Each assignment that some ops make, those inside functions included, which `tf.cond` and loops are made of.
+    """Each variable assignment in `ops`, also inside functions (`tf.cond` and loops are made of functions).
 
     Yields:
-      (op of the variable, whether the assignment takes place whenever the op runs).
+      (op of the variable, whether it is assigned every time the op runs).
     """
     functions = _Functions()
     for op in ops:
@@ -58,7 +58,7 @@ def _assigns(op_type):
 
 
 class _Functions:
-    """The functions of the default graph. Its library is only read where an op calls one."""
+    """The functions of the default graph. The library is read only when an op calls one."""
 
     def __init__(self):
         self._library = None
@@ -71,8 +71,8 @@ class _Functions:
         return names + [function.name for value in values for function in value.list.func]
 
     def assigns_input(self, node, index):
-        """Whether a function that a NodeDef calls assigns the variable that is the node's input number `index`."""
-        index -= node.op in ("If", "StatelessIf", "Case", "StatelessCase")  # their first input chooses the branch
+        """Whether a function that a NodeDef calls assigns the variable in the node's input `index`."""
+        index -= node.op in ("If", "StatelessIf", "Case", "StatelessCase")  # the first input selects the branch
         return any(self._assigns(name, index) for name in self.called_by(node) if index >= 0)
 
     def _assigns(self, name, index):

@@ -1,4 +1,4 @@
-"""Iterators that a graph's author made: how a pass over them is started again, and whether it has an end."""
+"""Iterators that the caller built: how to restart one for another pass, and whether a pass ends."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ class Pass:
       get_next: op of type IteratorGetNext.
 
     Attributes:
-      restart: op that starts the iterator again, None where the graph does not have one that is clearly it.
-      leading: int tensor, the first dimension of each component of the batch at hand; None where there is no batch
-        dimension (a component is a scalar).
+      restart: op that restarts the iterator, None if the graph has no initializer for it, or several for different
+        datasets.
+      leading: int tensor, the first dimension of each component of the current batch; None if a component is a scalar
+        (no batch dimension).
     """
 
     def __init__(self, get_next: tf.Operation):
@@ -39,7 +40,7 @@ class Pass:
             self.leading = tf.stack([tf.concat([tf.shape(tensor), [1]], 0)[0] for tensor in components])
 
     def ends(self, session: tf.Session) -> bool:
-        """Whether there is an end to run to, as far as TensorFlow can tell."""
+        """Whether the data ends, as far as TensorFlow can tell."""
         if self.restart is None or self._repeats:
             return False
         return int(session.run(self._cardinality)) != tf.data.experimental.INFINITE_CARDINALITY
@@ -53,7 +54,7 @@ def _repeats_for_ever(op):
 
 
 def _initializable(one_shot):
-    """An iterator over the same data in the place of a one-shot iterator, which cannot start a second evaluation."""
+    """Replaces a one-shot iterator, which cannot be restarted, with an initializable one over the same data."""
     dataset = tf.raw_ops.StatefulPartitionedCall(
         args=[], Tout=[tf.variant], f=one_shot.get_attr("dataset_factory").name
     )[0]
@@ -69,5 +70,5 @@ def _initializable(one_shot):
     for op in handle.consumers():
         for i, tensor in enumerate(op.inputs):
             if tensor is handle:
-                op._update_input(i, iterator)  # it has no public name
+                op._update_input(i, iterator)  # TensorFlow has no public way
     return iterator.op

@@ -1,7 +1,7 @@
-"""The record of a run: `metrics.jsonl`, TensorBoard's event files, and the history they come from.
+"""The metrics of a run: `metrics.jsonl`, TensorBoard's event files, and the history in memory.
 
-`metrics.jsonl` holds one object a line, `{"step", "split", "loss", "accuracy", ...}`; a line is appended when it is
-measured and never rewritten. A resumed run cuts off what the checkpoint does not know: the steps come again, the same.
+`metrics.jsonl` holds one JSON object a line, `{"step", "split", "loss", "accuracy", ...}`. Lines are appended and never
+rewritten. A resumed run drops the lines after its checkpoint, then repeats those steps with the same results.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from graph_resnet import files, locks
 from graph_resnet.errors import UserError, reason, writing
 
 FILE = "metrics.jsonl"
-MOST = 1 << 30  # bytes: some 8 million records
+MOST = 1 << 30  # bytes: about 8 million records
 
 
 def read(path: str | os.PathLike) -> tuple[list[dict], list[int]]:
-    """Records of a `metrics.jsonl`, oldest first; a half line at the end (a killed run's) is left out.
+    """Records of a `metrics.jsonl`, oldest first, without an incomplete last line (of a killed run).
 
     Returns:
-      (records, the byte offset behind each).
+      (records, the byte offset after each).
 
     Raises:
-      UserError: it cannot be read, or a line is not a record.
+      UserError: the file cannot be read, or a line is not a record.
     """
     try:
         lines = files.read(path, MOST).split(b"\n")[:-1]
@@ -56,12 +56,12 @@ def read(path: str | os.PathLike) -> tuple[list[dict], list[int]]:
 
 
 def _fault(record):
-    """A phrase for what keeps a JSON value from being a record, None if it is one."""
+    """What is wrong with a record, None if nothing is."""
     if not isinstance(record, dict):
-        return "no JSON object"
+        return "not a JSON object"
     step = record.get("step")
     if not (type(step) is int and 0 <= step < 2**63):
-        return "its step is not a whole number of 63 bits"
+        return "its step is not a whole number from 0 to 2**63 - 1"
     if record.get("split") not in ("train", "val"):
         return "its split is neither train nor val"
     if "loss" not in record:
@@ -73,20 +73,20 @@ def _fault(record):
 def _is_finite(value):
     try:
         return type(value) in (int, float) and math.isfinite(value)
-    except OverflowError:  # an int beyond any float
+    except OverflowError:  # an int too large for a float
         return False
 
 
 def _missing(records, step, every):
-    """A phrase for the records that a checkpoint of `step` must have followed and that are not there, None if all are.
+    """Which training records before the checkpoint of `step` are missing, as a phrase; None if none are.
 
     Args:
-      records: those that are there, of steps up to `step`.
+      records: the records up to `step`.
       step: int.
-      every: int or None, steps between training records, as far as is known.
+      every: int, steps between training records, None if not known.
     """
     trained = [record["step"] for record in records if record["split"] == "train"]
-    if step and not trained:  # a run writes one at its first step
+    if step and not trained:  # a run writes a record at its first step
         return f"holds no training record before step {step}"
     gaps = [b - a for a, b in zip(trained[-2:], trained[-1:])] + [every or 0]
     if trained and max(gaps) and trained[-1] + max(gaps) < step:
@@ -98,12 +98,12 @@ class MetricsLog:
     """Appends records to `metrics.jsonl` and to event files under `train/` and `val/`; keeps `history`.
 
     Args:
-      train_dir: directory, or None to keep the history alone.
-      step: global step that the run starts from. A training record belongs to the update it came with, so those of
-        `step` and later are cut off; an evaluation was made with the weights of its step, so that of `step` stays.
+      train_dir: directory, or None to keep only the history.
+      step: global step that the run starts from. Training records of `step` and later are dropped: their updates run
+        again. The evaluation of `step` stays: it was made with the same weights.
       graph_def: tf.GraphDef that TensorBoard draws.
-      every: int, steps between training records; with it, records that were lost are noticed.
-      say: called with a line about those.
+      every: int, steps between training records; with it, lost records are reported.
+      say: called with a line about lost records.
 
     Raises:
       UserError: `metrics.jsonl` or an event file cannot be read or written.
@@ -129,11 +129,11 @@ class MetricsLog:
         self.history = records[:kept]
         lost = every and _missing(self.history, step, every)
         if lost:
-            say(f"[metrics]: {self._path} {lost}: it was cut, or removed; the run goes on without them")
+            say(f"[metrics]: {self._path} {lost}: it was truncated or removed; the run goes on without them")
         locks.check(self._path)
         with writing(self._path):
-            self._path.parent.mkdir(exist_ok=True)  # not those above it, which somebody may have removed
-            # A new file: the old one may be a link, or have other names.
+            self._path.parent.mkdir(exist_ok=True)  # no parents=True: if the parent is gone, fail
+            # A new file: the old one may be a symbolic link, or have other hard links.
             files.write(self._path, files.read(self._path, MOST)[: ends[kept - 1]] if kept else b"")
             flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
             # Unbuffered: Python would try to write the rest again when it closes the file.
@@ -142,17 +142,17 @@ class MetricsLog:
         if graph_def is not None:
             self._events["train"].add(graph_def=graph_def.SerializeToString())
         for split, events in self._events.items():
-            # Tells TensorBoard to forget what an earlier run wrote from this step on, as the records are cut off: the
-            # evaluation of this step stays, its update comes again.
+            # Tells TensorBoard to drop what an earlier run wrote from this step on, as above for the records: the
+            # evaluation of this step stays, its update runs again.
             first = step + 1 if split == "val" and step else step
             events.add(session_log=tf.SessionLog(status=tf.SessionLog.START), step=first)
 
     def has(self, split: str, step: int) -> bool:
-        """Whether that record is there already."""
+        """Whether that record exists already."""
         return any(r["split"] == split and r["step"] == step for r in reversed(self.history[-2:]))
 
     def add(self, split: str, step: int, **values: float | None) -> dict:
-        """Appends a record; `values` are numbers, None is left out."""
+        """Appends a record; `values` are numbers, None is skipped."""
         values = {name: value for name, value in values.items() if value is not None}
         record = {"step": step, "split": split, **values}
         self.history.append(record)
@@ -161,7 +161,7 @@ class MetricsLog:
         line = json.dumps(record).encode() + b"\n"
         locks.check(self._path)
         with writing(self._path):
-            if self._file.write(line) < len(line):  # the disk filled up in the middle of the line
+            if self._file.write(line) < len(line):  # the disk is full
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         shown = {_tag(name): value for name, value in values.items() if name != "images"}
         summary = tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=value) for tag, value in shown.items()])
@@ -169,7 +169,7 @@ class MetricsLog:
         return record
 
     def add_summary(self, split: str, summary: bytes | tf.Summary, step: int) -> None:
-        """Hands a summary (serialized, or a proto) to TensorBoard."""
+        """Writes a summary (serialized, or a proto) for TensorBoard."""
         if split in self._events:
             if isinstance(summary, bytes):
                 summary = tf.Summary.FromString(summary)
@@ -183,24 +183,24 @@ class MetricsLog:
 
 
 def _tag(name):
-    """TensorBoard opens its first two groups: what both splits have is to be seen at once, side by side."""
+    """TensorBoard expands only its first two groups: loss and accuracy get those."""
     return name if name in ("loss", "accuracy") else f"training/{name}"
 
 
 def pictures(pngs: dict[str, bytes]) -> tf.Summary:
-    """A tf.Summary that shows PNG files, a dict {tag: bytes}, among TensorBoard's images."""
+    """A tf.Summary of PNG images, {tag: bytes}, for TensorBoard."""
     values = [tf.Summary.Value(tag=tag, image=tf.Summary.Image(encoded_image_string=png)) for tag, png in pngs.items()]
     return tf.Summary(value=values)
 
 
 class Events:
-    """An event file of TensorBoard, each event in it as soon as it is added.
+    """A TensorBoard event file that is flushed after each event.
 
-    tf.summary.FileWriter writes in a thread of its own; on a full disk that thread fails, with a traceback.
+    tf.summary.FileWriter is not used: it writes in a thread, which ends in a traceback when the disk is full.
 
     Args:
-      directory: made where it is missing.
-      step: int, part of the file's name: with it two starts in one second, or after the clock was set back, differ.
+      directory: created if missing.
+      step: int, part of the file name, so that two starts within a second get different names.
     """
 
     def __init__(self, directory: str | Path, step: int):
@@ -224,6 +224,6 @@ class Events:
             self._writer.flush()
 
     def close(self):
-        # All has been written, or it has been said that it could not be.
+        # Every event is flushed already, or its failure was reported.
         with contextlib.suppress(tf.errors.OpError):
             self._writer.close()

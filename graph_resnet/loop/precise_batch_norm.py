@@ -1,11 +1,11 @@
-"""Precise batch norm: moving averages set from training batches at the weights as they are.
+"""Precise batch norm: recomputes the moving averages from training batches at the current weights.
 
 Moving averages lag behind weights that still change fast. Y. Wu, J. Johnson: Rethinking "batch" in batch normalization,
-arXiv:2105.07576, 2021, section 3, sets them before an evaluation from N batches at fixed weights instead: the mean is
-the mean of the batches' means, the variance the mean of their variances plus the variance of their means.
+arXiv:2105.07576, 2021, section 3, computes them before an evaluation from N batches at fixed weights instead: the mean
+is the mean of the batch means, the variance the mean of the batch variances plus the variance of the batch means.
 
-It works with any graph, whatever computes the statistics: an update makes d * m + (1 - d) * b of a moving average m and
-a batch's statistic b. One update from a huge m gives d, one from m = 0 then gives b for each batch.
+This works with any graph, whichever op computes the statistics. An update replaces a moving average m by
+d * m + (1 - d) * b, with b the batch's statistic. One update from a huge m gives d; an update from m = 0 gives b.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from graph_resnet.loop import feeds, graphs
 from graph_resnet.loop.graph_to_train import GraphToTrain
 
 _MEAN, _VARIANCE = "moving_mean", "moving_variance"
-_HUGE = 2.0**40  # beside it b vanishes, and as a power of two it costs no digits
+_HUGE = 2.0**40  # b is negligible beside it; a power of two loses no digits
 
 
 class PreciseBatchNorm:
-    """Sets the moving averages of a graph, from as many training batches as it says.
+    """Recomputes the moving averages of a graph from `graph.precise_batch_norm` training batches.
 
     Args:
       graph: built in the default graph, which is not finalized yet. Its training op runs the UPDATE_OPS.
-      cluster: `distributed.cluster.Cluster` where each worker has rows of the batches, or None.
+      cluster: `distributed.cluster.Cluster` if each worker reads a part of each batch, or None.
 
     Raises:
       UserError: the training op updates no moving average.
@@ -57,9 +57,9 @@ class PreciseBatchNorm:
         self._over_workers = cluster.average(self._values) if cluster else None
 
     def run(self, session: tf.Session, step: int) -> None:
-        """Sets the averages; the stream of training batches is afterwards where it was before.
+        """Sets the averages, then returns the training stream to where it was.
 
-        Batches that come neither from `data.batches` nor from a `feed_fn` are used up.
+        Batches that come neither from `data.batches` nor from a `feed_fn` are consumed.
 
         Args:
           session: a tf.Session.
@@ -74,7 +74,7 @@ class PreciseBatchNorm:
             statistics = [value / rate for value, rate in zip(self._updated(session, 0, step + i), rates)]
             total = [a + b for a, b in zip(total, statistics)]
             square = [a + b**2 for a, b in zip(square, statistics[::2])]
-        # The variance of all images: a mean over batches, and so over workers, of variance + mean ** 2.
+        # E[x**2] = variance + mean ** 2 can be averaged over batches and workers; the variance cannot.
         means = [a / self._batches for a in total]
         means[1::2] = [variance + a / self._batches for variance, a in zip(means[1::2], square)]
         if self._over_workers is not None:
@@ -84,7 +84,7 @@ class PreciseBatchNorm:
         session.run(self._restart)
 
     def _updated(self, session, start, step):
-        """The moving averages, float32 arrays, after the update by a batch from 0 (`start` 0) or `_HUGE` (1)."""
+        """The moving averages, float32 arrays, after one batch's update from 0 (`start` 0) or `_HUGE` (`start` 1)."""
         session.run(self._fills[start])
         with feeds.named("feed_fn"):
             session.run(self._update, {**self._training, **self._feeds(step)})

@@ -1,8 +1,8 @@
-"""Where the time of a training step goes: Chrome traces, and the costliest ops in them. Typical use:
+"""Profiles of training steps: Chrome traces, and the slowest ops in them. Typical use:
 
 hooks = [profiles.Profiler(save_steps=100, output_dir='profile')]
 ...
-print(profiles.table(profiles.newest('profile')))      # the trace itself opens in chrome://tracing
+print(profiles.table(profiles.newest('profile')))      # chrome://tracing shows the trace itself
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import tensorflow.compat.v1 as tf
-from tensorflow.python.client import timeline  # not public, and the only thing that makes Chrome's format of a trace
+from tensorflow.python.client import timeline  # private, but nothing else writes Chrome's trace format
 
 from graph_resnet import files
 from graph_resnet.errors import UserError, reason, writing
@@ -23,7 +23,7 @@ MOST = 1 << 30  # bytes of a trace
 
 
 class Profiler(tf.train.ProfilerHook):
-    """TensorFlow's hook, whose files are written as all others are here: it would follow a link."""
+    """TensorFlow's hook, but with `files.write`: TensorFlow's own writing follows symbolic links."""
 
     def _save(self, step, save_path, step_stats):
         trace = timeline.Timeline(step_stats).generate_chrome_trace_format(self._show_dataflow, self._show_memory)
@@ -40,17 +40,17 @@ def newest(directory: str | os.PathLike) -> Path | None:
 
 
 def costliest(trace: str | os.PathLike, top: int = 15) -> tuple[list[tuple[str, int, float]], float]:
-    """Sums a trace by kind of op.
+    """The time of each kind of op in a trace.
 
     Args:
       trace: path of a `timeline-N.json`.
-      top: how many rows.
+      top: number of rows.
 
     Returns:
-      A list of (kind, calls, milliseconds), the costliest first, and the milliseconds of all.
+      A list of (kind, calls, milliseconds), slowest first, and the total milliseconds.
 
     Raises:
-      UserError: it is no trace.
+      UserError: the file is not a trace.
     """
     milliseconds, calls = defaultdict(float), defaultdict(int)
     for kind, duration in _durations(trace):
@@ -71,14 +71,14 @@ def _durations(trace):
                     raise ValueError("an event without a name or a duration")
                 yield kind, duration
     except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise UserError(f"{trace}: not a trace of TensorFlow's ({reason(error)}); remove it") from None
+        raise UserError(f"{trace}: not a TensorFlow trace ({reason(error)}); remove it") from None
 
 
 def table(trace: str | os.PathLike) -> str:
     """`costliest` as text.
 
     Raises:
-      UserError: it is no trace.
+      UserError: the file is not a trace.
     """
     rows, total = costliest(trace)
     width = max((len(kind) for kind, *_ in rows), default=2)

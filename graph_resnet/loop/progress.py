@@ -1,4 +1,4 @@
-"""How far a run is: a bar in a terminal and in a notebook, a line every so often where stderr is a file or a pipe."""
+"""Progress of a run: a bar in a terminal or notebook, a line from time to time if stderr is a file or a pipe."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from tqdm import TqdmWarning
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", TqdmWarning)  # a notebook without ipywidgets gets the lines instead of a bar
+    warnings.simplefilter("ignore", TqdmWarning)  # a notebook without ipywidgets gets lines instead of a bar
     from tqdm.auto import tqdm
 
-FIRST_LINE, NEXT_LINES = 10, 60  # seconds after which a file or a pipe gets its first line, and each further one
+FIRST_LINE, NEXT_LINES = 10, 60  # seconds before the first line in a file or pipe, and between further ones
 BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
@@ -25,7 +25,7 @@ _say: contextvars.ContextVar[Callable[[str], object] | None] = contextvars.Conte
 
 @contextlib.contextmanager
 def showing(to: Callable[[str], object] | None) -> Iterator[None]:
-    """Inside, lines go to the function `to`; where that is None, there are neither lines nor a progress bar."""
+    """Sends lines to the function `to` inside the block; None shows neither lines nor a progress bar."""
     token = _say.set(to)
     try:
         yield
@@ -34,9 +34,9 @@ def showing(to: Callable[[str], object] | None) -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Shows a line, printed above the progress bar unless `showing` says otherwise.
+    """Prints a line above the progress bar, or passes it to the function of `showing`.
 
-    That a terminal was closed must not keep a run from saving its work.
+    A closed terminal (EIO) is ignored, so that the run can still save.
     """
     to = _say.get()
     if to is None:
@@ -49,7 +49,7 @@ def say(line: str) -> None:
 
 
 def bar_options() -> dict:
-    """tqdm's options for any bar: it goes to a terminal or a notebook, and nowhere else."""
+    """tqdm's options for any bar: shown in a terminal or notebook only."""
     in_notebook = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
     return {"disable": True if _say.get() is None else False if in_notebook else None, "dynamic_ncols": True}
 
@@ -60,9 +60,9 @@ class Progress:
     Args:
       step: int, at which the run starts.
       max_step: int.
-      images: int, in a training batch, None where that is not known.
-      steps_an_epoch: float, None where that is not known.
-      lines: whether a line is printed from time to time where no bar can be.
+      images: int, in a training batch, None if not known.
+      steps_an_epoch: float, None if not known.
+      lines: whether to print lines where no bar can be shown.
     """
 
     def __init__(
@@ -88,13 +88,13 @@ class Progress:
         self._bar.close()
 
     def update(self, step: int, loss: float, seconds: float, rate: float | None = None) -> None:
-        """To be called after each update.
+        """Call it after each update.
 
         Args:
-          step: int, the global step after it.
+          step: int, the global step after the update.
           loss: float, of its batch.
-          seconds: float, that it took.
-          rate: the learning rate, None where it was not looked at.
+          seconds: float, duration of the update.
+          rate: the learning rate, None if it was not fetched.
         """
         self._seconds = seconds if self._seconds is None else 0.9 * self._seconds + 0.1 * seconds
         self._rate = self._rate if rate is None else rate
@@ -127,6 +127,6 @@ class Progress:
 
 
 def _to_stderr(line):
-    """A line of news: nobody has to be there to read it."""
+    """Prints to stderr; a closed stderr is ignored."""
     with contextlib.suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)

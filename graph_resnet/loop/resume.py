@@ -1,4 +1,4 @@
-"""Where a run begins: at the newest checkpoint of its train dir, at step 0, or not at all."""
+"""Where a run starts: from the newest checkpoint of its train dir, or at step 0; refuses if neither is right."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from graph_resnet.loop.updates import Updates
 
 
 def checkpoint(saves: Checkpoints, updates: Updates, max_step: int, save_every: int, initialized: bool) -> str | None:
-    """Path of the checkpoint to go on from, None for step 0; says which, and why.
+    """Path of the checkpoint to resume from, None to start at step 0; prints which, and why.
 
     Args:
-      saves, updates: of the run.
-      max_step: the global step at which it ends.
-      save_every: steps between its checkpoints.
-      initialized: whether it would begin with the weights of another net.
+      saves: the run's checkpoints.
+      updates: the run's updates.
+      max_step: the global step at which the run ends.
+      save_every: steps between two checkpoints.
+      initialized: whether a run that starts at step 0 starts from the weights of another net.
 
     Raises:
-      UserError: there are checkpoints and none fits, the newest is beyond the end, or all are gone.
+      UserError: no checkpoint fits, the newest is beyond the end, or all have been deleted.
     """
     restored = saves.newest_whole(say)
     if restored:
@@ -36,24 +37,26 @@ def checkpoint(saves: Checkpoints, updates: Updates, max_step: int, save_every: 
 def _check_end(checkpoint, updates, max_step):
     """Refuses a checkpoint that is beyond the end of the run.
 
+    Not where one update advances the step by more than one: the last update may then pass the end.
+
     Raises:
-      UserError: it is. (Where one update moves the step by more than one, the last one may have passed the end.)
+      UserError: the checkpoint is beyond the end.
     """
     step = updates.step_in(checkpoint)
     if updates.plain and step > max_step:
         raise UserError(
-            f"{checkpoint}: is beyond the end at step {max_step}; train to a later one than {step}, or pass another "
+            f"{checkpoint}: is beyond the end at step {max_step}; train to a later step than {step}, or pass another "
             "train dir"
         )
     if step != checkpoints.step_in(checkpoint):
-        say(f"[checkpoint]: {checkpoint} holds step {step}, whatever its name: that counts")
+        say(f"[checkpoint]: {checkpoint} holds step {step}, unlike its name: going on from step {step}")
 
 
 def _start_over(train_dir, save_every):
-    """Says that an earlier start was stopped before its first checkpoint; refuses where there must have been one.
+    """Prints that an earlier run ended before its first checkpoint; refuses if that run must have written one.
 
     Raises:
-      UserError: going on would cut off the record of a training whose checkpoints are gone.
+      UserError: the checkpoints have been deleted; starting over would truncate the log of that training.
     """
     path = Path(train_dir) / metrics_log.FILE
     records, _ = metrics_log.read(path)
@@ -65,4 +68,4 @@ def _start_over(train_dir, save_every):
             f"{path}: goes to step {last}, but there is no checkpoint; restore one, remove this file to start over, or "
             "pass another --train-dir"
         )
-    say("[checkpoint]: none was written before the earlier start ended: starting at step 0")
+    say("[checkpoint]: the earlier run ended before its first checkpoint: starting at step 0")

@@ -1,7 +1,7 @@
-"""The checkpoints that a run writes, with TensorFlow's Saver: `model.ckpt-N`, the newest `KEEP` of them.
+"""Writes a run's checkpoints, `model.ckpt-N`, with TensorFlow's Saver and keeps the newest `KEEP`.
 
-A checkpoint is announced when it is on the disk: its data, index and meta file, then the state file that names it as
-the newest, then the names of all in the directory. A power cut leaves the one before, or this one.
+The data, index and meta files are synced to disk before the state file names the checkpoint as the newest, and the
+directory is synced last. A power cut leaves the previous checkpoint or the new one, never half of one.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ KEEP = 5
 
 
 class Checkpoints:
-    """The checkpoints of a run. Made before the graph is finalized; a `train_dir` of None keeps none.
+    """The checkpoints of a run. Create it before the graph is finalized.
 
-    One is written only if every weight is finite, so that a run that diverged leaves its last good one whole.
+    A checkpoint is written only if every weight is finite, so a diverged run keeps its last good one.
 
     Args:
-      train_dir: str or path.
+      train_dir: str or path; None keeps nothing.
       keep_best: whether `keep_if_best` keeps any.
 
     Attributes:
-      last_step: of the newest checkpoint, None where there is none.
-      resumed: whether the run goes on from a checkpoint.
+      last_step: step of the newest checkpoint, None if there is none.
+      resumed: whether the run resumes from a checkpoint.
     """
 
     def __init__(self, train_dir: str | Path | None, *, keep_best: bool = False):
         self.train_dir, self._keeps_best = train_dir, keep_best
-        # The rotation is ours: the Saver's takes a '[' in a path for a pattern, and deletes nothing.
+        # We delete old checkpoints ourselves: the Saver takes '[' in a path for a pattern and deletes nothing.
         self.saver = tf.train.Saver(max_to_keep=0)
         self._variables = tf.global_variables()
         floats = [v for v in self._variables if v.dtype.base_dtype.is_floating]
@@ -45,10 +45,10 @@ class Checkpoints:
         self.last_step, self.resumed, self._last_path = None, False, None
 
     def newest_whole(self, say: Callable[[str], object] = print) -> str | None:
-        """Path of the newest checkpoint that can be read whole, None if there never was one.
+        """Path of the newest checkpoint that can be read, None if there never was one.
 
         Raises:
-          UserError: there were checkpoints and none can be read, or the newest is of another net.
+          UserError: none of the checkpoints can be read, or the newest is of another net.
         """
         if self.train_dir is None:
             return None
@@ -59,11 +59,11 @@ class Checkpoints:
         return path
 
     def continue_from(self, path: str | None, step: int) -> None:
-        """Counts from the checkpoint at `path`, None for none, and tidies up after a kill.
+        """Notes the checkpoint that the run resumes from and removes what a killed run left.
 
         Args:
-          path: of the checkpoint.
-          step: int, what it holds. Where its name says otherwise, that step counts as not saved.
+          path: of the checkpoint, None if there is none.
+          step: int, stored in it. If its name says otherwise, that step counts as not saved.
         """
         self.resumed, self._last_path = path is not None, path
         if path is not None and step == checkpoints.step_in(path):
@@ -71,7 +71,7 @@ class Checkpoints:
         self._remove_drafts()
 
     def _remove_drafts(self):
-        """Removes the halves of files that a kill left: ours, and those of earlier versions."""
+        """Removes the unfinished files of a killed run, also those of earlier versions."""
         if self.train_dir is not None:
             files.remove_drafts(self.train_dir)
             for pattern in ("model.ckpt-*.tempstate*", "model.ckpt-*.meta.tmp*", "checkpoint.tmp*", "graph.pbtxt.tmp*"):
@@ -79,10 +79,10 @@ class Checkpoints:
                     draft.unlink(missing_ok=True)
 
     def save(self, session: tf.Session, step: int) -> None:
-        """Writes `model.ckpt-<step>`, unless the run went on from just that; removes the oldest beyond `KEEP`.
+        """Writes `model.ckpt-<step>` unless it is the newest already; keeps the newest `KEEP`.
 
         Raises:
-          UserError: a weight is not finite, the file cannot be written (a full disk, say), or the train dir is gone.
+          UserError: a weight is not finite, the file cannot be written (disk full), or the train dir is gone.
         """
         if self.train_dir is None or step == self.last_step:
             return
@@ -90,7 +90,7 @@ class Checkpoints:
         older = [other for other in checkpoints.steps(self.train_dir) if other < step]
         with self._writing(checkpoints.prefix(self.train_dir, step)):
             if os.path.exists(Path(self.train_dir) / metrics_log.FILE):
-                files.sync(Path(self.train_dir) / metrics_log.FILE)  # what led to these weights
+                files.sync(Path(self.train_dir) / metrics_log.FILE)  # the records up to this step
             self._write(session, "model.ckpt", step)
             self._name([*reversed(older[: KEEP - 1]), step])
             self.last_step, self._last_path = step, checkpoints.prefix(self.train_dir, step)
@@ -98,19 +98,19 @@ class Checkpoints:
                 self._remove(other)
 
     def keep_if_best(self, session: tf.Session, history: Sequence[dict]) -> None:
-        """Writes `model.ckpt-best-<step>` after an evaluation, the last in `history`, that is better than all since the
-        best one so far; then removes that.
+        """Writes `model.ckpt-best-<step>` if the last evaluation in `history` is the best so far; removes the previous
+        best.
 
-        The better one has the higher accuracy, the lower loss where there is no accuracy.
+        Better means a higher accuracy, or a lower loss if there is no accuracy.
 
         Raises:
-          UserError: it cannot be written.
+          UserError: the checkpoint cannot be written.
         """
         if self.train_dir is None or not self._keeps_best:
             return
         *earlier, newest = (record for record in history if record["split"] == "val")
         kept = checkpoints.best_steps(self.train_dir)
-        # A best one of a later step is from before a kill: this run has not come so far again.
+        # A best checkpoint of a later step is from before a kill: this run has not reached that step again.
         since = kept[0] if kept and kept[0] <= newest["step"] else 0
         rivals = [record for record in earlier if record["step"] >= since] if kept else []
         if not all(_merit(newest) > _merit(record) for record in rivals):
@@ -122,10 +122,10 @@ class Checkpoints:
                     self._remove(f"{checkpoints.BEST}-{step}")
 
     def check_finite(self, session: tf.Session, step: int) -> None:
-        """Looks at every weight: a loss need not show what a ReLU hides.
+        """Checks every weight: a ReLU can hide a NaN from the loss.
 
         Raises:
-          UserError: one is not finite.
+          UserError: a weight is not finite.
         """
         bad = [name for name, finite in session.run(self._finite).items() if not finite]
         if bad:
@@ -137,16 +137,16 @@ class Checkpoints:
     def _write(self, session, name, step):
         """Writes the checkpoint `<name>-<step>`, its index last."""
         with files.draft_directory(self.train_dir) as draft:
-            # TensorFlow's own drafts have names that can be foreseen, and it waits for no disk.
+            # TensorFlow's temporary files have predictable names and are not synced.
             self.saver.save(session, str(draft / name), global_step=step, write_state=False)
             files.publish(draft, self.train_dir, last=".index")
 
     @contextlib.contextmanager
     def _writing(self, path):
-        """Turns what comes while the checkpoint `path` is written into one line.
+        """Turns errors while writing the checkpoint `path` into one line.
 
         Raises:
-          UserError: the train dir is another run's by now, or the file cannot be written.
+          UserError: another run has taken the train dir, or the file cannot be written.
         """
         locks.check(self.train_dir)
         try:
@@ -164,7 +164,7 @@ class Checkpoints:
         files.write(Path(self.train_dir) / checkpoints.STATE, str(state).encode())
 
     def _remove(self, step):
-        # The index last: without it nobody would know of the rest after a kill in between.
+        # The index last: if a kill comes in between, it still marks what is left to remove.
         for path in sorted(Path(self.train_dir).glob(f"model.ckpt-{step}.*"), key=lambda path: path.suffix == ".index"):
             path.unlink(missing_ok=True)
 
@@ -178,5 +178,5 @@ class Checkpoints:
 
 
 def _merit(record):
-    """What makes one evaluation better than another: the higher, the better."""
+    """Score of an evaluation; higher is better."""
     return record["accuracy"] if "accuracy" in record else -record["loss"]

@@ -1,12 +1,12 @@
-"""The session loop for any v1 graph: trains, measures, logs, saves, and goes on where it was.
+"""The session loop for any v1 graph: trains, measures, logs, saves and resumes.
 
     graph = GraphToTrain(train_op, train_loss, train_acc, val_loss, val_acc, learning_rate=rate)
     history = train_graph(graph, max_step=20000, train_dir="runs/mine", cadence=Cadence(eval_every=500))
 
-`utils.learning.train_with_bn` is the tutorial's way to call it. Built on TensorFlow's own SingularMonitoredSession
-(initialization, restore, hooks) and Saver. Evaluation and saving stand in the loop and not in TensorFlow's hooks
-(CheckpointSaverHook, CheckpointInputPipelineHook), because their order is what makes a resumed run equal to an
-undisturbed one: at step s the net is evaluated, that is written down, a checkpoint is saved, and then update s runs.
+`utils.learning.train_with_bn` is the tutorial's way to call it. It uses TensorFlow's SingularMonitoredSession
+(initialization, restore, hooks) and Saver. The loop itself evaluates and saves, instead of TensorFlow's hooks
+(CheckpointSaverHook, CheckpointInputPipelineHook), because only a fixed order makes a resumed run equal to an
+uninterrupted one: at step s it evaluates, records the result, saves a checkpoint, and then runs update s.
 """
 
 from __future__ import annotations
@@ -47,25 +47,25 @@ def train_graph(
     init_fn=None,
     cluster=None,
 ) -> list[dict]:
-    """Runs updates until the global step is `max_step`: that many, less those of the checkpoint it goes on from.
+    """Runs updates until the global step is `max_step`, starting from the newest checkpoint in `train_dir`.
 
-    The step is the graph's own, whatever moves it. Where the data ends, or a hook asks to stop, the run ends there as
-    it would at its last step: evaluated, saved, with a line that says so.
+    The step is the graph's own global step. If the data ends or a hook asks to stop, the run ends there as at its last
+    step: it evaluates, saves and prints a line about it.
 
     Args:
       graph: `GraphToTrain`.
       max_step: the global step at which to stop.
-      train_dir: directory of checkpoints, `metrics.jsonl` and event files; the newest checkpoint in it is continued
-        from. None keeps nothing.
-      keep_best: keeps the checkpoint with the best validation accuracy (loss, where there is no accuracy) beside the
-        newest ones: `checkpoints.best` finds it.
-      cadence: how often a line, an evaluation, a checkpoint.
-      shown: what is shown of the run beside its lines.
+      train_dir: directory for checkpoints, `metrics.jsonl` and event files; the run resumes from its newest checkpoint.
+        None keeps nothing.
+      keep_best: also keeps the checkpoint with the best validation accuracy (loss, if there is no accuracy):
+        `checkpoints.best` finds it.
+      cadence: how often to log, evaluate and save.
+      shown: what to show beside the printed lines.
       config: of the session.
-      hooks: around the training op, such as tf.compat.v1.train.ProfilerHook.
-      init_fn: function(session) that sets variables after their initialization, unless a checkpoint is continued from.
-      cluster: `distributed.cluster.Cluster` where several workers train in step. Its chief evaluates, prints and has
-        the `train_dir`; the others only make the updates.
+      hooks: for the training op, such as tf.compat.v1.train.ProfilerHook.
+      init_fn: function(session) that sets variables after their initialization; not called when the run resumes.
+      cluster: `distributed.cluster.Cluster` if several workers train in step. Its chief evaluates, prints and has the
+        `train_dir`; the others only run updates.
 
     Returns:
       The history: dicts {"step", "split": "train" or "val", "loss", "accuracy", ...}, losses in nats. It is empty for
@@ -74,11 +74,11 @@ def train_graph(
     Raises:
       UserError: the newest checkpoint is beyond `max_step`, a loss or a weight is not finite, a placeholder is not
         fed, or a checkpoint or a metric cannot be written.
-      Interrupted: SIGINT, SIGTERM or SIGHUP came; what was trained is saved.
+      Interrupted: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     check_count("max_step", max_step, least=0)
     hooks = checked_hooks(hooks)
-    # For TensorBoard, without what the loop adds to it.
+    # For TensorBoard, before the loop adds its own ops.
     drawn = None if train_dir is None else graph.graph.as_graph_def(add_shapes=True)
     with graph.graph.as_default(), tf.name_scope("session_loop"):
         updates, validation = Updates(graph), Validation(graph)
@@ -128,7 +128,7 @@ def train_graph(
 
 
 def _warn(graph, validation):
-    """Says what is wrong with the graph's batch norm."""
+    """Prints warnings about the graph's batch norm."""
     if validation.leaks:
         say(batch_norm_checks.LEAK)
     missing = batch_norm_checks.forgotten(graph)
@@ -161,13 +161,13 @@ class _Loop:
         self.last |= {record["split"]: record["step"] for record in self.log.history}
 
     def run(self, finished):
-        """The whole run; `finished` is called before the last evaluation. Returns the history."""
+        """Runs to the end and returns the history; calls `finished` before the last evaluation."""
         if self.log.has("val", self.step):
-            self.show_weights()  # TensorBoard drops those of this step, which an earlier start wrote
+            self.show_weights()  # again, because TensorBoard drops what the earlier run wrote for this step
         self.updates.start_clock()
         while self.step < self.max_step and not self.ended:
             self.leave_if_asked()
-            # By the step alone: the workers, of which one keeps records, must agree.
+            # Depends on the step only, because all workers must agree and only the chief has records.
             if self.step % self.cadence.eval_every == 0 and (self.step or self.cadence.eval_at_start):
                 self.set_averages()
             if self.due("val", self.cadence.eval_every):
@@ -183,14 +183,14 @@ class _Loop:
         try:
             self.evaluate()
         except NoBatchError as error:
-            if not self.ended:  # else its data may have ended with the training data: save all the same
+            if not self.ended:  # else the validation data may have ended with the training data: save anyway
                 raise
             say(f"[val]: not measured at the end: {error}")
         self.save()
         return self.log.history
 
     def due(self, split, every):
-        """Whether a record is due: where one update moves the step by more than one, it may step over a multiple."""
+        """Whether a record is due. An update may add more than one to the step and so skip a multiple of `every`."""
         return self.step // every > self.last[split] // every
 
     def leave_if_asked(self):
@@ -204,13 +204,13 @@ class _Loop:
         self.updates.start_clock()
 
     def set_averages(self):
-        """Precise batch norm. Also after a restart: the same weights and batches give the same averages."""
+        """Precise batch norm; after a restart, the same weights and batches give the same averages."""
         if self.precise:
             self.precise.run(self.raw, self.step)
             self.updates.start_clock()
 
     def evaluate(self):
-        # The record may be there from before the checkpoint that this run continues from.
+        # The run before this one may have written the record already.
         if not self.leads or not self.validation or self.log.has("val", self.step):
             return
         self.saves.check_finite(self.raw, self.step)

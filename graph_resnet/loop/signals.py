@@ -1,15 +1,15 @@
-"""Signals that ask a training run to stop: the run saves once, then leaves; a second signal does not wait for that."""
+"""Signals that stop a training run: after the first the run saves and exits; a second one ends it at once."""
 
 import signal
 import threading
 import time
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM) + ((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ())
-ECHO = 0.1  # seconds within which a signal is the first one again: timeout(1) and a closed terminal send theirs twice
+ECHO = 0.1  # seconds in which a second signal is ignored: timeout(1) and a closed terminal send theirs twice
 
 
 class Interrupted(KeyboardInterrupt):
-    """A run stopped by a signal, its work saved. `signum` is the signal, 128 + signum the usual exit status."""
+    """A signal stopped the run, which was saved. `signum` is the signal; the usual exit status is 128 + signum."""
 
     def __init__(self, signum, message):
         super().__init__(message)
@@ -17,10 +17,10 @@ class Interrupted(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Context manager: notes the first stop signal in `signum`; the second does what it would have done without this.
+    """Context manager that stores the first stop signal in `signum`; a second signal goes to the previous handler.
 
-    So it ends a command or a script at once, and in a notebook it ends the cell and not the kernel. Outside the main
-    thread, where Python delivers no signals, it never asks to stop.
+    The second one therefore ends a script at once, and in a notebook it ends the cell but not the kernel. Outside the
+    main thread Python delivers no signals, so `signum` stays None.
     """
 
     def __init__(self):
@@ -44,8 +44,8 @@ class StopRequest:
 
 
 def handle(handler):
-    """Sets the handler of the stop signals, and returns those that they had. One that is ignored (as SIGHUP is under
-    nohup) stays ignored."""
+    """Sets the handler of the stop signals and returns the previous ones. An ignored signal (SIGHUP under nohup) stays
+    ignored."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     before = {s: signal.getsignal(s) for s in STOP_SIGNALS if signal.getsignal(s) != signal.SIG_IGN}

@@ -1,4 +1,4 @@
-"""The training op of a graph, the step that it moves, and what is measured of a training batch."""
+"""Runs a graph's training op, tracks the global step, and measures training batches."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from graph_resnet.loop.graph_to_train import GraphToTrain
 
 @dataclass(frozen=True)
 class Update:
-    """What came out of one update."""
+    """The result of one update."""
 
     step: int  # the global step after it
-    record: dict  # "loss" of its batch, before it; where it was to be measured, also accuracy, learning rate, images/s
-    seconds: float  # that it took
-    mean_seconds: float  # of an update since the clock was started
+    record: dict  # "loss" of its batch, before the update; if measured, also accuracy, learning rate, images/s
+    seconds: float  # duration of the update
+    mean_seconds: float  # mean duration since the clock was started
 
 
 class Updates:
-    """Makes the updates of a graph.
+    """Runs the updates of a graph.
 
     Args:
       graph: built in the default graph, which is not finalized yet.
 
     Attributes:
-      plain: whether each update moves the global step by one. Any other op moves it as it likes: one that calls
-        `minimize` twice by two, one that accumulates gradients every few updates.
-      images: int, in a training batch; None where that is not known.
-      steps_an_epoch: float, None where that is not known.
+      plain: whether each update adds one to the global step. Some training ops do not: one that calls `minimize` twice
+        adds two, one that accumulates gradients adds one every few updates.
+      images: int, in a training batch; None if not known.
+      steps_an_epoch: float, None if not known.
     """
 
     def __init__(self, graph: GraphToTrain):
@@ -43,7 +43,7 @@ class Updates:
         step_op = graphs.source(_handle(self._step))
         moves = [always for variable, always in _assignments(graph.train_op) if variable is step_op]
         self.plain = moves in ([], [True])
-        # Batches so far. A variable of its own only where the step does not tell: checkpoints stay as they are.
+        # Batches so far; an extra variable (which changes checkpoints) only if the global step does not count them.
         self._made = self._step if self.plain else _counter()
         with tf.control_dependencies([graph.train_op]):
             op = graph.train_op if moves else tf.assign_add(self._step, 1, name="count_step").op
@@ -71,7 +71,7 @@ class Updates:
         return checkpoints.step_of(checkpoint, self._step.op.name)
 
     def rewind(self, session: tf.Session) -> None:
-        """Starts the shuffled streams at the batch of the next update, after a measurement or a restored checkpoint."""
+        """Moves the shuffled streams to the batch of the next update, after a measurement or a restore."""
         if self._shuffled:
             made = session.run(self._made)
             session.run([stream.restart for stream in self._shuffled], {s.start: made for s in self._shuffled})
@@ -80,10 +80,10 @@ class Updates:
         self._since, self._updates = time.perf_counter(), 0
 
     def run(self, session: tf.train.SingularMonitoredSession, step: int, measure: bool) -> Update:
-        """One update, that of global step `step`.
+        """Runs the update of global step `step`.
 
         Raises:
-          tf.errors.OutOfRangeError, StopIteration: the data is at its end.
+          tf.errors.OutOfRangeError, StopIteration: the data ended.
           UserError: a placeholder is not fed, or a loss is not one number.
         """
         begun, feed, result = time.perf_counter(), self._feeds(step), {}
@@ -96,7 +96,7 @@ class Updates:
             if measure and self._is_training is not None:
                 raw = session.raw_session()
                 result = raw.run(self._measured, {self._is_training: False, **feed})
-                self.rewind(raw)  # so that the update still gets the same batch
+                self.rewind(raw)  # the update must get the same batch
             training = {} if self._is_training is None else {self._is_training: True}
             result = {**session.run(fetches, {**training, **feed}), **result}
         now = time.perf_counter()
@@ -116,7 +116,7 @@ class Updates:
 
 
 def _counter():
-    """The int64 variable that counts updates, saved with the others; one in a graph, however often that is trained."""
+    """The int64 variable that counts updates; saved with the others, and created once per graph."""
     with tf.variable_scope(tf.VariableScope(reuse=tf.AUTO_REUSE), auxiliary_name_scope=False):
         return tf.get_variable("session_loop/updates", initializer=tf.zeros([], tf.int64), trainable=False)
 
@@ -126,7 +126,7 @@ def _assignments(train_op):
 
 
 def _handle(variable):
-    """The tensor of a variable itself."""
+    """The handle (or reference) tensor of a variable."""
     return variable.handle if hasattr(variable, "handle") else variable.op.outputs[0]
 
 

@@ -1,4 +1,4 @@
-"""Evaluation of a graph: over the whole validation set, each image once, where the data has an end."""
+"""Evaluates a graph: on the whole validation set, each image once, if the data ends."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from graph_resnet.loop.progress import bar_options, tqdm
 
 
 class NoBatchError(UserError):
-    """The validation data is at its end before its first batch."""
+    """The validation data ended before its first batch."""
 
 
 class Validation:
-    """Evaluates `val_loss`, `val_acc` and `val_confusion` of a graph, without moving what it is trained on.
+    """Evaluates `val_loss`, `val_acc` and `val_confusion` of a graph.
 
-    What one evaluation consists of:
+    One evaluation covers:
       - a registered stream (`load_data`, or any other: see `data.streams`): one pass, each image once;
-      - `val_feed_fn`: the feeds that it gives until it ends, see `FeedFunction.batches`;
-      - a Dataset with an end and an iterator of its own: one pass. It is started again for each evaluation;
+      - `val_feed_fn`: its feeds until it ends, see `FeedFunction.batches`;
+      - a finite Dataset with its own iterator: one pass. It is restarted for each evaluation;
       - anything else: one batch.
-    `val_batches` bounds each of them. Means are weighted by the images of each batch where their number is known.
+    `val_batches` limits each of them. Means are weighted by the images of each batch if their number is known.
 
     Args:
       graph: built in the default graph, which is not finalized yet.
 
     Attributes:
-      leaks: whether the training op pulls validation batches.
-      moves_training: whether an evaluation pulls training batches, so that the training streams must be rewound.
+      leaks: whether the training op reads validation batches.
+      moves_training: whether an evaluation reads training batches, so that the training streams must be rewound.
     """
 
     def __init__(self, graph: GraphToTrain):
@@ -43,8 +43,8 @@ class Validation:
         self._means = {name: tensor for name, tensor in self._means.items() if tensor is not None}
         matrix = graph.val_confusion
         self._matrix = {} if matrix is None else {"confusion": tf.cast(matrix, tf.int64)}
-        # TensorFlow's rewrite to bfloat16 leaves what is fetched in float32: fetched themselves, the logits of the loss
-        # would be others.
+        # An identity, because TensorFlow's bfloat16 rewrite keeps fetched tensors in float32: fetching the logits
+        # themselves would change the loss.
         self._logits = {} if graph.val_logits is None else {"logits": tf.identity(graph.val_logits)}
         self._feed = {} if graph.is_training is None else {graph.is_training: False}
         self._feeds = FeedFunction("val_feed_fn", graph.val_feed_fn)
@@ -62,14 +62,14 @@ class Validation:
         foreign = {op for op in ops if op.type.startswith("IteratorGetNext")} - {s.labels.op for s in read}
         if not self._streams and not self._feeds:
             self._passes = [Pass(op) for op in sorted(foreign - measured, key=lambda op: op.name)]
-        own = {stream.labels.op for stream in self._streams} | (foreign - measured)
-        self.leaks = bool(own & trained - measured)
+        validation_only = {stream.labels.op for stream in self._streams} | (foreign - measured)
+        self.leaks = bool(validation_only & trained - measured)
         self.moves_training = any(not stream.in_order and stream.labels.op in trained for stream in read)
         self._shared = [Pass(op) for op in sorted(foreign & measured, key=lambda op: op.name)]
         self._restart = [stream.restart for stream in self._streams]
-        self._restart += [each.restart for each in self._passes if each.restart is not None]
+        self._restart += [data.restart for data in self._passes if data.restart is not None]
         sizes = [tf.size(stream.labels) for stream in self._streams[:1]]
-        sizes += [each.leading for each in self._passes if each.leading is not None]
+        sizes += [data.leading for data in self._passes if data.leading is not None]
         self._sizes = tf.concat([tf.reshape(size, [-1]) for size in sizes], 0) if sizes else None
 
     def __bool__(self) -> bool:
@@ -78,27 +78,27 @@ class Validation:
     def run(
         self, session: tf.Session, between_batches: Callable[[], None] = lambda: None, say=print, over=False
     ) -> dict:
-        """One evaluation.
+        """Runs one evaluation.
 
         Args:
           session: a tf.Session of the graph.
-          between_batches: called before each batch; what it raises ends the evaluation.
-          say: called with a line where only one batch of endless data is measured.
-          over: whether the training is over. Then training data that is measured here, too, may start again.
+          between_batches: called before each batch; an exception from it ends the evaluation.
+          say: called with a line if only one batch of endless data is measured.
+          over: whether training is over. If so, iterators that training uses too may be restarted.
 
         Returns:
-          {"loss": nats, "accuracy": 0..1}, as far as asked for; "images": how many, where that is known and they are
-          those of a set; "confusion": int64 [C, C]; "logits": float [images, C], in the order of the data.
+          {"loss": nats, "accuracy": 0..1}, each if the graph has it; "images": how many, if the data ends and it is
+          known; "confusion": int64 [C, C]; "logits": float [images, C], in the order of the data.
 
         Raises:
-          NoBatchError: the data is at its end before the first batch.
+          NoBatchError: the data ended before the first batch.
           UserError: a feed is wrong.
         """
         ends = self._has_an_end(session, say)
         most = self._most or (None if ends else 1)
         session.run(self._restart)
         if over:
-            session.run([each.restart for each in self._shared if each.restart is not None])
+            session.run([data.restart for data in self._shared if data.restart is not None])
         expected = self._streams[0].images if self._streams and self._most is None else None
         results, counts, matrices, rows = [], [], {}, []
         fetches = [self._means, self._matrix, self._logits, [] if self._sizes is None else self._sizes]
@@ -119,8 +119,8 @@ class Validation:
                 bar.update(counts[-1] or 1)
         if not results:
             raise NoBatchError(
-                "val_loss: its data is at its end before the first batch; it must start again for each evaluation (an "
-                "initializable iterator, or a val_feed_fn that does)"
+                "val_loss: its data ended before the first batch; it must start again for each evaluation (use an "
+                "initializable iterator, or a val_feed_fn that starts again)"
             )
         if expected is not None and sum(counts) != expected:
             raise RuntimeError(f"evaluated {sum(counts)} images of {expected}")
@@ -130,13 +130,13 @@ class Validation:
         return {**means, **images, **matrices, **({"logits": np.concatenate(rows)} if rows else {})}
 
     def _has_an_end(self, session, say):
-        """Whether the data is run through, and not only one batch of it."""
+        """Whether to evaluate all of the data, not only one batch."""
         if self._streams or self._feeds:
             return True
-        ends = [each.ends(session) for each in self._passes]
+        ends = [data.ends(session) for data in self._passes]
         if self._passes and not any(ends) and self._most is None and not self._said:
             self._said = True
-            say("[val]: the validation data has no end: measuring one batch of it; pass val_batches=N for more")
+            say("[val]: the validation data never ends: measuring one batch; pass val_batches=N for more")
         return any(ends)
 
     def _batches(self):
@@ -151,5 +151,5 @@ def _mean(values, weights):
 
 
 def _only(sizes):
-    """The number that all sizes are, None where there is none."""
+    """The common value of all sizes, None if they differ."""
     return int(sizes[0]) if len(sizes) and (sizes == sizes[0]).all() else None

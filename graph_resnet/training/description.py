@@ -1,4 +1,4 @@
-"""A run described: for config.json, and in lines for whoever starts it."""
+"""Describes a run, for config.json and in printed lines."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from graph_resnet.training.start import Job
 
 
 def for_config(job: Job, data: dict, before: dict | None) -> dict[str, Any]:
-    """The dict for config.json as a run starts.
+    """The dict for config.json at the start of a run.
 
     Args:
       job: the run.
       data: `find.describe` of its records.
-      before: what config.json held, None for a new run.
+      before: the previous content of config.json, None for a new run.
     """
     before, source = before or {}, job.start.init_checkpoint
     return {
@@ -52,7 +52,7 @@ def for_config(job: Job, data: dict, before: dict | None) -> dict[str, Any]:
 
 
 def _place(records):
-    """The directory that finds these records again as --data-dir or --dataset-dir."""
+    """The directory to pass as --data-dir or --dataset-dir to find these records again."""
     if records.directory:
         return Path(records.directory).absolute()
     folder = records.train[0].parent.absolute()
@@ -65,7 +65,7 @@ def now() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """The CPU, the cores that this process may use, and the memory in GiB, as far as the system tells."""
+    """The CPU, the cores available to this process, and the memory in GiB; None for what the system does not report."""
     return {"cpu": _cpu(), "cores": cores(), "memory_gib": _memory(), "system": platform.platform(terse=True)}
 
 
@@ -86,7 +86,7 @@ def _memory():
 
 
 def commit() -> str | None:
-    """The commit that this package runs from, with '-dirty' where files were changed; None if installed."""
+    """The commit that this package runs from, with '-dirty' if files were changed; None for an installed package."""
     root = Path(graph_resnet.__file__).parent.parent
     if not (root / ".git").exists():
         return None
@@ -98,12 +98,12 @@ def commit() -> str | None:
 
 
 def lines(job: Job, config: dict, why: str) -> list[str]:
-    """What a run is about to do, a line each.
+    """The lines printed at the start of a run.
 
     Args:
       job: the run.
-      config: `for_config`, with the precision that was chosen.
-      why: of the precision.
+      config: `for_config`, with the chosen precision.
+      why: the reason for the precision.
     """
     recipe, count, host = job.recipe, job.records.num_train, config["machine"]
     total, epochs = recipe.total_steps(count), recipe.total_steps(count) * recipe.batch_size / count
@@ -125,7 +125,7 @@ def lines(job: Job, config: dict, why: str) -> list[str]:
 
 
 def _overrides(recipe: Recipe) -> str:
-    """', but batch_size 8 for 64', as far as the recipe is one of the table."""
+    """Such as ', but batch_size 8 for 64': the fields that differ from the recipe of that name."""
     base = RECIPES.get(recipe.name)
     if base is None:
         return ", your own"
@@ -144,7 +144,7 @@ def _text(value):
 
 
 def _schedule(recipe: Recipe, total: int) -> str:
-    """'0.05 by nesterov, cosine, after a warm-up of 500 steps'."""
+    """Such as '0.05 by nesterov, cosine, after a warm-up of 500 steps'."""
     text = f"{recipe.learning_rate:g} by {recipe.optimizer}, {recipe.schedule}"
     warmup = recipe.warmup(total)
     if not recipe.warmup_steps:

@@ -1,4 +1,4 @@
-"""A run's length from the minutes that it may take: its schedule then ends when the time does."""
+"""Computes a run's steps from the minutes it may take, so that its schedule ends on time."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from graph_resnet.recipes import Recipe
 from graph_resnet.training import graph
 from graph_resnet.training.start import Job
 
-WARM_UP = 3  # steps that are not timed
-SECONDS, MOST = 10, 50  # how long, and how many steps at most, the speed is measured
+WARM_UP = 3  # untimed steps
+SECONDS, MOST = 10, 50  # maximum time and number of steps to measure
 
 
 def within(job: Job, precision: str, settings: tf.ConfigProto) -> Recipe:
-    """The recipe with as many steps as the job's minutes allow, evaluations included.
+    """The recipe with as many steps as fit into the job's minutes, evaluations included.
 
-    The speed is that of some steps in a graph of their own, whose weights are thrown away.
+    The speed is measured on some steps in a separate graph, whose weights are discarded.
 
     Args:
-      job: the run, of one worker.
-      precision, settings: of its sessions, one of which was open before.
+      job: the run, with one worker.
+      precision, settings: of its sessions; one of them must have been opened before.
 
     Raises:
       UserError: not even one step fits.
     """
     recipe = dataclasses.replace(job.recipe, steps=MOST)
     step, evaluation = _seconds(recipe, job, precision, settings)
-    left = 60 * job.minutes - evaluation  # the last one is always made
+    left = 60 * job.minutes - evaluation  # a run always ends with an evaluation
     every = job.recipe.eval_every or max(1, round(job.records.num_train / recipe.batch_size))
     steps = int(left / (step + evaluation / every))
     if steps < 1:
@@ -44,7 +44,7 @@ def within(job: Job, precision: str, settings: tf.ConfigProto) -> Recipe:
 
 
 def _seconds(recipe, job, precision, settings):
-    """(seconds of a step, of an evaluation and the precise batch norm before it)."""
+    """(seconds per step, seconds per evaluation including precise batch norm)."""
     with tf.Graph().as_default():
         built = graph.build(
             recipe,
@@ -64,7 +64,7 @@ def _seconds(recipe, job, precision, settings):
 
 
 def _timed(session, fetch):
-    """Seconds of each of several runs."""
+    """Seconds of each of several runs of `fetch`."""
     for _ in range(WARM_UP):
         session.run(fetch)
     seconds = []

@@ -1,9 +1,9 @@
-"""Filter gradients of convolutions as forward convolutions, where that is quicker.
+"""Computes filter gradients of convolutions as forward convolutions where that is faster.
 
-The gradient of a convolution's filter is itself a convolution: with the channels of the input as its batch, the images
-as its channels, and the output's gradient as its filter (dilated by the stride). In bfloat16 oneDNN's forward kernels
-run at up to twice the rate of its filter gradients, and for the small, deep layers at the end of a ResNet that pays for
-the two transpositions. Measured on two cores of an AMD EPYC with avx512_bf16 (TensorFlow 2.21, 128 images, 3x3):
+The gradient of a convolution's filter is itself a convolution: with the input's channels as its batch, the images as
+its channels, and the output's gradient as its filter (dilated by the stride). In bfloat16, oneDNN's forward kernels run
+at up to twice the rate of its filter gradients, which pays for the two transposes in the small, deep layers at the end
+of a ResNet. Measured on two cores of an AMD EPYC with avx512_bf16 (TensorFlow 2.21, 128 images, 3x3):
 
     output, depths         stock    as a convolution
     30x30,  64 ->  64      33 ms    63 ms
@@ -13,7 +13,7 @@ the two transpositions. Measured on two cores of an AMD EPYC with avx512_bf16 (T
      4x4,  256 -> 512      61 ms    16 ms    (stride 2)
      4x4,  512 -> 512      55 ms    26 ms
 
-`python -m benchmarks.speed.filter_gradients` measures them, and two other ways that were never the quickest.
+`python -m benchmarks.speed.filter_gradients` measures them, and two other ways that were never the fastest.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ _LARGEST_OUTPUT, _SMALLEST_DEPTH = 8, 128  # height and width; channels
 
 
 def quickest(precision):
-    """A context manager for the default graph: Conv2D ops made in it get the quickest gradients on this machine.
+    """A context manager for the default graph: Conv2D ops built in it get the fastest gradients for this machine.
 
     Args:
-      precision: of the session that will run the graph. In float32, and on a GPU, those are the stock gradients.
+      precision: of the session that will run the graph. In float32 and on a GPU the stock gradients are used.
     """
     if precision != "bfloat16" or tf.config.list_physical_devices("GPU"):
         return contextlib.nullcontext()
@@ -36,7 +36,7 @@ def quickest(precision):
 
 
 def as_convolutions():
-    """A context manager for the default graph: small, deep Conv2D ops made in it get their gradient this way."""
+    """A context manager for the default graph: small, deep Conv2D ops built in it compute their gradient this way."""
     return tf.get_default_graph().gradient_override_map({"Conv2D": _NAME})
 
 
@@ -57,7 +57,7 @@ def _gradients(op, gradient):
 
 
 def _pays(op):
-    """Whether a convolution is one of the small, deep ones; all others keep the stock gradient."""
+    """Whether a convolution is small and deep enough; the others keep the stock gradient."""
     images, filters, output = op.inputs[0].shape, op.inputs[1].shape, op.outputs[0].shape
     return (
         op.get_attr("padding") == b"SAME"
@@ -86,7 +86,7 @@ def as_convolution(op, gradient):
         for axis in (0, 1)
     ]
     (top, bottom), (left, right) = spans
-    # SAME padding may leave the last rows unread: a negative amount cuts them off.
+    # SAME padding may leave the last rows unused: a negative padding crops them.
     height, width = (int(images.shape[axis + 1]) + min(spans[axis][1], 0) for axis in (0, 1))
     by_channel = tf.transpose(images[:, :height, :width], [3, 1, 2, 0])  # [C, H, W, B]
     as_filter = tf.transpose(gradient, [1, 2, 0, 3])  # [h, w, B, K]
@@ -96,7 +96,7 @@ def as_convolution(op, gradient):
 
 
 def _span(size, kernel, outputs, stride):
-    """(before, after): SAME padding of one axis, such that the last window ends with the padded axis."""
+    """(before, after): the SAME padding of one axis that lets the last window end with the padded axis."""
     needed = (outputs - 1) * stride + kernel
     before = max(needed - size, 0) // 2
     return before, needed - size - before

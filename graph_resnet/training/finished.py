@@ -1,4 +1,4 @@
-"""Whether a run has ended before, told in a second and without TensorFlow: by what config.json recorded at its end."""
+"""Recognizes a run that has finished, within a second and without TensorFlow, from config.json."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from graph_resnet.recipes import Recipe
 from graph_resnet.training.options import Start
 
 FIELDS = tuple(config.NUMBERS["finished"])
-LARGEST = 4 << 30  # bytes of a checkpoint's file that is read to tell whether it is still the same
+LARGEST = 4 << 30  # bytes, the largest checkpoint file that is hashed
 
 
 def find(directory: Path, recipe: Recipe, records: data.Records, seed: int, start: Start) -> dict | None:
-    """The fields of a `Result` if the train dir holds this very run, ended and whole; else None.
+    """The fields of a `Result` if the train dir holds this run, finished and undamaged; else None.
 
     Raises:
       UserError: config.json cannot be read.
@@ -32,13 +32,13 @@ def find(directory: Path, recipe: Recipe, records: data.Records, seed: int, star
         if config.check_same_run(directory, before, now, data.same_data(before["data"], now["data"])):
             return None
     except UserError:
-        return None  # said by the way that leads on
+        return None  # the normal start reports it
     whole = checksums(directory, recorded["step"]) == recorded.get("checkpoint") != {}
     return {name: recorded[name] for name in FIELDS} if whole and (directory / "report.html").exists() else None
 
 
 def identity(recipe: Recipe, records: data.Records, seed: int, start: Start) -> dict:
-    """What config.json says of which run this is, but for its data."""
+    """The fields of config.json that identify a run, without its data."""
     return {
         "recipe": {**config.recipe_values(recipe), "num_classes": records.num_classes},
         "architecture": config.row_values(recipe),
@@ -49,7 +49,7 @@ def identity(recipe: Recipe, records: data.Records, seed: int, start: Start) -> 
 
 
 def checksums(directory: Path, step: int) -> dict[str, str]:
-    """The sha256 of each file of a checkpoint by its name; none where one of them cannot be read, or is too large."""
+    """{file name: sha256} of a checkpoint's files; empty if one cannot be read or is too large."""
     names = [f"model.ckpt-{step}.{ending}" for ending in ("index", "data-00000-of-00001")]
     try:
         if any((directory / name).stat().st_size > LARGEST for name in names):

@@ -1,4 +1,4 @@
-"""A recipe -> the graph that trains it: input, two static towers, loss, optimizer."""
+"""Builds the training graph of a recipe: input, two static towers, loss, optimizer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from graph_resnet.training import filter_gradients, lookahead, muon, whitening
 
 
 def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cluster=None):
-    """Builds a recipe's graph in the default graph, from the record files to the update.
+    """Builds a recipe's training graph in the default graph, from the record files to the update.
 
     Args:
       recipe: `recipes.Recipe`.
       records: `find.Records`.
-      seed: int, of initial weights, order and augmentation.
+      seed: int, of initial weights, shuffling and augmentation.
       precision, trainable_scopes, cluster: see `on_batches`.
 
     Returns:
@@ -45,16 +45,16 @@ def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cl
 def on_batches(recipe, tensors, records, *, precision="float32", trainable_scopes=(), cluster=None):
     """The part of `build` after the input.
 
-    The training and the validation tower share every variable, and each is built with a Python bool for is_training:
-    batch norm and ReLU then run as one kernel, which the conditionals of a placeholder prevent.
+    The training and validation towers share all variables. Each is built with a Python bool for is_training, so that
+    batch norm and ReLU run as one kernel; a placeholder's conditionals would prevent that.
 
     Args:
       recipe: `recipes.Recipe`.
       tensors: (train_imgs, train_labels, val_imgs, val_labels), float32 [B, S, S, 3] and int32 [B].
-      records: `find.Records`, for the numbers of classes and of training images.
+      records: `find.Records`, for the numbers of classes and training images.
       precision: 'bfloat16' or 'float32', of the session that the graph will run in.
-      trainable_scopes: prefixes of the variables to train, all of them where empty.
-      cluster: `cluster.Cluster` where `train_imgs` are the rows of one of several workers.
+      trainable_scopes: prefixes of the variables to train; empty for all.
+      cluster: `cluster.Cluster` if `train_imgs` are one worker's part of the batch.
 
     Returns:
       A `GraphToTrain`.
@@ -69,10 +69,10 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
         train_logits = tower.logits(
             recipe, train_imgs, records.num_classes, is_training=True, batch_norm=batch_norm, stem_initializer=stem
         )
-    with tf.name_scope("training"):  # a box in TensorBoard, as the others
+    with tf.name_scope("training"):  # a box in TensorBoard, like the other parts
         train_loss, train_acc = tower.loss_and_accuracy(train_logits, train_labels)
         minimized = objective(recipe, train_loss, train_logits, train_labels)
-    # Only now, so that they are the training tower's.
+    # Collected before the validation tower is built, so these are the training tower's only.
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
     with tf.name_scope("validation"):
         val_logits = tower.logits(recipe, val_imgs, records.num_classes, is_training=False, reuse=True)
@@ -105,7 +105,7 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
 
 
 def objective(recipe, loss, logits, labels):
-    """What is minimized: the cross entropy, of smoothed labels where the recipe says so, and the weight decay."""
+    """The loss to minimize: cross entropy (with label smoothing if the recipe has it) plus weight decay."""
     if recipe.label_smoothing:
         one_hot = tf.one_hot(labels, logits.shape[1])
         loss = tf.losses.softmax_cross_entropy(one_hot, logits, label_smoothing=recipe.label_smoothing)
@@ -113,7 +113,7 @@ def objective(recipe, loss, logits, labels):
 
 
 def learning_rate(recipe, step, total_steps):
-    """The rate of the update that follows `step` (an int variable), float32 scalar: see `recipes.Recipe.schedule`."""
+    """The learning rate of the update after `step` (an int variable), float32 scalar: see `Recipe.schedule`."""
     peak, warmup = recipe.learning_rate, recipe.warmup(total_steps)
     span = max(1, total_steps - warmup)
     rate = {
@@ -131,13 +131,13 @@ def learning_rate(recipe, step, total_steps):
 
 
 def _triangle(progress):
-    """0.2 at 0, 1 at 0.23, 0.07 at 1, straight lines between: K. Jordan, arXiv:2404.00498, 2024."""
+    """0.2 at 0, 1 at 0.23, 0.07 at 1, linear in between: K. Jordan, arXiv:2404.00498, 2024."""
     rise, fall = progress / 0.23, (1 - progress) / (1 - 0.23)
     return tf.minimum(0.2 + 0.8 * rise, 0.07 + 0.93 * fall)
 
 
 def optimizer(recipe, rate):
-    """The recipe's, with a learning rate that is a float or a scalar tensor."""
+    """The recipe's optimizer; `rate` is a float or a scalar tensor."""
     if recipe.optimizer == "adam":
         return tf.train.AdamOptimizer(rate, epsilon=1e-7)  # Keras's epsilon
     if recipe.optimizer == "muon":
@@ -146,7 +146,7 @@ def optimizer(recipe, rate):
 
 
 def _trainable(scopes):
-    """The trainable variables under some scopes; all of them for no scopes."""
+    """The trainable variables in some scopes; all of them for no scopes."""
     variables = tf.trainable_variables()
     for scope in scopes:
         check_scope(scope, [variable.op.name for variable in variables], "--trainable-scopes")
@@ -154,7 +154,7 @@ def _trainable(scopes):
 
 
 def check_scope(scope, names, flag):
-    """Refuses a scope under which there is no variable: a slip of the pen would pass unnoticed otherwise."""
+    """Refuses a scope without variables, which is usually a typo."""
     if not any(name.startswith(scope) for name in names):
         tops = sorted({"/".join(name.split("/")[:2]) for name in names})
-        raise UserError(f"{flag} {scope}: no variable begins with it; there are {', '.join(tops)}")
+        raise UserError(f"{flag} {scope}: no variable begins with it; the scopes are {', '.join(tops)}")

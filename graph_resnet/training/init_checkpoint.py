@@ -1,4 +1,4 @@
-"""Starting from another net's weights: all of them, or those outside some scopes."""
+"""Initializes a net with another net's weights: all of them, or those outside some scopes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import tf_slim as slim  # isort: skip  (graph_resnet.inference.restore made it i
 
 
 class InitialWeights:
-    """Sets the variables of the default graph's net from a checkpoint when a run begins; call it with a session.
+    """Sets the net's variables from a checkpoint when a run begins; call it with a session.
 
-    Only the net's variables are set: neither the optimizer's nor the global step.
+    It sets only the net's variables in the default graph, not the optimizer's or the global step.
 
     Args:
       checkpoint: a prefix, one of its files, or a train dir.
@@ -25,8 +25,8 @@ class InitialWeights:
       say: called with a line for each newer checkpoint that cannot be read.
 
     Raises:
-      UserError: variables are missing or have another shape (with the flag that helps), or a scope to exclude is of no
-        variable, or of all.
+      UserError: variables are missing or have another shape (the line names the flag that helps), or a scope to
+        exclude has no variables, or has all of them.
     """
 
     def __init__(self, checkpoint: str, exclude_scopes: Sequence[str] = (), say: Callable[[str], object] = print):
@@ -37,8 +37,8 @@ class InitialWeights:
         taken = {name: value for name, value in model.items() if not name.startswith(tuple(exclude_scopes))}
         if not taken:
             raise UserError(
-                f"--exclude-scopes {' '.join(exclude_scopes)}: that is all of the net, nothing is left to take from "
-                f"{self.prefix}; exclude less, or leave --init-checkpoint out"
+                f"--exclude-scopes {' '.join(exclude_scopes)}: that excludes the whole net, so nothing is read from "
+                f"{self.prefix}; exclude less, or drop --init-checkpoint"
             )
         checkpoints.check_fit(self.prefix, taken, lambda misfits: _help(set(misfits), set(taken)))
         self._saver, self._taken, self._left = tf.train.Saver(taken), len(taken), sorted(model.keys() - taken.keys())
@@ -53,8 +53,8 @@ class InitialWeights:
 
 
 def _help(misfits, names):
-    """What helps where `misfits`, of the variables `names`, do not fit: the fewest scopes that hold all of them and
-    nothing that fits."""
+    """Advice if `misfits`, some of the variables `names`, do not fit: the fewest scopes to exclude that hold all of
+    them and no variable that fits."""
     fitting = names - misfits
     if not fitting:
         return "It is of another net: pass another --init-checkpoint"

@@ -1,28 +1,29 @@
-"""Muon: momentum whose matrices are orthogonalized, for the filters of convolutions.
+"""Muon: momentum with orthogonalized matrices, for the filters of convolutions.
 
 K. Jordan et al.: Muon, an optimizer for hidden layers in neural networks, 2024 (kellerjordan.github.io/posts/muon), as
-its author trains CIFAR-10 nets with it. The momentum of a filter bank, a matrix of outputs by inputs, is replaced by
-nearly its nearest orthogonal matrix: all its directions then count alike, also those that gradients rarely point in.
-The filters keep a norm of sqrt(outputs), as batch norm behind them makes any norm the same net. So a weight decay does
-nothing here, and is taken out of the gradient. Biases, beta and the last layer have Nesterov momentum instead.
+its author uses it for CIFAR-10. The momentum of a filter bank, a matrix of outputs by inputs, is replaced by
+approximately the nearest orthogonal matrix, so that all directions count equally, including those in which gradients
+are rare. The filters keep a norm of sqrt(outputs), because with batch norm after them their norm does not matter.
+Weight decay therefore has no effect and is removed from the gradient. Biases, beta and the last layer use Nesterov
+momentum.
 """
 
 import tensorflow.compat.v1 as tf
 
-# The quintic of Jordan's Newton-Schulz iteration, a * x + b * x ** 3 + c * x ** 5: it takes every singular value in
-# (0, 1] to around 1 (0.7 to 1.2) in a few rounds.
+# Quintic of Jordan's Newton-Schulz iteration, a * x + b * x ** 3 + c * x ** 5: it moves every singular value in (0, 1]
+# close to 1 (0.7 to 1.2) in a few rounds.
 A, B, C = 3.4445, -4.7750, 2.0315
 ROUNDS = 3
 MOMENTUM = 0.6  # of the filters
-RATE = 0.16  # of the filters, as a part of the learning rate of the others
+RATE = 0.16  # of the filters, as a fraction of the learning rate
 
 
 class Muon(tf.train.MomentumOptimizer):
     """Muon for variables [height, width, in, out], Nesterov momentum for all others.
 
     Args:
-      learning_rate: float or scalar tensor, of the others; filters have `RATE` of it.
-      momentum: float, of the others; filters have `MOMENTUM`.
+      learning_rate: float or scalar tensor; filters use `RATE` times this.
+      momentum: float, of the other variables; filters use `MOMENTUM`.
     """
 
     def __init__(self, learning_rate, momentum):
@@ -33,7 +34,7 @@ class Muon(tf.train.MomentumOptimizer):
             return super()._resource_apply_dense(grad, var)
         slot = self.get_slot(var, "momentum")
         along = tf.reduce_sum(grad * var) / tf.reduce_sum(tf.square(var))
-        grad -= along * var  # a gradient behind batch norm has no such part, the weight decay is nothing else
+        grad -= along * var  # batch norm's gradient has no such component; weight decay has no other
         velocity = slot.assign(MOMENTUM * slot + grad, read_value=True)
         direction = orthogonal(grad + MOMENTUM * velocity)
         length = tf.sqrt(tf.cast(var.shape[3], tf.float32)) / tf.norm(var)
@@ -42,13 +43,13 @@ class Muon(tf.train.MomentumOptimizer):
 
 
 def orthogonal(filters):
-    """The nearly nearest orthogonal matrix of a filter bank, seen as [out, height * width * in].
+    """Approximately the nearest orthogonal matrix of a filter bank, as a matrix [out, height * width * in].
 
     Args:
       filters: float32 [height, width, in, out].
 
     Returns:
-      float32 of the same shape; the matrix's singular values are around 1.
+      float32 of the same shape; the matrix's singular values are close to 1.
     """
     height, width, inputs, outputs = filters.shape.as_list()
     x = tf.reshape(tf.transpose(filters, [3, 0, 1, 2]), [outputs, -1])

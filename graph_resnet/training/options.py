@@ -1,4 +1,4 @@
-"""What a run is told beside its recipe, TensorFlow-free. A field is declared once, for a caller and for its flag."""
+"""A run's options beside its recipe, without TensorFlow. Each field is declared once, for Python and for its flag."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graph_resnet.session import PRECISIONS
 
 @dataclass(frozen=True)
 class Path:
-    """A kind of value: a path of this machine, `~` expanded."""
+    """A field type: a path on this machine, with `~` expanded."""
 
     metavar: str = "DIR"
 
@@ -34,45 +34,45 @@ DIRECTORY, COUNT = Maybe(Path()), Whole()
 
 @dataclass(frozen=True)
 class Data:
-    """Which images. Without a directory: $CIFAR_DATA_DIR, the cache, or a download."""
+    """Which images to use. Without a directory: $CIFAR_DATA_DIR, the cache, or a download."""
 
     data_dir: str | None = declared(
         DIRECTORY, "the record files, their folder or archive (default: $CIFAR_DATA_DIR, the cache, or a download)",
         default=None,
     )  # fmt: skip
     dataset_dir: str | None = declared(
-        DIRECTORY, "images of your own: train/CLASS/* and val/CLASS/*, or CLASS/*, of which a tenth is kept for "
+        DIRECTORY, "your own images: train/CLASS/* and val/CLASS/*, or CLASS/*, of which a tenth is kept for "
         "validation, the same in every run", default=None,
     )  # fmt: skip
     hold_out: int = declared(
-        Whole(0), "validate on N of the training images (the last of the files, whose order is random), train on the "
-        "others, and leave the test images for the end", default=0,
+        Whole(0), "validate on the last N training images (the files are in random order) and do not train on them, so "
+        "that the test images are only used at the end", default=0,
     )  # fmt: skip
     allow_other_data: bool = declared(
-        Switch(), "go on although the data changed since the run began", default=False, negatable=False
+        Switch(), "continue although the data changed since the run began", default=False, negatable=False
     )
 
 
 @dataclass(frozen=True)
 class Start:
-    """The weights to begin with, and those to train."""
+    """The initial weights, and the variables to train."""
 
     init_checkpoint: str | None = declared(
-        Maybe(Path("PATH")), "begin with the weights of another net: a prefix such as runs/notebook/model.ckpt-20000, "
+        Maybe(Path("PATH")), "start with the weights of another net: a prefix such as runs/notebook/model.ckpt-20000, "
         "or a train dir", default=None, aliases=("--checkpoint-path",),
     )  # fmt: skip
     exclude_scopes: tuple[str, ...] = declared(
-        Names("SCOPE"), "variables of --init-checkpoint to leave out, such as resnet/classification; several with "
-        "spaces or commas between them", default=(), aliases=("--checkpoint-exclude-scopes",),
+        Names("SCOPE"), "variables of --init-checkpoint to skip, such as resnet/classification; separate several by "
+        "spaces or commas", default=(), aliases=("--checkpoint-exclude-scopes",),
     )  # fmt: skip
     trainable_scopes: tuple[str, ...] = declared(
-        Names("SCOPE"), "train these variables alone (default: all)", default=()
+        Names("SCOPE"), "train only these variables (default: all)", default=()
     )
 
 
 @dataclass(frozen=True)
 class Output:
-    """What is kept of a run, and how often. Steps between evaluations are the recipe's."""
+    """What a run keeps, and how often. (The recipe has the steps between evaluations.)"""
 
     log_every: int = declared(COUNT, "steps between training lines (default: 50)", default=50)
     save_every: int = declared(COUNT, "steps between checkpoints (default: 500)", default=500)
@@ -80,17 +80,17 @@ class Output:
         Switch(), "also keep the checkpoint that is best on the images of --hold-out", default=False, negatable=False
     )
     profile: int | None = declared(
-        Maybe(COUNT), "trace every N-th step into DIR/profile, for chrome://tracing, and print the costliest ops",
+        Maybe(COUNT), "trace every N-th step into DIR/profile, for chrome://tracing, and print the slowest ops",
         default=None,
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Machine:
-    """How the machine computes."""
+    """Precision, threads and timeout of a run."""
 
     precision: str = declared(
-        Choice(PRECISIONS), "auto: the quicker one, by a short measurement (default)", default="auto"
+        Choice(PRECISIONS), "auto: the faster one, by a short measurement (default)", default="auto"
     )
     threads: int | None = declared(
         Maybe(Whole(1, 1024)), "CPU threads (default: all cores, one for a small step)", default=None
@@ -102,12 +102,12 @@ class Machine:
 
 @dataclass(frozen=True)
 class Show:
-    """What a call shows of its run: nothing, unless asked.
+    """What a call shows of its run; by default nothing.
 
     Attributes:
-      say: called with each line: `print`, or a logger's method. Where it is None nothing is printed and no bar shown.
-      command: the command line that repeats the run. It goes into config.json, and is said when a signal stops it.
-      before_tensorflow: called before TensorFlow is imported; the commands make that import quiet.
+      say: called with each line: `print`, or a logger's method. If None, no lines and no bar are shown.
+      command: command line that repeats the run; stored in config.json and printed when a signal stops the run.
+      before_tensorflow: called before TensorFlow is imported; the commands use it to silence the import.
     """
 
     say: Callable[[str], object] | None = None
@@ -120,7 +120,7 @@ class Show:
 
 
 def checked(row: Any) -> Any:
-    """One of these, or a recipe, with every field checked: as given from Python, it may hold anything.
+    """An options object or recipe with every field checked, since Python callers may pass anything.
 
     Raises:
       UserError: names the field, the value and what is allowed.
@@ -132,6 +132,6 @@ def checked(row: Any) -> Any:
 
 
 def of_flags(row: type, flags: Any) -> Any:
-    """A row of the flags that its fields are: where a flag was not given, the default."""
-    given = {f.name: getattr(flags, f.name) for f in dataclasses.fields(row)}
-    return row(**{name: value for name, value in given.items() if value is not None})
+    """An options object from parsed flags, with defaults for flags that were not given."""
+    values = {f.name: getattr(flags, f.name) for f in dataclasses.fields(row)}
+    return row(**{name: value for name, value in values.items() if value is not None})

@@ -1,8 +1,8 @@
-"""The precision of a run: as asked, as recorded, or the quicker one by measurement.
+"""Chooses the precision of a run: as requested, as recorded, or the faster one by measurement.
 
-A CPU's flags say what it can compute, not what is quick: a Sapphire Rapids that shows avx512_bf16 and hides AMX trains
-the bottleneck net at 158 images/s in bfloat16 and at 223 in float32, a Zen 4 with the same flag 1.7 times as quickly in
-bfloat16. So `auto` times one block of the net at hand, forward and backward, in both.
+A CPU's flags say what it supports, not what is fast: a Sapphire Rapids with avx512_bf16 but without AMX trains the
+bottleneck net at 158 images/s in bfloat16 and 223 in float32; a Zen 4 with the same flag is 1.7 times as fast in
+bfloat16. So `auto` times one block of the net, forward and backward, in both.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from graph_resnet.training.work import block_work, costliest_group
 
 import tf_slim as slim  # isort: skip  (graph_resnet.net made it importable)
 
-ROUNDS = 5  # of measuring, after one to warm up
-WORK = 1.5e9  # multiplications and additions of the measured forward pass, at most: some 30 ms a round
+ROUNDS = 5  # timed rounds, after one to warm up
+WORK = 1.5e9  # maximum multiplications and additions of the timed forward pass: about 30 ms a round
 
 
 def choose_precision(
@@ -32,16 +32,16 @@ def choose_precision(
 
     Args:
       asked: 'auto', 'bfloat16' or 'float32'.
-      recipe: whose net is timed where both precisions can be had.
-      recorded: the precision in which the run began: `auto` keeps to it, so that a resumed run repeats the
-        undisturbed one bit for bit.
-      threads: CPU threads of the run, all cores where None.
+      recipe: its net is timed if both precisions are available.
+      recorded: the precision in which the run began: `auto` keeps it, so that a resumed run repeats an uninterrupted
+        one bit for bit.
+      threads: CPU threads of the run, default all cores.
 
     Returns:
       ('bfloat16' or 'float32', the reason as a phrase).
 
     Raises:
-      UserError: bfloat16 is asked for, or recorded, where there is none.
+      UserError: bfloat16 is requested or recorded, but not available.
     """
     if asked != "auto":
         check_precision(asked)
@@ -57,10 +57,10 @@ def choose_precision(
 
 
 def measure(recipe: Recipe, *, threads: int | None = None) -> dict[str, float]:
-    """Seconds that one block of the recipe's net takes, forward and backward: {'bfloat16': ..., 'float32': ...}.
+    """Seconds of one block of the recipe's net, forward and backward: {'bfloat16': ..., 'float32': ...}.
 
-    The block is of the group that costs most, at its resolution, on as many images of a batch as `WORK` allows. The
-    precisions take turns; each figure is the least of `ROUNDS`, which other work on the machine disturbs least.
+    The block is from the most expensive group, at its resolution, with as many images of a batch as `WORK` allows. The
+    precisions take turns; each result is the minimum of `ROUNDS`, which is least affected by other work on the machine.
     """
     architecture = recipe.architecture
     side, group = costliest_group(architecture, recipe.image_size)
@@ -88,10 +88,10 @@ def measure(recipe: Recipe, *, threads: int | None = None) -> dict[str, float]:
 
 
 def _step(architecture: Architecture, group: Group, shape: list[int], precision: str) -> list[tf.Tensor]:
-    """What to fetch to run a block forward and backward, such that the graph optimizer leaves none of it out.
+    """What to fetch to run a block forward and backward so that the graph optimizer removes nothing.
 
-    The images are a variable, since constants would be folded. One number of each gradient is fetched: an op that only
-    groups them would be run without them, and what is fetched whole stays in float32.
+    The images are a variable, because constants would be folded. One number of each gradient is fetched: a group op
+    would let the optimizer remove the gradients, and tensors that are fetched whole stay in float32.
     """
     scope = net.resnet_arg_scope(biases=architecture.keras_style, batch_norm_scale=architecture.keras_style)
     images = tf.get_variable("images", shape, initializer=tf.random_normal_initializer())

@@ -1,4 +1,4 @@
-"""One training run, from found data and a claimed train dir to a finished one."""
+"""One training run, once its data is found and its train dir is locked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FIRST_IMAGES = 12  # shown by TensorBoard
 
 
 def run(job: Job) -> Result | None:
-    """Trains, or goes on, until the last step. In a graph of its own; the caller's is left alone.
+    """Trains or resumes until the last step, in a new graph.
 
     Returns:
       A `Result`; None for a worker that is not the chief.
@@ -49,7 +49,7 @@ def _run(job):
     begun, first = bool(saved), saved[0] if saved else 0
     before = _config_before(job.directory) if begun else None
     config = description.for_config(job, data, before)
-    if begun and job.machine.precision == "auto":  # which keeps to the recorded one
+    if begun and job.machine.precision == "auto":  # auto keeps the recorded precision
         config["precision"] = before.get("precision", "auto")
     for path in job.records.train + job.records.test:
         train_dir.check_name(path, "data file")
@@ -71,7 +71,7 @@ def _run(job):
     weights = None
     if job.start.init_checkpoint and not begun and job.directory is not None:
         weights = InitialWeights(job.start.init_checkpoint, job.start.exclude_scopes, job.show.line)
-    lines = [f"[precision]: {config['precision']}, {why}"]  # a worker that is not the chief says no more
+    lines = [f"[precision]: {config['precision']}, {why}"]  # all that a worker other than the chief prints
     if job.directory is not None:
         lines = [*description.lines(job, config, why), *_beginning(job, before, weights)]
     for line in (*lines, *(f"[changed]: {line}" for line in changed)):
@@ -93,8 +93,8 @@ def _config_before(directory):
     before = config_json.read_json(directory)
     if before is None:
         raise UserError(
-            f"train dir {directory}: holds checkpoints but no {config_json.FILE} that says of which run; restore it, "
-            "or pass another --train-dir"
+            f"train dir {directory}: holds checkpoints but no {config_json.FILE} that identifies their run; restore "
+            "it, or pass another --train-dir"
         )
     return before
 
@@ -103,17 +103,17 @@ def _session(job, config, before):
     """Chooses the precision, joins the other workers, and opens the first session.
 
     Returns:
-      (ConfigProto, `Cluster` or None, why that precision); `config` has the precision and the number of workers.
+      (ConfigProto, `Cluster` or None, reason for the precision). Sets the precision and number of workers in `config`.
     """
     settings, workers = session_config(threads=job.machine.threads), None
     if job.join is not None:
         workers = job.join(job.recipe.batch_size, settings)
         config["workers"] = workers.size
-        here = ("command", "machine", "commit", "started", "init_checkpoint", "exclude_scopes")  # each has its own
+        here = ("command", "machine", "commit", "started", "init_checkpoint", "exclude_scopes")  # may differ
         same = {name: value for name, value in config.items() if name not in here}
         same["data"] = {name: value for name, value in same["data"].items() if name != "directory"}
         workers.start(same, job.machine.cluster_timeout)
-    why = "as the chief has it"
+    why = "as on the chief"
     if workers is None or workers.is_chief:
         recorded = before.get("precision") if before else None
         config["precision"], why = choose_precision(
@@ -124,8 +124,8 @@ def _session(job, config, before):
         check_precision(config["precision"])
     use_precision(settings, config["precision"])
     if workers and config["precision"] == "bfloat16" and _has_biases(job.recipe.architecture):
-        # The remapper makes one op of a convolution and its bias, whose bfloat16 form the distributed runtime
-        # refuses ("Value for attr 'T' of bfloat16 is not in the list of allowed values"). 2 is RewriterConfig.OFF.
+        # The remapper fuses a convolution and its bias into one op, whose bfloat16 form the distributed runtime refuses
+        # ("Value for attr 'T' of bfloat16 is not in the list of allowed values"). 2 is RewriterConfig.OFF.
         settings.graph_options.rewrite_options.remapping = 2
     with tf.Session(config=settings):
         pass  # TensorFlow sizes its thread pools when the first session opens; open ours before tf.data does
@@ -137,7 +137,7 @@ def _has_biases(architecture):
 
 
 def _beginning(job, before, weights):
-    """Lines that say from which weights the run begins."""
+    """Lines about the weights with which the run begins."""
     if before is not None:
         step, total = checkpoints.steps(job.directory)[0], job.recipe.total_steps(job.records.num_train)
         instead = ", and not from the initial checkpoint" if job.start.init_checkpoint else ""
@@ -186,7 +186,7 @@ def _loop(job, built, config, settings, weights, workers, last_pass):
 
 @contextlib.contextmanager
 def _explained(job: Job, data: dict) -> Iterator[None]:
-    """Turns what a session raises for want of memory or data into a `UserError`."""
+    """Turns a session's errors about missing memory or changed data into a `UserError`."""
     try:
         yield
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
@@ -196,7 +196,7 @@ def _explained(job: Job, data: dict) -> Iterator[None]:
             "--image-size"
         ) from error
     except tf.errors.OpError:
-        difference = find.same_data(data, find.describe(job.records))  # describe() names a file that is gone
+        difference = find.same_data(data, find.describe(job.records))  # describe() names a missing file
         if difference is None:
             raise
         raise UserError(f"the data changed while it was read ({difference}); run the same command again") from None
@@ -232,18 +232,18 @@ def _finish(job, config, history, last_pass, seconds, first):
     except UserError as error:
         say(f"[profile]: not shown ({error})")
     try:
-        logits = last_pass.get(last["step"])  # none where the run was only finished, not evaluated
+        logits = last_pass.get(last["step"])  # none if the last evaluation was made by an earlier start
         evaluation = None if logits is None else of_training(job.directory, job.records, last["step"], logits)
         page, notes = report.write_report(job.directory, evaluation=evaluation, data=job.records)
         for line in (*notes, f"[report]: {page}"):
             say(line)
-    except (UserError, OSError, MemoryError, tf.errors.OpError) as error:  # such as its data being gone
+    except (UserError, OSError, MemoryError, tf.errors.OpError) as error:  # the data may be gone, for example
         say(f"[report]: not written ({reason(error)})")
     return Result(job.directory, **measured, seconds=round(seconds, 1))
 
 
 class _Accepted(tf.train.SessionRunHook):
-    """Writes config.json and graph.pbtxt once the weights are restored: a refused command leaves the old ones."""
+    """Writes config.json and graph.pbtxt once the weights are restored, so that a refused command changes neither."""
 
     def __init__(self, directory, config):
         self._directory, self._config = directory, config
@@ -264,7 +264,7 @@ def _histograms():
 
 
 def _plots(directory, recipe, records):
-    """What draws `curves.png` and `confusion.png` after an evaluation: see `loop.Shown`."""
+    """A function that draws `curves.png` and `confusion.png` after an evaluation: see `loop.Shown`."""
     title, steps_an_epoch = f"{recipe.name} on {records.title}", records.num_train / recipe.batch_size
 
     def draw(history, confusion):
@@ -272,7 +272,7 @@ def _plots(directory, recipe, records):
             return draw_all(history, confusion)
         except UserError:
             raise
-        except Exception as error:  # of matplotlib, of its fonts, of a full disk: the run is worth more
+        except Exception as error:  # matplotlib, fonts, disk full: none of them may end the run
             progress.say(f"[pictures]: not drawn ({reason(error)})")
             return None
 
@@ -291,7 +291,7 @@ def _plots(directory, recipe, records):
 
 
 def _first_images(records):
-    """The first training images, each under the name of its class, as a tf.Summary."""
+    """The first training images, labelled by class, as a tf.Summary."""
     indices = range(min(FIRST_IMAGES, records.num_train))
     labels = batches.labels(records, indices, "train")
     pngs = {}

@@ -1,4 +1,4 @@
-"""`train`: what the command does. TensorFlow-free up to the point where a graph has to be built."""
+"""`train`: the call behind the command. Imports TensorFlow only when a graph has to be built."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from graph_resnet.training.work import default_threads
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run: the evaluation of its last weights, each validation image once.
+    """A finished run, evaluated with its last weights on each validation image once.
 
     Attributes:
       train_dir: pathlib.Path.
-      step: the global step, the number of updates.
+      step: the global step.
       loss: mean cross entropy, nats.
       accuracy: 0..1.
-      images: how many were evaluated.
-      seconds: wall time of the run's last start.
+      images: number of images evaluated.
+      seconds: duration of the last start of the run.
     """
 
     train_dir: Path
@@ -58,13 +58,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Job:
-    """All that `run.run` is told, its data found and its train dir claimed.
+    """The arguments of `run.run`; the data is found and the train dir locked.
 
     Attributes:
       directory: the train dir; None for a worker that is not the chief.
-      join: function(batch size, ConfigProto) -> `distributed.cluster.Cluster` where several workers train in step.
-      minutes: the run's length in minutes, None where it has another. Until its steps are counted, once, the recipe has
-        neither steps nor epochs.
+      join: function(batch size, ConfigProto) -> `distributed.cluster.Cluster`, if several workers train in step.
+      minutes: length of the run in minutes, None if it is given in steps or epochs. The recipe has neither until its
+        steps are counted.
     """
 
     recipe: Recipe
@@ -92,23 +92,23 @@ def train(
     show: Show = Show(),
     minutes: float | None = None,
 ) -> Result:
-    """Trains a recipe, or goes on with it, until its last step.
+    """Trains a recipe, or resumes, until the last step.
 
     Args:
       recipe: `recipes.Recipe`, or the name of one of `recipes.RECIPES`.
-      directory: the train dir, runs/NAME where None. The same call, made again, goes on from its newest checkpoint.
-      seed: of initial weights, order and augmentation.
-      data: which images.
-      start: the weights to begin with, and those to train.
-      output: what is kept of the run.
+      directory: the train dir, default runs/NAME. The same call again resumes from its newest checkpoint.
+      seed: of initial weights, shuffling and augmentation.
+      data: which images to use.
+      start: the initial weights, and the variables to train.
+      output: what the run keeps.
       machine: precision, threads.
-      show: what is shown of it: nothing, unless asked.
-      minutes: the length of the run, evaluations included, in the place of the recipe's. Its steps are counted once,
-        from the speed of some of them; a train dir that was begun with the same minutes keeps them.
+      show: what to print; by default nothing.
+      minutes: length of the run, evaluations included, instead of the recipe's. The steps are computed once, after a
+        speed measurement; a run that resumes with the same minutes keeps them.
 
     Raises:
       UserError: one line: bad arguments, no data, a train dir of another run, no memory, a loss that is not finite, ...
-      Interrupted: SIGINT, SIGTERM or SIGHUP came; what was trained is saved.
+      Interrupted: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     if isinstance(recipe, str):
         if recipe not in RECIPES:
@@ -125,7 +125,7 @@ def train(
     except ValueError:
         raise UserError(f"minutes is {minutes!r:.60}, not {MINUTES}") from None
     if output.keep_best and not data.hold_out:
-        raise UserError("keep_best goes with hold_out; the test images are not there to select by")
+        raise UserError("keep_best needs hold_out, so that the checkpoint is not chosen on the test images")
     if minutes is None and not (recipe.steps or recipe.epochs):
         raise UserError(f"recipe {recipe.name}: it has neither steps nor epochs; pass --steps N")
     directory = Path(directory or train_dir.default(recipe.name))
@@ -136,7 +136,7 @@ def train(
         counted = recipe.steps or recipe.epochs
         done = finished.find(directory, recipe, records, seed, start) if counted else None
         if done is not None:
-            show.line(f"[train dir]: {directory}, finished already; for more, raise the number of steps")
+            show.line(f"[train dir]: {directory}, finished already; to train longer, raise the number of steps")
             return Result(directory, **done)
         if show.before_tensorflow is not None:
             show.before_tensorflow()
@@ -158,16 +158,16 @@ def _goes_on(command: str | None) -> Iterator[None]:
 
 
 def _steps_counted(directory, minutes):
-    """The steps that an earlier start counted for these minutes, None if there was none."""
+    """The steps that an earlier start computed for these minutes, None if there was none."""
     before = config.read_json(directory) or {}
     return before["recipe"].get("steps") if before.get("minutes") == minutes else None
 
 
 def records_of(recipe: Recipe, data: Data, show: Show) -> find.Records:
-    """The images of a run, with a line about them.
+    """Finds the images of a run and prints a line about them.
 
     Raises:
-      UserError: there are none, or they are damaged.
+      UserError: there are no images, or they are damaged.
     """
     records = of_runs.for_recipe(recipe, data.data_dir, data.dataset_dir, data.hold_out)
     kind = "validation" if records.held_out else "test"
@@ -179,7 +179,7 @@ def records_of(recipe: Recipe, data: Data, show: Show) -> find.Records:
 
 @contextlib.contextmanager
 def claimed(directory: Path) -> Iterator[None]:
-    """Locks a train dir. What a start that failed made of it is removed again, as long as it holds nothing."""
+    """Locks a train dir. If the block fails, removes the directories that it created if they are empty."""
     whole = Path(os.path.abspath(directory))
     missing = [path for path in (whole, *whole.parents) if not os.path.lexists(path)]
     lock = train_dir.claim(directory)
@@ -196,6 +196,6 @@ def claimed(directory: Path) -> Iterator[None]:
 
 
 def same_run(directory: Path, before: dict, now: dict, allow_other_data: bool) -> list[str]:
-    """Lines about what changed: see `config.check_same_run`."""
+    """Lines about allowed changes since the run began: see `config.check_same_run`."""
     difference = None if allow_other_data else find.same_data(before["data"], now["data"])
     return config.check_same_run(directory, before, now, difference)

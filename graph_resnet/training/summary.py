@@ -1,4 +1,4 @@
-"""The layers of a net as a table, in the manner of Keras's `model.summary()`, read off the graph.
+"""A table of a net's layers like Keras's `model.summary()`, read from the graph.
 
 Typical use:
 
@@ -20,14 +20,14 @@ from graph_resnet.errors import UserError
 
 @dataclass
 class Layer:
-    """A row of the table. A convolution takes in what belongs to it: its batch norm and its activation.
+    """A row of the table. A convolution's row includes its batch norm and activation.
 
     Attributes:
       name: the layer's scope.
-      kinds: what its ops do, in order.
+      kinds: its operations, in order.
       shape: of its output, as text, such as '(None, 30, 30, 64)'.
-      parameters: int, all of them, batch norm's moving averages too, as Keras counts them.
-      trainable: int, those that a gradient changes.
+      parameters: int, all of them, including batch norm's moving averages, as in Keras.
+      trainable: int, trainable parameters.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Layer:
     trainable: int = 0
 
 
-# What is said of an op; ops of other types are not worth a word.
+# Op type -> its text in the table; other types are not shown.
 _KINDS = {
     "Add": lambda op: "sum",
     "AddV2": lambda op: "sum",
@@ -62,7 +62,7 @@ def layers(scope):
       scope: str, such as 'resnet18'.
 
     Returns:
-      A list of `Layer` in the order in which they were built.
+      A list of `Layer` in building order.
     """
     rows = {}
     for op in tf.get_default_graph().get_operations():
@@ -81,12 +81,12 @@ def layers(scope):
 
 
 def _layer_of(name):
-    """'resnet18/stem/conv1' for 'resnet18/stem/conv1/BatchNorm/gamma' and 'resnet18/stem/conv1/weights'."""
+    """The scope of a variable or op: 'resnet18/stem/conv1' for 'resnet18/stem/conv1/BatchNorm/gamma'."""
     return name.rpartition("/")[0].removesuffix("/BatchNorm")
 
 
 def text(rows):
-    """A list of `Layer` as a table, with the totals under it."""
+    """A list of `Layer` as a table with totals."""
     cells = [("layer", "kind", "output", "parameters")]
     cells += [(row.name, ", ".join(row.kinds), row.shape, f"{row.parameters:,}") for row in rows]
     name, kind, shape, parameters = (max(map(len, column)) for column in zip(*cells))
@@ -98,7 +98,7 @@ def text(rows):
 
 
 def of_recipe(recipe):
-    """The table of a recipe's net, which needs no data.
+    """The table of a recipe's net; needs no data.
 
     Raises:
       UserError: the dataset has no such labels, or its images are too small for the net.

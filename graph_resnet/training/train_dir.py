@@ -1,4 +1,4 @@
-"""The train dir: one run at a time."""
+"""Locks a train dir for one run at a time, and checks its name."""
 
 import os
 import re
@@ -9,10 +9,10 @@ from graph_resnet.errors import UserError
 
 
 def claim(train_dir):
-    """Creates the directory and locks it for as long as this process lives: see `locks.claim`.
+    """Creates the directory and locks it while this process lives: see `locks.claim`.
 
     Raises:
-      UserError: it is a file, cannot be written, or another process trains into it (its id is named).
+      UserError: it is a file, cannot be written, or another process (named by its id) trains into it.
     """
     check_name(train_dir, "train dir")
     return locks.claim(train_dir)
@@ -30,10 +30,10 @@ def default(recipe_name: str) -> str:
 
 
 def check_name(path, what):
-    """Refuses a path that TensorFlow, which takes names in UTF-8 only, would look for elsewhere.
+    """Refuses a path that TensorFlow would read differently, because it expects names in UTF-8.
 
     Raises:
-      UserError: its name is not UTF-8, or Python's encoding of file names is another one.
+      UserError: the name is not UTF-8, or Python's encoding of file names is not.
     """
     name = str(path)
     if os.fsencode(name) != name.encode(errors="replace"):

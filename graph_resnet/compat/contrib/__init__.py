@@ -1,5 +1,5 @@
-"""The parts of `tf.contrib` that live nowhere else today, written in a few lines each over today's TensorFlow.
+"""The parts of `tf.contrib` that exist nowhere else today, each written in a few lines on today's TensorFlow.
 
-`graph_resnet.compat.tables` says which name comes from here. Names, arguments and the names of variables are those of
+`graph_resnet.compat.tables` says which names come from here. Names, arguments and variable names are those of
 TensorFlow 1, so that its checkpoints fit.
 """

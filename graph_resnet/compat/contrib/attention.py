@@ -1,4 +1,4 @@
-"""The attention of `tf.contrib.seq2seq`: mechanisms, and the cell that attends.
+"""The attention of `tf.contrib.seq2seq`: the mechanisms.
 
 Sources: [1] D. Bahdanau et al., 2014 (additive score); [2] M.-T. Luong et al., 2015 (multiplicative score);
 [3] C. Raffel et al., Online and Linear-Time Attention by Enforcing Monotonic Alignments, 2017.
@@ -14,17 +14,17 @@ _v1 = tf.compat.v1
 
 
 def hardmax(logits, name=None):
-    """1 where the largest of the last axis is, else 0; like `logits`."""
+    """One-hot vector of the maximum along the last axis; shape and dtype of `logits`."""
     with _v1.name_scope(name, "Hardmax", [logits]):
         logits = tf.convert_to_tensor(logits)
         return tf.one_hot(tf.argmax(logits, -1), tf.shape(logits)[-1], dtype=logits.dtype)
 
 
 class AttentionMechanism:
-    """What an `AttentionWrapper` asks for its alignments.
+    """Computes alignments for an `AttentionWrapper`.
 
     Attributes:
-        keys: the memory, projected, [B, T, units].
+        keys: the projected memory, [B, T, units].
         values: the memory, zero after each sequence's end, [B, T, D].
     """
 
@@ -169,7 +169,7 @@ def safe_cumprod(x, *args, **kwargs):
 
 
 def monotonic_attention(p_choose_i, previous_attention, mode):
-    """The alignments [B, T] of monotonic attention [3], from the chances to stop at each memory entry.
+    """The alignments [B, T] of monotonic attention [3], from the probabilities to stop at each memory entry.
 
     Args:
         mode: "recursive", "parallel" or "hard".

@@ -1,4 +1,4 @@
-"""The cell of `tf.contrib.seq2seq` that attends, and its state."""
+"""The attention cell of `tf.contrib.seq2seq`, and its state."""
 
 import collections
 
@@ -16,7 +16,7 @@ class AttentionWrapperState(collections.namedtuple("AttentionWrapperState", _FIE
     """The state of an `AttentionWrapper`."""
 
     def clone(self, **kwargs):
-        """A state with some fields replaced; the static shapes of this one remain."""
+        """A state with some fields replaced; keeps the static shapes."""
 
         def with_shape(old, new):
             if isinstance(old, tf.Tensor) and isinstance(new, tf.Tensor) and not isinstance(old, tf.TensorArray):

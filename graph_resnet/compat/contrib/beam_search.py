@@ -31,7 +31,7 @@ class FinalBeamSearchDecoderOutput(
 
 
 def tile_batch(t, multiplier, name=None):
-    """Each row of the batch `multiplier` times in succession, in a tensor or structure: [B, ...] -> [B W, ...]."""
+    """Repeats each row of the batch `multiplier` times, in a tensor or structure: [B, ...] -> [B W, ...]."""
 
     def tile(x):
         if isinstance(x, tf.TensorArray):
@@ -53,7 +53,7 @@ def gather_tree(step_ids, parent_ids, max_sequence_lengths, end_token):
     Args:
         step_ids, parent_ids: int32 [T, B, W].
         max_sequence_lengths: int32 [B].
-        end_token: int32 scalar, which fills what follows a sequence's end.
+        end_token: int32 scalar, fills the rest after a sequence's end.
 
     Returns:
         int32 [T, B, W].
@@ -86,13 +86,13 @@ def _length_penalty(lengths, weight):
 
 
 class BeamSearchDecoder(Decoder):
-    """Keeps the `beam_width` likeliest sequences of each batch row.
+    """Keeps the `beam_width` most probable sequences of each batch row.
 
     Args:
         embedding: a function of ids, or the table [V, D].
         start_tokens: int32 [B].
         end_token: int32 scalar.
-        initial_state: the cell's state for [B beam_width, ...], as `tile_batch` makes it.
+        initial_state: the cell's state for [B beam_width, ...], from `tile_batch`.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class BeamSearchDecoder(Decoder):
         return BeamSearchDecoderOutput(scores=dtype, predicted_ids=tf.int32, parent_ids=tf.int32)
 
     def _split(self, x):
-        """[B W, ...] -> [B, W, ...]; scalars and arrays of alignments stay as they are."""
+        """[B W, ...] -> [B, W, ...]; scalars and TensorArrays are not changed."""
         if isinstance(x, tf.TensorArray) or x.shape.ndims == 0:
             return x
         shape = tf.concat([tf.stack([self._batch_size, self._width]), tf.shape(x)[1:]], 0)
@@ -192,7 +192,7 @@ class BeamSearchDecoder(Decoder):
         """The best W of the W V continuations of each row."""
         size = _v1.dimension_value(logits.shape[-1]) or tf.shape(logits)[-1]
         step = tf.nn.log_softmax(logits)
-        # A finished beam goes on with end_token alone, at no cost.
+        # A finished beam continues only with end_token, at no cost.
         only_end = tf.one_hot(self._end_token, size, 0.0, step.dtype.min, dtype=step.dtype)
         step = tf.where(state.finished[:, :, None], only_end + tf.zeros_like(step), step)
         total = state.log_probs[:, :, None] + step  # [B, W, V]

@@ -1,7 +1,7 @@
 """`tf.contrib.crf`: a linear-chain conditional random field (J. Lafferty et al., 2001).
 
 Shapes: scores [B, T, K] of K tags at each step, tag_indices int [B, T], sequence_lengths int [B], transition_params
-[K, K] with the score of going from tag i to tag j at [i, j].
+[K, K], whose entry [i, j] is the score of going from tag i to tag j.
 """
 
 import numpy as np
@@ -11,13 +11,13 @@ _v1 = tf.compat.v1
 
 
 def crf_unary_score(tag_indices, sequence_lengths, inputs):
-    """The sum of the tags' own scores, [B]."""
+    """The sum of the tags' unary scores, [B]."""
     mask = tf.sequence_mask(sequence_lengths, tf.shape(tag_indices)[1], dtype=inputs.dtype)
     return tf.reduce_sum(tf.gather(inputs, tag_indices, batch_dims=2) * mask, 1)
 
 
 def crf_binary_score(tag_indices, sequence_lengths, transition_params):
-    """The sum of the transitions' scores, [B]."""
+    """The sum of the transition scores, [B]."""
     pairs = tf.stack([tag_indices[:, :-1], tag_indices[:, 1:]], -1)
     mask = tf.sequence_mask(sequence_lengths, tf.shape(tag_indices)[1], dtype=transition_params.dtype)[:, 1:]
     return tf.reduce_sum(tf.gather_nd(transition_params, pairs) * mask, 1)
@@ -31,7 +31,7 @@ def crf_sequence_score(inputs, tag_indices, sequence_lengths, transition_params)
 
 
 def _forward(inputs, sequence_lengths, transition_params, combine):
-    """The forward recursion; returns the last alphas [B, K] and whatever `combine` returns beside, by step."""
+    """The forward recursion; returns the last alphas [B, K] and the second result of `combine` for each step."""
     steps = tf.shape(inputs)[1]
 
     def body(time, alphas, array):
@@ -52,7 +52,7 @@ def _forward(inputs, sequence_lengths, transition_params, combine):
 
 
 def crf_log_norm(inputs, sequence_lengths, transition_params):
-    """The logarithm of the normalization, [B]; 0 for an empty sequence."""
+    """The logarithm of the partition function, [B]; 0 for an empty sequence."""
 
     def combine(scores):
         return tf.reduce_logsumexp(scores, 1), tf.zeros_like(scores[:, 0], tf.int32)
@@ -63,7 +63,7 @@ def crf_log_norm(inputs, sequence_lengths, transition_params):
 
 
 def crf_multitag_sequence_score(inputs, tag_bitmap, sequence_lengths, transition_params):
-    """The score of all sequences whose tags a bitmap [B, T, K] allows, [B]."""
+    """The score of all sequences that a bitmap of tags [B, T, K] allows, [B]."""
     allowed = tf.where(tag_bitmap, inputs, tf.fill(tf.shape(inputs), -float("inf")))
     return crf_log_norm(allowed, sequence_lengths, transition_params)
 
@@ -82,7 +82,7 @@ def crf_log_likelihood(inputs, tag_indices, sequence_lengths, transition_params=
 
 
 def viterbi_decode(score, transition_params):
-    """The likeliest tags of one sequence, in numpy.
+    """The most probable tags of one sequence, in numpy.
 
     Args:
         score: [T, K].
@@ -105,7 +105,7 @@ def viterbi_decode(score, transition_params):
 
 
 def crf_decode(potentials, transition_params, sequence_length):
-    """The likeliest tags, as tensors.
+    """The most probable tags, as tensors.
 
     Returns:
         (tags int32 [B, T], 0 after each end; their scores [B]).
@@ -117,7 +117,7 @@ def crf_decode(potentials, transition_params, sequence_length):
     lengths = tf.cast(sequence_length, tf.int32)
     alphas, array = _forward(potentials, lengths, transition_params, combine)
     steps = tf.shape(potentials)[1]
-    pointers = array.stack()  # [T - 1, B, K]: the best tag before, for each tag
+    pointers = array.stack()  # [T - 1, B, K]: the best previous tag, for each tag
     last = tf.argmax(alphas, 1, output_type=tf.int32)
     batch = tf.shape(last)[0]
 

@@ -1,4 +1,4 @@
-"""`tf.contrib.data`: functions that are methods of tf.data.Dataset today, as transformations for `dataset.apply`."""
+"""`tf.contrib.data`: transformations for `dataset.apply` that are methods of tf.data.Dataset today."""
 
 import tensorflow as tf
 
@@ -40,7 +40,7 @@ def parallel_interleave(
 
 
 def sloppy_interleave(map_func, cycle_length, block_length=1):
-    """`parallel_interleave` in whatever order the elements come."""
+    """`parallel_interleave` without a fixed order."""
     return parallel_interleave(map_func, cycle_length, block_length, sloppy=True)
 
 
@@ -80,7 +80,7 @@ def assert_element_shape(expected_shapes):
 
 
 def reduce_dataset(dataset, reducer):
-    """The dataset reduced by a `Reducer`, a tensor."""
+    """The dataset reduced by a `Reducer`, as a tensor."""
     state = dataset.reduce(reducer.init_func(tf.constant(0, tf.int64)), reducer.reduce_func)
     return reducer.finalize_func(state)
 
@@ -97,6 +97,6 @@ def read_batch_features(file_pattern, batch_size, features, reader=None, reader_
 
 
 def obtain_next(string_list_tensor, counter):
-    """`tf.contrib.input_pipeline.obtain_next`: the element after the one that the variable `counter` names."""
+    """`tf.contrib.input_pipeline.obtain_next`: increments the variable `counter` and returns that element."""
     update = _v1.assign(counter, tf.math.floormod(counter + 1, tf.size(string_list_tensor, out_type=counter.dtype)))
     return tf.gather(string_list_tensor, update)

@@ -1,4 +1,4 @@
-"""Distributions that `tf.contrib.distributions` had and `tf.distributions` lacks, where there is no TFP."""
+"""Distributions of `tf.contrib.distributions` that `tf.distributions` lacks, for use without TFP."""
 
 import numpy as np
 import tensorflow as tf
@@ -8,7 +8,7 @@ Normal = _v1.distributions.Normal
 
 
 class _Diagonal:
-    """Independent dimensions, the last of the shape, of which one event is made."""
+    """A distribution whose last dimension is made of independent variables and forms one event."""
 
     def __init__(self, distribution, name):
         self._distribution, self.name = distribution, name
@@ -101,7 +101,7 @@ class _Gumbel:
 
 
 class RelaxedOneHotCategorical(_Gumbel):
-    """Samples near one-hot vectors by the Gumbel-softmax trick (E. Jang et al., 2016; C. Maddison et al., 2016)."""
+    """Approximately one-hot samples by the Gumbel-softmax trick (E. Jang et al., 2016; C. Maddison et al., 2016)."""
 
     def __init__(self, temperature, logits=None, probs=None, name="RelaxedOneHotCategorical", **unused):
         super().__init__(temperature, tf.math.log(probs) if logits is None else logits, name)
@@ -124,5 +124,5 @@ class OneHotCategorical(_v1.distributions.Categorical):
 
 
 def softplus_inverse(x, name=None):
-    """log(exp(x) - 1), stable."""
+    """log(exp(x) - 1), numerically stable."""
     return x + tf.math.log(-tf.math.expm1(-x))

@@ -1,4 +1,4 @@
-"""`tf.contrib.eager`: today's names of what it had."""
+"""`tf.contrib.eager`: its names, as today's equivalents."""
 
 import tensorflow as tf
 
@@ -13,7 +13,7 @@ Variable = tf.Variable
 
 
 def num_gpus() -> int:
-    """How many GPUs there are."""
+    """The number of GPUs."""
     return len(tf.config.list_physical_devices("GPU"))
 
 
@@ -56,7 +56,7 @@ def implicit_value_and_gradients(f):
 
 
 def value_and_gradients_function(f, params=None):
-    """A function that returns (the value of `f`, the gradients by its arguments, or by those that `params` names)."""
+    """A function that returns (value of `f`, its gradients for all arguments, or for those in `params`)."""
 
     def call(*args):
         args = [tf.convert_to_tensor(arg) for arg in args]
@@ -71,6 +71,6 @@ def value_and_gradients_function(f, params=None):
 
 
 def gradients_function(f, params=None):
-    """A function that returns the gradients of `f` by its arguments."""
+    """A function that returns the gradients of `f` for its arguments."""
     both = value_and_gradients_function(f, params)
     return lambda *args: both(*args)[1]

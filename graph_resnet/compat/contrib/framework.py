@@ -1,4 +1,4 @@
-"""What `tf.contrib.framework` had beside TF-Slim's own functions, and two more names of TensorFlow 1."""
+"""Functions of `tf.contrib.framework` that are not TF-Slim's, and two more names of TensorFlow 1."""
 
 import types
 
@@ -11,7 +11,7 @@ zero_initializer = tf.compat.v1.zeros_initializer
 
 
 class _Nest(types.ModuleType):
-    """`nest` with the names that it had: `is_sequence` is `is_nested` today."""
+    """`nest` with its old names: `is_sequence` is called `is_nested` today."""
 
     is_sequence = staticmethod(getattr(_nest, "is_sequence", None) or _nest.is_nested)
 
@@ -63,7 +63,7 @@ def reduce_sum_n(tensors, name=None):
 
 
 def with_shape(expected_shape, tensor):
-    """`tensor`, checked to have `expected_shape`: at once where the shape is known, else when it is computed."""
+    """`tensor`, checked to have `expected_shape`: now if the shape is known, else when it is computed."""
     tensor = tf.convert_to_tensor(tensor)
     expected = tf.get_static_value(expected_shape) if tf.is_tensor(expected_shape) else expected_shape
     if expected is not None and tensor.shape.is_fully_defined():

@@ -10,7 +10,7 @@ _ITEM = re.compile(
 
 
 def _convert(name, text, kind):
-    """One value of the type `kind` out of its text."""
+    """Converts the text of one value to the type `kind`."""
     try:
         if kind is bool:
             if text.lower() in ("true", "1"):
@@ -24,15 +24,15 @@ def _convert(name, text, kind):
 
 
 def parse_values(values: str, type_map: dict, ignore_unknown: bool = False) -> dict:
-    """The values in a text like "learning_rate=0.1,layers=[3,4],sizes[1]=5".
+    """Parses values from a text such as "learning_rate=0.1,layers=[3,4],sizes[1]=5".
 
     Args:
         values: the text.
         type_map: the type of each name.
-        ignore_unknown: leave out names that `type_map` lacks, instead of raising.
+        ignore_unknown: skip names that `type_map` lacks, instead of raising.
 
     Returns:
-        name -> value, or, where an index was given, name -> {index: value}.
+        name -> value, or name -> {index: value} if an index was given.
 
     Raises:
         ValueError: an unknown name, a name given twice, or a value of another type.
@@ -67,7 +67,7 @@ def parse_values(values: str, type_map: dict, ignore_unknown: bool = False) -> d
 
 
 def _cast(name, kind, value):
-    """`value` as the type of the hyperparameter, where nothing is lost by it."""
+    """`value` as the type of the hyperparameter, if that loses nothing."""
     if value is None or kind is type(None):
         return value
     fits = {
@@ -82,7 +82,7 @@ def _cast(name, kind, value):
 
 
 class HParams:
-    """Hyperparameters as attributes; each keeps the type that it was given first."""
+    """Hyperparameters as attributes; each keeps its first type."""
 
     _HAS_DYNAMIC_ATTRIBUTES = True
 
@@ -105,7 +105,7 @@ class HParams:
         setattr(self, name, value)
 
     def set_hparam(self, name, value):
-        """Gives an existing hyperparameter another value of its type."""
+        """Sets an existing hyperparameter to another value of its type."""
         kind, is_list = self._hparam_types[name]
         if isinstance(value, list) != is_list and not (is_list and isinstance(value, tuple)):
             kinds = "must" if is_list else "must not"
@@ -113,13 +113,13 @@ class HParams:
         setattr(self, name, [_cast(name, kind, v) for v in value] if is_list else _cast(name, kind, value))
 
     def del_hparam(self, name):
-        """Removes a hyperparameter, if it is there."""
+        """Removes a hyperparameter, if it exists."""
         if hasattr(self, name):
             delattr(self, name)
             del self._hparam_types[name]
 
     def parse(self, values):
-        """Sets what a text like "learning_rate=0.1,layers=[3,4]" says; returns self."""
+        """Sets values from a text such as "learning_rate=0.1,layers=[3,4]"; returns self."""
         types = {name: kind for name, (kind, _) in self._hparam_types.items()}
         return self.override_from_dict(parse_values(values, types))
 
@@ -143,12 +143,12 @@ class HParams:
         return self._model_structure
 
     def to_json(self, indent=None, separators=None, sort_keys=False):
-        """The values as JSON; functions are left out."""
+        """The values as JSON; functions are skipped."""
         values = {name: value for name, value in self.values().items() if not callable(value)}
         return json.dumps(values, indent=indent, separators=separators, sort_keys=sort_keys)
 
     def parse_json(self, values_json):
-        """Sets what a JSON object says; returns self."""
+        """Sets the values in a JSON object; returns self."""
         return self.override_from_dict(json.loads(values_json))
 
     def values(self):

@@ -46,7 +46,7 @@ def transform(images, transforms, interpolation="NEAREST", output_shape=None, na
 
 
 def compose_transforms(*transforms):
-    """The transform [B, 8] that applies the given ones in turn."""
+    """The transform [B, 8] that applies the given ones one after the other."""
     matrices = [flat_transforms_to_matrices(t) for t in transforms]
     product = matrices[0]
     for matrix in matrices[1:]:
@@ -67,7 +67,7 @@ def matrices_to_flat_transforms(transform_matrices):
 
 
 def angles_to_projective_transforms(angles, image_height, image_width, name=None):
-    """Rotations by `angles` (radians, counter-clockwise) around the middle of the image, [B, 8]."""
+    """Rotations by `angles` (radians, counter-clockwise) around the image centre, [B, 8]."""
     angles = tf.reshape(tf.convert_to_tensor(angles, tf.float32), [-1])
     height, width = tf.cast(image_height, tf.float32) - 1, tf.cast(image_width, tf.float32) - 1
     cos, sin, zero = tf.cos(angles), tf.sin(angles), tf.zeros_like(angles)
@@ -84,14 +84,14 @@ def translations_to_projective_transforms(translations, name=None):
 
 
 def rotate(images, angles, interpolation="NEAREST", name=None):
-    """Images turned counter-clockwise by `angles` radians around their middle; zeros come in."""
+    """Rotates images counter-clockwise by `angles` radians around their centre; fills with zeros."""
     images = tf.convert_to_tensor(images)
     height, width = (tf.shape(images)[i] for i in {2: (0, 1), 3: (0, 1), 4: (1, 2)}[images.shape.ndims])
     return transform(images, angles_to_projective_transforms(angles, height, width), interpolation, name=name)
 
 
 def translate(images, translations, interpolation="NEAREST", name=None):
-    """Images shifted by (dx, dy) pixels; zeros come in."""
+    """Shifts images by (dx, dy) pixels; fills with zeros."""
     return transform(images, translations_to_projective_transforms(translations), interpolation, name=name)
 
 
@@ -116,7 +116,7 @@ def resampler(data, warp, name="resampler"):
 
 
 def dense_image_warp(image, flow, name="dense_image_warp"):
-    """image [B, H, W, C] sampled bilinearly at (y, x) - flow [B, H, W, 2], inside the image's border."""
+    """Samples image [B, H, W, C] bilinearly at (y, x) - flow [B, H, W, 2], clamped to the image."""
     with _v1.name_scope(name):
         image, flow = tf.convert_to_tensor(image), tf.convert_to_tensor(flow)
         height, width = tf.shape(image)[1], tf.shape(image)[2]
@@ -128,7 +128,7 @@ def dense_image_warp(image, flow, name="dense_image_warp"):
 
 
 def interpolate_bilinear(grid, query_points, name="interpolate_bilinear", indexing="ij"):
-    """grid [B, H, W, C] at query_points [B, N, 2], inside the grid's border: [B, N, C]."""
+    """Samples grid [B, H, W, C] at query_points [B, N, 2], clamped to the grid: [B, N, C]."""
     points = query_points if indexing == "ij" else query_points[..., ::-1]
     limit = tf.cast(tf.shape(grid)[1:3] - 1, points.dtype)
     return resampler(grid, tf.clip_by_value(points, tf.zeros_like(limit), limit)[..., ::-1], name)

@@ -1,4 +1,4 @@
-"""`tf.contrib.layers` beside what TF-Slim has of it: encoders of sequences and lookups of embeddings."""
+"""Functions of `tf.contrib.layers` that TF-Slim lacks: encoders of sequences and lookups of embeddings."""
 
 import tensorflow as tf
 
@@ -26,7 +26,7 @@ def embed_sequence(
     scope=None,
     reuse=None,
 ):
-    """The embeddings [B, T, D] of ids [B, T], out of a variable `embeddings`."""
+    """The embeddings [B, T, D] of ids [B, T], from a variable `embeddings`."""
     if not (reuse or (vocab_size and embed_dim)):
         raise ValueError(
             f"Must specify vocab size and embedding dimension when not reusing. Got {vocab_size}, {embed_dim}."

@@ -1,4 +1,4 @@
-"""What programs use of `tf.contrib.learn` without its estimators: modes, a vocabulary, tokens."""
+"""The parts of `tf.contrib.learn` beside its estimators: modes, a vocabulary, tokens."""
 
 import collections
 import pickle
@@ -29,7 +29,7 @@ def tokenizer(iterator):
 
 
 class CategoricalVocabulary:
-    """Numbers words in the order they come; 0 is the unknown word."""
+    """Numbers words in order of appearance; 0 is the unknown word."""
 
     def __init__(self, unknown_token="<UNK>", support_reverse=True):
         self._unknown, self._mapping = unknown_token, {unknown_token: 0}
@@ -41,11 +41,11 @@ class CategoricalVocabulary:
         return len(self._mapping)
 
     def freeze(self, freeze=True):
-        """Words that come from now on are unknown."""
+        """From now on, new words are unknown."""
         self._frozen = freeze
 
     def get(self, category):
-        """The number of a word, a new one unless the vocabulary is frozen."""
+        """The number of a word; a new word gets a new one unless the vocabulary is frozen."""
         if category not in self._mapping:
             if self._frozen:
                 return 0
@@ -59,7 +59,7 @@ class CategoricalVocabulary:
             self._counts[category] += count
 
     def trim(self, min_frequency, max_frequency=-1):
-        """Keeps the words that came more often than `min_frequency`, the most frequent first."""
+        """Keeps the words that appear more often than `min_frequency`, most frequent first."""
         kept = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
         kept = [(word, n) for word, n in kept if n > min_frequency and (max_frequency <= 0 or n < max_frequency)]
         self._reverse = [self._unknown, *(word for word, _ in kept)]
@@ -75,8 +75,8 @@ class VocabularyProcessor:
     """Texts -> int64 [max_document_length] of word numbers, padded with 0.
 
     Args:
-        max_document_length: how many words of a text are kept.
-        min_frequency: words that come less often are unknown.
+        max_document_length: number of words to keep of a text.
+        min_frequency: words that appear less often are unknown.
     """
 
     def __init__(self, max_document_length, min_frequency=0, vocabulary=None, tokenizer_fn=None):

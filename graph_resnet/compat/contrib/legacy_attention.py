@@ -1,4 +1,4 @@
-"""The attending decoders of `tf.contrib.legacy_seq2seq`, over lists of T tensors [B, ...]."""
+"""The attention decoders of `tf.contrib.legacy_seq2seq`, for lists of T tensors [B, ...]."""
 
 import copy
 
@@ -24,7 +24,7 @@ def attention_decoder(
     scope=None,
     initial_state_attention=False,
 ):
-    """`rnn_decoder` that attends to `attention_states` [B, L, D] (O. Vinyals et al., 2014, arXiv:1412.7449).
+    """`rnn_decoder` with attention to `attention_states` [B, L, D] (O. Vinyals et al., 2014, arXiv:1412.7449).
 
     Returns:
         (a list of outputs [B, output_size], the last state).
@@ -126,7 +126,7 @@ def embedding_attention_seq2seq(
     scope=None,
     initial_state_attention=False,
 ):
-    """Encoder and attending decoder over ids; `feed_previous` may be a bool tensor."""
+    """Encoder and attention decoder for ids; `feed_previous` may be a bool tensor."""
     with _v1.variable_scope(scope or "embedding_attention_seq2seq", dtype=dtype) as variables:
         dtype = variables.dtype
         encoder = EmbeddingWrapper(copy.deepcopy(cell), num_encoder_symbols, embedding_size)

@@ -1,4 +1,4 @@
-"""`tf.contrib.legacy_seq2seq`: decoders over lists of T tensors [B, ...], and their losses."""
+"""`tf.contrib.legacy_seq2seq`: decoders for lists of T tensors [B, ...], and their losses."""
 
 import copy
 
@@ -11,7 +11,7 @@ _v1 = tf.compat.v1
 
 
 def _extract_argmax_and_embed(embedding, output_projection=None, update_embedding=True):
-    """A loop function that feeds the embedding of the previous output's likeliest id."""
+    """A loop function that feeds the embedding of the most probable id of the previous output."""
 
     def loop_function(previous, _):
         if output_projection is not None:
@@ -23,7 +23,7 @@ def _extract_argmax_and_embed(embedding, output_projection=None, update_embeddin
 
 
 def rnn_decoder(decoder_inputs, initial_state, cell, loop_function=None, scope=None):
-    """Runs a cell over a list of inputs; after the first, `loop_function(previous output, i)` replaces each.
+    """Runs a cell on a list of inputs; all but the first are replaced by `loop_function(previous output, i)`.
 
     Returns:
         (a list of outputs, the last state).
@@ -78,7 +78,7 @@ def embedding_rnn_decoder(
 
 
 def _fed_or_not(feed_previous, decode, state):
-    """The decoder's result where `feed_previous` is a tensor: both ways are built, one runs."""
+    """The decoder's result for a tensor `feed_previous`: both branches are built, one runs."""
 
     def branch(feed, reuse):
         with _v1.variable_scope(_v1.get_variable_scope(), reuse=reuse):

@@ -1,4 +1,4 @@
-"""`tf.contrib.lookup`: today's lookup tables under their former names and signatures."""
+"""`tf.contrib.lookup`: today's lookup tables with their old names and signatures."""
 
 import tensorflow as tf
 from tensorflow.python.ops import lookup_ops
@@ -19,7 +19,7 @@ class HashTable(lookup_ops.StaticHashTableV1):
 
 
 class MutableHashTable(lookup_ops.MutableHashTable):
-    """A table that grows."""
+    """A mutable table."""
 
     def __init__(
         self, key_dtype, value_dtype, default_value, shared_name=None, name="MutableHashTable", checkpoint=True
@@ -28,7 +28,7 @@ class MutableHashTable(lookup_ops.MutableHashTable):
 
 
 class MutableDenseHashTable(lookup_ops.DenseHashTable):
-    """A table that grows, with a reserved empty key (and, since TensorFlow 1.14, a reserved deleted key)."""
+    """A mutable table with a reserved empty key (and, since TensorFlow 1.14, a reserved deleted key)."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ def string_to_index_table_from_file(
     hasher_spec=lookup_ops.FastHashSpec,
     name=None,
 ):
-    """`index_table_from_file` under its former name."""
+    """`index_table_from_file` with its old name."""
     return lookup_ops.index_table_from_file(
         vocabulary_file, num_oov_buckets, vocab_size, default_value, hasher_spec, key_dtype=tf.string, name=name
     )

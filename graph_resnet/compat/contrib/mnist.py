@@ -1,7 +1,7 @@
 """`tf.examples.tutorials.mnist.input_data`: MNIST's four files, read from a directory. Nothing is downloaded.
 
-The files are those of MNIST and of the data sets made in its image: train-images-idx3-ubyte, train-labels-idx1-ubyte,
-t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, as they are or compressed (.gz).
+The files are those of MNIST and of similar data sets: train-images-idx3-ubyte, train-labels-idx1-ubyte,
+t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, uncompressed or compressed (.gz).
 """
 
 import collections
@@ -19,7 +19,7 @@ FILES = {
 
 
 def _read(stream, magic):
-    """The values of an IDX file with unsigned bytes, in the shape that its header says."""
+    """The values of an IDX file of unsigned bytes, in the shape given by its header."""
     header = np.frombuffer(stream.read(4), ">u4")
     if len(header) != 1 or header[0] != magic:
         found = header[0] if len(header) else "nothing"
@@ -29,7 +29,7 @@ def _read(stream, magic):
 
 
 def _unzipped(stream):
-    """A stream of the IDX file's bytes; TensorFlow's and Python's file objects, compressed or not."""
+    """A stream of the IDX file's bytes, from a file object of TensorFlow or Python, compressed or not."""
     start = stream.read(2)
     stream.seek(0)
     return gzip.GzipFile(fileobj=stream) if start == b"\x1f\x8b" else stream
@@ -52,13 +52,13 @@ def extract_labels(f, one_hot=False, num_classes=10):
 
 
 class DataSet:
-    """Images and labels, given out in batches; every epoch is shuffled.
+    """Images and labels in batches; shuffles every epoch.
 
     Args:
         images: uint8 [N, H, W, 1].
         labels: [N] or [N, classes].
         dtype: tf.float32 (values in [0, 1]) or tf.uint8.
-        reshape: whether an image becomes a vector of H W values.
+        reshape: whether to flatten an image into a vector of H W values.
     """
 
     def __init__(self, images, labels, fake_data=False, one_hot=False, dtype=tf.float32, reshape=True, seed=None):
@@ -86,7 +86,7 @@ class DataSet:
         self._images, self._labels = self._images[order], self._labels[order]
 
     def next_batch(self, batch_size, fake_data=False, shuffle=True):
-        """The next (images, labels); at the end of an epoch its rest and the start of the next one."""
+        """The next (images, labels); the last batch of an epoch is completed from the next one."""
         if self._index == 0 and self._epochs == 0 and shuffle:
             self._shuffle()
         start, self._index = self._index, self._index + batch_size
@@ -121,7 +121,7 @@ def read_data_sets(
     seed=None,
     source_url=None,
 ):
-    """MNIST out of `train_dir`: a (train, validation, test) of `DataSet`.
+    """Reads MNIST from `train_dir`: (train, validation, test), each a `DataSet`.
 
     Raises:
         FileNotFoundError: one of the four files is missing.

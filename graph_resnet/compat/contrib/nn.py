@@ -17,17 +17,17 @@ stateless.stateless_multinomial = _v1.random.stateless_multinomial
 
 
 def deprecated_flipped_softmax_cross_entropy_with_logits(logits, labels, dim=-1, name=None):
-    """The softmax cross entropy with the arguments in the order of TensorFlow 0.12."""
+    """The softmax cross entropy with the argument order of TensorFlow 0.12."""
     return _v1.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits, dim=dim, name=name)
 
 
 def deprecated_flipped_sparse_softmax_cross_entropy_with_logits(logits, labels, name=None):
-    """The sparse softmax cross entropy with the arguments in the order of TensorFlow 0.12."""
+    """The sparse softmax cross entropy with the argument order of TensorFlow 0.12."""
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits, name=name)
 
 
 def deprecated_flipped_sigmoid_cross_entropy_with_logits(logits, targets, name=None):
-    """The sigmoid cross entropy with the arguments in the order of TensorFlow 0.12."""
+    """The sigmoid cross entropy with the argument order of TensorFlow 0.12."""
     return tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits, name=name)
 
 
@@ -47,7 +47,7 @@ def alpha_dropout(x, keep_prob, noise_shape=None, seed=None, name=None):
 
 
 def scaled_softplus(x, alpha, clip=None, name=None):
-    """alpha softplus(x / alpha), clipped from above."""
+    """alpha softplus(x / alpha), clipped at `clip`."""
     result = alpha * tf.nn.softplus(tf.convert_to_tensor(x) / alpha)
     return result if clip is None else tf.minimum(result, clip)
 
@@ -63,7 +63,7 @@ def sampled_sparse_softmax_loss(
     remove_accidental_hits=True,
     **kwargs,
 ):
-    """tf.nn.sampled_softmax_loss for one label a row, [B]."""
+    """tf.nn.sampled_softmax_loss for one label per row, [B]."""
     return _v1.nn.sampled_softmax_loss(
         weights=weights,
         biases=biases,

@@ -8,11 +8,11 @@ _train = _v1.train
 
 
 class VariableClippingOptimizer(_optimizer.Optimizer):
-    """Clips the norms of rows of variables after the updates of another optimizer.
+    """Clips the norms of rows of variables after another optimizer's update.
 
     Args:
         vars_to_clip_dims: variable -> the dimensions over which the norm is taken.
-        max_norm: the largest norm.
+        max_norm: the maximum norm.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class VariableClippingOptimizer(_optimizer.Optimizer):
 
 
 class MovingAverageOptimizer(_optimizer.Optimizer):
-    """Keeps moving averages of the variables beside another optimizer; `swapping_saver` saves them in their place."""
+    """Wraps an optimizer and keeps moving averages of the variables; `swapping_saver` saves the averages instead."""
 
     def __init__(self, opt, average_decay=0.9999, num_updates=None, sequential_update=True):
         super().__init__(False, "MovingAverage")
@@ -80,6 +80,6 @@ class MovingAverageOptimizer(_optimizer.Optimizer):
 
 
 def clip_gradients_by_global_norm(gradients_variables, clip_norm=20.0):
-    """(gradient, variable) pairs whose gradients' common norm is at most `clip_norm`."""
+    """Clips the gradients of (gradient, variable) pairs so that their global norm is at most `clip_norm`."""
     gradients, variables = zip(*gradients_variables)
     return list(zip(tf.clip_by_global_norm(gradients, clip_norm)[0], variables))

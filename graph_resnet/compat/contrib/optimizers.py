@@ -8,10 +8,10 @@ _train = _v1.train
 
 
 class DecoupledWeightDecayExtension:
-    """Weight decay apart from the gradient (I. Loshchilov, F. Hutter, 2017); mixed in before an optimizer.
+    """Weight decay decoupled from the gradient (I. Loshchilov, F. Hutter, 2017); a mixin for an optimizer.
 
     Args:
-        weight_decay: what each variable is multiplied with and loses before its update.
+        weight_decay: before its update, each variable loses this fraction of its value.
     """
 
     def __init__(self, weight_decay, **kwargs):
@@ -37,7 +37,7 @@ class DecoupledWeightDecayExtension:
 
     @staticmethod
     def _decay(decay, gradient, variable):
-        """Shrinks a variable; where the gradient is sparse, its rows alone."""
+        """Shrinks a variable; for a sparse gradient, only its rows."""
         decay = tf.cast(decay, variable.dtype.base_dtype)
         if isinstance(gradient, tf.IndexedSlices):
             rows, _ = tf.unique(gradient.indices)
@@ -88,7 +88,7 @@ class MomentumWOptimizer(DecoupledWeightDecayExtension, _train.MomentumOptimizer
 
 
 class LazyAdamOptimizer(_train.AdamOptimizer):
-    """Adam that, for a sparse gradient, updates the moments of the rows at hand only."""
+    """Adam that, for a sparse gradient, updates only the moments of its rows."""
 
     def _apply_sparse(self, grad, var):
         beta1_power, beta2_power = (tf.cast(p, var.dtype.base_dtype) for p in self._get_beta_accumulators())
@@ -109,7 +109,7 @@ class LazyAdamOptimizer(_train.AdamOptimizer):
 
 
 class _DenseOptimizer(_optimizer.Optimizer):
-    """An optimizer whose update of one variable is `_step(gradient, variable)`; sparse gradients become dense."""
+    """An optimizer that updates a variable by `_step(gradient, variable)`; sparse gradients become dense."""
 
     def __init__(self, learning_rate, use_locking, name):
         super().__init__(use_locking, name)
@@ -136,7 +136,7 @@ class _DenseOptimizer(_optimizer.Optimizer):
 
 
 class _AdamVariant(_train.AdamOptimizer):
-    """An optimizer with Adam's slots and powers of its betas; sparse gradients become dense."""
+    """An optimizer with Adam's slots and beta powers; sparse gradients become dense."""
 
     def _hyper(self, var):
         return (tf.cast(t, var.dtype.base_dtype) for t in (self._lr_t, self._beta1_t, self._beta2_t, self._epsilon_t))
@@ -231,7 +231,7 @@ class LARSOptimizer(_DenseOptimizer):
         return var.assign_sub(rate * (grad + self._momentum * moment if self._use_nesterov else moment))
 
     def _apply_sparse(self, grad, var):
-        """Plain momentum for the rows at hand."""
+        """Plain momentum for the gradient's rows."""
         slot, rows = self.get_slot(var, "momentum"), grad.indices
         moment = self._momentum * tf.gather(slot, rows) + grad.values
         return tf.group(_v1.scatter_update(slot, rows, moment), _v1.scatter_sub(var, rows, self._rate(var) * moment))
@@ -241,7 +241,7 @@ class LARSOptimizer(_DenseOptimizer):
 
 
 class _SignOptimizer(_DenseOptimizer):
-    """What AddSign and PowerSign share (I. Bello et al., Neural Optimizer Search, 2017)."""
+    """Shared by AddSign and PowerSign (I. Bello et al., Neural Optimizer Search, 2017)."""
 
     def __init__(self, learning_rate, strength, beta, sign_decay_fn, use_locking, name):
         super().__init__(learning_rate, use_locking, name)

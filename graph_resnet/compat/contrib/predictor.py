@@ -1,4 +1,4 @@
-"""`tf.contrib.predictor`: a SavedModel as a function of a dict."""
+"""`tf.contrib.predictor`: calls a SavedModel with a dict."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""The functions of `tf.contrib.rnn` and of its deep modules, beside those that TensorFlow still has."""
+"""Functions of `tf.contrib.rnn` and its deep modules that TensorFlow no longer has."""
 
 import tensorflow as tf
 from tensorflow.python.ops import rnn as _rnn
@@ -10,7 +10,7 @@ _v1 = tf.compat.v1
 
 
 class Linear:
-    """A linear map of one or several tensors [B, D] side by side, with the variables `kernel` and `bias`.
+    """A linear map of one or several concatenated tensors [B, D], with the variables `kernel` and `bias`.
 
     Args:
         args: a tensor or a list of them.

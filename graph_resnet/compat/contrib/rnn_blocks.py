@@ -1,4 +1,4 @@
-"""The fused cells of `tf.contrib.rnn` and the cuDNN-compatible ones, with their variables, in plain operations."""
+"""The fused and the cuDNN-compatible cells of `tf.contrib.rnn`, with the same variables, in plain operations."""
 
 import tensorflow as tf
 from tensorflow.python.layers.base import Layer
@@ -9,11 +9,11 @@ _v1 = tf.compat.v1
 
 
 class LSTMBlockCell(RNNCell):
-    """An LSTM cell with the variables of TensorFlow 1's fused one: `kernel`, `bias`, below `lstm_cell`.
+    """An LSTM cell with the variables of TensorFlow 1's fused cell: `kernel` and `bias` in the scope `lstm_cell`.
 
     Args:
-        cell_clip: the largest absolute value of the cell's state, or None.
-        use_peephole: whether the gates see the cell's state, through `w_i_diag`, `w_f_diag` and `w_o_diag`.
+        cell_clip: the maximum absolute value of the cell state, or None.
+        use_peephole: whether the gates read the cell state, through `w_i_diag`, `w_f_diag` and `w_o_diag`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class CudnnCompatibleLSTMCell(LSTMBlockCell):
 
 
 class GRUBlockCell(RNNCell):
-    """A GRU cell with the variables of TensorFlow 1's fused one: `w_ru`, `b_ru`, `w_c`, `b_c`, below `gru_cell`."""
+    """A GRU cell with the variables of TensorFlow 1's fused cell: `w_ru`, `b_ru`, `w_c`, `b_c` in `gru_cell`."""
 
     def __init__(self, num_units=None, cell_size=None, reuse=None, name="gru_cell"):
         super().__init__(_reuse=reuse, name=name)
@@ -113,7 +113,7 @@ class CudnnCompatibleGRUCell(GRUCell):
 
 
 class LSTMBlockFusedCell(Layer):
-    """An LSTM over a whole sequence [T, B, D], by TensorFlow's BlockLSTM operation: `cell(inputs, ...)`.
+    """An LSTM for a whole sequence [T, B, D], with TensorFlow's BlockLSTM operation: `cell(inputs, ...)`.
 
     Returns:
         (outputs [T, B, U], LSTMStateTuple of [B, U]).
@@ -181,7 +181,7 @@ class LSTMBlockFusedCell(Layer):
 
 
 class FusedRNNCellAdaptor:
-    """A cell over a whole sequence [T, B, D], by `tf.nn.dynamic_rnn`."""
+    """Runs a cell on a whole sequence [T, B, D], with `tf.nn.dynamic_rnn`."""
 
     def __init__(self, cell, use_dynamic_rnn=False):
         self._cell = cell

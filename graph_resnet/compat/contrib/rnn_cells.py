@@ -1,4 +1,4 @@
-"""The cells of `tf.contrib.rnn` that TensorFlow 1 programs use most, with TensorFlow 1's names of variables.
+"""The most used cells of `tf.contrib.rnn`, with TensorFlow 1's variable names.
 
 Each is a cell for `tf.nn.static_rnn`, `tf.nn.dynamic_rnn` and `MultiRNNCell`: `cell(inputs [B, D], state)` returns
 (outputs [B, U], the next state).
@@ -112,7 +112,7 @@ class SRUCell(RNNCell):
 
 
 class IndRNNCell(RNNCell):
-    """An RNN whose units do not see each other (S. Li et al., Independently Recurrent Neural Network, 2018)."""
+    """An RNN whose units are independent of each other (S. Li et al., Independently Recurrent Neural Network, 2018)."""
 
     def __init__(self, num_units, activation=None, reuse=None, name=None, dtype=None):
         super().__init__(_reuse=reuse, name=name, dtype=dtype)
@@ -203,8 +203,8 @@ class ConvLSTMCell(RNNCell):
     Args:
         conv_ndims: 1, 2 or 3.
         input_shape: the shape of one input without the batch: [H, W, C] for two dimensions.
-        output_channels: how many channels the output has.
-        kernel_shape: the size of the kernels.
+        output_channels: number of output channels.
+        kernel_shape: kernel size.
     """
 
     def __init__(
@@ -271,7 +271,7 @@ class Conv3DLSTMCell(ConvLSTMCell):
 
 
 class GRUBlockCellV2(GRUCell):
-    """A GRUCell with the variables of TensorFlow 1's fused one (the same, below `gru_cell`)."""
+    """A GRUCell with the variables of TensorFlow 1's fused cell (the same names, in `gru_cell`)."""
 
     def __init__(self, num_units=None, cell_size=None, reuse=None, name="gru_cell"):
         super().__init__(num_units or cell_size, reuse=reuse, name=name)

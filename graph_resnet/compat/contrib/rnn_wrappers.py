@@ -1,4 +1,4 @@
-"""The cells of `tf.contrib.rnn` that wrap another cell, with TensorFlow 1's names of variables."""
+"""The cells of `tf.contrib.rnn` that wrap another cell, with TensorFlow 1's variable names."""
 
 import tensorflow as tf
 from tensorflow.python.ops.rnn_cell import RNNCell
@@ -64,7 +64,7 @@ class AttentionCellWrapper(RNNCell):
 
 
 class _ProjectionWrapper(RNNCell):
-    """A cell around a cell, with the same state."""
+    """Wraps a cell and has the same state."""
 
     def __init__(self, cell, reuse=None):
         super().__init__(_reuse=reuse)
@@ -112,7 +112,7 @@ class OutputProjectionWrapper(_ProjectionWrapper):
 
 
 class EmbeddingWrapper(_ProjectionWrapper):
-    """Looks the integer inputs [B] or [B, 1] up in an embedding before the cell."""
+    """Embeds the integer inputs [B] or [B, 1] before the cell."""
 
     def __init__(self, cell, embedding_classes, embedding_size, initializer=None, reuse=None):
         super().__init__(cell, reuse)
@@ -127,7 +127,7 @@ class EmbeddingWrapper(_ProjectionWrapper):
 
 
 class HighwayWrapper(_ProjectionWrapper):
-    """Lets a cell's output and its input through a gate (R. K. Srivastava et al., Highway Networks, 2015)."""
+    """Mixes a cell's output and input by a gate (R. K. Srivastava et al., Highway Networks, 2015)."""
 
     def __init__(self, cell, couple_carry_transform_gates=True, carry_bias_init=1.0):
         super().__init__(cell)

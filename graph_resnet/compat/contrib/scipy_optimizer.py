@@ -1,4 +1,4 @@
-"""`tf.contrib.opt.ScipyOptimizerInterface`: minimizes a loss of a graph by scipy.optimize."""
+"""`tf.contrib.opt.ScipyOptimizerInterface`: minimizes a graph's loss with scipy.optimize."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,11 +7,11 @@ _v1 = tf.compat.v1
 
 
 class ExternalOptimizerInterface:
-    """Packs variables into one vector for an optimizer outside of the graph.
+    """Packs variables into one vector for an optimizer outside the graph.
 
     Args:
         loss: a scalar tensor.
-        var_list: the variables; all trainable ones when None.
+        var_list: the variables; default all trainable ones.
         equalities, inequalities: lists of scalar tensors that must be 0, or not below 0.
         var_to_bounds: variable -> (lower, upper).
     """
@@ -55,7 +55,7 @@ class ExternalOptimizerInterface:
     def minimize(
         self, session=None, feed_dict=None, fetches=None, step_callback=None, loss_callback=None, **run_kwargs
     ):
-        """Minimizes the loss and leaves the best point in the variables."""
+        """Minimizes the loss and assigns the best point to the variables."""
         session = session or _v1.get_default_session()
         feed_dict, fetches = feed_dict or {}, fetches or []
 

@@ -13,7 +13,7 @@ _v1 = tf.compat.v1
 
 
 class Decoder(abc.ABC):
-    """What `dynamic_decode` runs."""
+    """The interface that `dynamic_decode` calls."""
 
     @property
     def batch_size(self):
@@ -48,7 +48,7 @@ class BasicDecoderOutput(collections.namedtuple("BasicDecoderOutput", ("rnn_outp
 
 
 class BasicDecoder(Decoder):
-    """Runs a cell on what a helper feeds it.
+    """Runs a cell on the inputs from a helper.
 
     Args:
         output_layer: a layer applied to the cell's output before it is stored or sampled, or None.
@@ -106,12 +106,12 @@ def dynamic_decode(
     scope=None,
     **kwargs,
 ):
-    """Runs a decoder until every sequence is finished or `maximum_iterations` steps were made.
+    """Runs a decoder until every sequence is finished, at most `maximum_iterations` steps.
 
     Args:
         decoder: a `Decoder`.
         output_time_major: whether the outputs are [T, B, ...] instead of [B, T, ...].
-        impute_finished: outputs after the end are zero, and states keep their last value.
+        impute_finished: zero outputs after the end, and keep the last states.
 
     Returns:
         (outputs, the last state, the lengths [B]).
@@ -189,7 +189,7 @@ def sequence_loss(
     """The weighted cross entropy of logits [B, T, V] and targets int [B, T], averaged or summed as asked.
 
     Returns:
-        A scalar, or [T], [B] or [B, T] where it is not averaged.
+        A scalar, or [T], [B] or [B, T] for what is not averaged.
     """
     if logits.shape.ndims != 3:
         raise ValueError("Logits must be a [batch_size x sequence_length x logits] tensor")

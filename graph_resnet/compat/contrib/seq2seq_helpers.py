@@ -1,4 +1,4 @@
-"""The helpers of `tf.contrib.seq2seq`: what a decoder is fed, step by step."""
+"""The helpers of `tf.contrib.seq2seq`, which choose a decoder's inputs step by step."""
 
 import abc
 
@@ -9,12 +9,12 @@ _v1 = tf.compat.v1
 
 
 def transpose(x):
-    """[T, B, ...] -> [B, T, ...] and back; the static shape stays as far as it is known."""
+    """[T, B, ...] -> [B, T, ...] and back; keeps the known static shape."""
     return tf.transpose(x, [1, 0, *range(2, x.shape.ndims)])
 
 
 class Helper(abc.ABC):
-    """Chooses ids from a step's outputs and makes the next step's inputs."""
+    """Chooses ids from a step's outputs and returns the next step's inputs."""
 
     batch_size = property(lambda self: self._batch_size)
     sample_ids_shape = property(lambda self: tf.TensorShape([]))
@@ -59,7 +59,7 @@ class CustomHelper(Helper):
 
 
 class TrainingHelper(Helper):
-    """Feeds the given inputs, whatever the decoder says.
+    """Feeds the given inputs, regardless of the decoder's outputs.
 
     Args:
         inputs: [B, T, ...], or [T, B, ...] with `time_major`, or a structure of them.
@@ -161,7 +161,7 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
 
 
 class GreedyEmbeddingHelper(Helper):
-    """Feeds the embedding of the likeliest id, until `end_token`.
+    """Feeds the embedding of the most probable id, until `end_token`.
 
     Args:
         embedding: a function of ids, or the table [V, D].
@@ -205,7 +205,7 @@ class SampleEmbeddingHelper(GreedyEmbeddingHelper):
 
 
 class InferenceHelper(Helper):
-    """Feeds what functions of the caller's make of the outputs."""
+    """Feeds inputs that the caller's functions compute from the outputs."""
 
     def __init__(
         self, sample_fn, sample_shape, sample_dtype=tf.int32, start_inputs=None, end_fn=None, next_inputs_fn=None

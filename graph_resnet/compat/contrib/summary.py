@@ -1,4 +1,4 @@
-"""`tf.contrib.summary`, and the functions of `tf.contrib.deprecated` from before TensorFlow 1.0."""
+"""`tf.contrib.summary`, and functions of `tf.contrib.deprecated` from before TensorFlow 1.0."""
 
 import types
 

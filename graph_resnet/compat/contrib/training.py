@@ -1,4 +1,4 @@
-"""`tf.contrib.training` beside what TF-Slim has of it: buckets, sampling, and small things."""
+"""Functions of `tf.contrib.training` that TF-Slim lacks: buckets, sampling, and small ones."""
 
 import random
 
@@ -22,7 +22,7 @@ def bucket(
     shared_name=None,
     name=None,
 ):
-    """Batches of examples that fell into the same bucket, by queues.
+    """Batches of examples from the same bucket, with queues.
 
     Args:
         tensors: a list or dict of tensors, one example.
@@ -94,7 +94,7 @@ def bucket_by_sequence_length(input_length, tensors, batch_size, bucket_boundari
 
 
 def rejection_sample(tensors, accept_prob_fn, batch_size, queue_threads=1, prebatch_capacity=16, name=None, **unused):
-    """Batches of the examples that a coin with the chance `accept_prob_fn(tensors)` accepts."""
+    """Batches of examples, each accepted with probability `accept_prob_fn(tensors)`."""
     chance = accept_prob_fn(tensors)
     accept = tf.random.uniform([]) < chance
     return _v1.train.maybe_batch(tensors, accept, batch_size, num_threads=queue_threads, name=name)
@@ -104,7 +104,7 @@ def stratified_sample(tensors, labels, target_probs, batch_size, init_probs=None
     """Batches in which the labels have the frequencies `target_probs`, by rejection.
 
     Args:
-        init_probs: the frequencies of the data; estimated from what was seen so far when None.
+        init_probs: the label frequencies of the data; by default estimated from the examples so far.
 
     Returns:
         (a list of tensors, the labels).
@@ -177,14 +177,14 @@ def evaluate_once(checkpoint_path, master="", scaffold=None, eval_ops=None, feed
 
 
 def StopAfterNEvalsHook(*args, **kwargs):  # noqa: N802
-    """The hook that stops after so many evaluation steps."""
+    """The hook that stops after a number of evaluation steps."""
     from tensorflow.python.training import evaluation
 
     return evaluation._StopAfterNEvalsHook(*args, **kwargs)
 
 
 class FeedingQueueRunner(tf.compat.v1.train.QueueRunner):
-    """A queue runner that feeds its enqueue operations from functions of the caller's."""
+    """A queue runner that feeds its enqueue operations from the caller's functions."""
 
     def __init__(self, queue=None, enqueue_ops=None, close_op=None, cancel_op=None, feed_fns=None, **kwargs):
         super().__init__(queue, enqueue_ops, close_op, cancel_op, **kwargs)

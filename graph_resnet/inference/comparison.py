@@ -67,7 +67,7 @@ def results(compared: dict[str, Run], labels: list[page.Markup]) -> str:
                 _number(best.get("accuracy"), ".2%"),
                 _number(last.get("loss"), ".4f"),
                 _number(last.get("step"), ","),
-                "-" if run.seconds is None else runs.duration(run.seconds),
+                "-" if run.seconds is None else runs.duration(run.seconds, rounded=not run.timed),
                 _number(run.images_per_second, ",.0f"),
                 run.name,
             )

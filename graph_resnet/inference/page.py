@@ -63,6 +63,8 @@ td.name { color: var(--quiet); min-width: 8em; } td.name ~ td { overflow-wrap: a
 .images img.small { image-rendering: pixelated; } .images figcaption { font-size: .78em; line-height: 1.3; }
 pre { background: var(--card); border-radius: .5em; padding: .7em .9em; white-space: pre-wrap; font-size: .88em; }
 @media (max-width: 760px) { td, th { padding-right: .7em; } .bar { display: none; } table { font-size: .92em; } }
+@media (max-width: 480px) { .matrix td, .matrix th { font-size: .7em; }
+  .matrix td { min-width: 2.1em; height: 2.1em; } }
 .swatch { display: inline-block; width: .9em; height: .9em; border-radius: 2px; margin-right: .45em;
   vertical-align: -.08em; } .swatched { display: inline-block; }
 """

@@ -85,9 +85,9 @@ def answer(run: Run, evaluation: Evaluation | None) -> str:
         epochs = f", {step / run.steps_an_epoch:.1f} epochs" if run.steps_an_epoch else ""
         values.append((f"{step:,}", f"steps of {run.recipe.get('batch_size', '?')} images{epochs}"))
     if run.seconds is not None:
-        about = "" if run.timed else "about "
+        took = runs.duration(run.seconds) if run.timed else f"about {runs.duration(run.seconds, rounded=True)}"
         speed = f" at {run.images_per_second:,.0f} images/s" if run.images_per_second else ""
-        values.append((about + runs.duration(run.seconds), f"training{speed}"))
+        values.append((took, f"training{speed}"))
     if evaluation is not None:
         values += [
             (f"{evaluation.top5_accuracy:.2%}", "right among the first five"),

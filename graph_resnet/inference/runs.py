@@ -142,10 +142,12 @@ def _flat(values: Mapping[str, Any], start: str = ""):
             yield f"{start}{name}", value
 
 
-def duration(seconds: float) -> str:
-    """'2 h 05 min', '4 min 10 s', '12 s'."""
+def duration(seconds: float, rounded: bool = False) -> str:
+    """'2 h 05 min', '4 min 10 s', '12 s'; `rounded`, for an estimate, '4 min'."""
+    if rounded and seconds >= 60:
+        seconds = 60 * round(seconds / 60)
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    return f"{minutes} min{'' if rounded else f' {rest:02d} s'}" if minutes else f"{rest} s"

@@ -214,22 +214,22 @@ def last_words(line: str) -> Iterator[None]:
 
 
 def import_tensorflow() -> ModuleType:
-    """Imports TensorFlow as `import_quietly` does, and turns eager execution off. For commands only: it is global."""
+    """Imports TensorFlow quietly, in graph mode. For commands only, because it is global."""
     tf = import_quietly()
     tf.disable_eager_execution()
     return tf
 
 
 def import_quietly() -> ModuleType:
-    """Imports TensorFlow without its start-up messages, and without those of TF-Slim's layers from then on.
+    """Imports TensorFlow without its start-up messages and without the warnings of TF-Slim's layers.
 
-    A stop signal waits for the end of the import, since an exception in its middle would come out as another one; a
-    second signal ends the process at once.
+    A stop signal is handled after the import: an exception in its middle would turn into another one. A second signal
+    ends the process at once.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters comes as an exception
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors that matter are raised as exceptions
     before = signals.handle(lambda signum, frame: os._exit(128 + signum))
     try:
-        with signals.StopRequest() as stop, _silenced_stderr():  # some of it is written before any log level is read
+        with signals.StopRequest() as stop, _silenced_stderr():  # some messages precede the log level
             import tensorflow.compat.v1 as tf
 
             from graph_resnet.compat import slim

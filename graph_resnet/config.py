@@ -171,7 +171,7 @@ def read_json(train_dir: str | Path, name: str = FILE) -> dict | None:
     return values
 
 
-# What every reader computes with or shows, beside the recipe that only `read` needs: the fields of each part.
+# Values that every reader uses, by part of the file; only `read` checks the whole recipe.
 NUMBERS = {
     "": {"held_out": COUNT},
     "recipe": {"name": Text(), "batch_size": Whole(1, 2**20)},
@@ -182,7 +182,7 @@ NUMBERS = {
 
 
 def _check_numbers(values: dict) -> None:
-    """Raises a WrongError where a field of `NUMBERS` is there and is not what it must be."""
+    """Raises a WrongError if a field of `NUMBERS` is present and not of its kind."""
     finished = values.get("finished")
     if not isinstance(finished, (dict, type(None))):
         raise WrongError(f"finished is {reprlib.repr(finished)}, not an object")

@@ -1,4 +1,4 @@
-"""For notebooks: no start-up messages in the first cell, and errors of one line.
+"""For notebooks: imports without start-up messages, and one-line errors.
 
 TensorFlow's own errors about a graph list where each op was created: hundreds of lines for a cell that was run twice.
 """
@@ -14,7 +14,7 @@ from graph_resnet.errors import reason
 
 @contextlib.contextmanager
 def quiet_start() -> Iterator[None]:
-    """`with quiet_start(): import tensorflow...`: without its start-up messages. Eager execution stays as it is."""
+    """`with quiet_start(): import tensorflow...` imports without start-up messages; eager execution is not changed."""
     cli.import_quietly()
     yield
 

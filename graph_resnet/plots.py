@@ -1,6 +1,6 @@
-"""Plots of runs: curves, grids of images; what an evaluation shows is in evaluation_plots.py.
+"""Plots of runs: curves, grids of images. `evaluation_plots` has those of an evaluation.
 
-matplotlib is imported on first use, with no display needed.
+Imports matplotlib on first use; needs no display.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DPI = 200  # of a PNG, twice that of a screen
 TRAIN, VALIDATION, RATE = "tab:blue", "tab:orange", "tab:green"
-CAPTION_LENGTH, RUN_LENGTH = 22, 28  # characters of a caption's line, of the name of a run
+CAPTION_LENGTH, RUN_LENGTH = 22, 28  # characters in a line of a caption, in the name of a run
 
 Record = Mapping[str, Any]
 
@@ -60,7 +60,7 @@ def panels(history: Sequence[Record]) -> list[str]:
 
 
 def curve(name: str, history: Sequence[Record], steps_an_epoch: float | None = None) -> Figure:
-    """One of the panels of `curves`, for a narrow page."""
+    """One panel of `curves`, for a narrow page."""
     figure = new_figure(5.2, 3.4)
     _panel(figure.subplots(), name, history, steps_an_epoch)
     return finish(figure)
@@ -118,7 +118,7 @@ def _points(history: Sequence[Record], split: str, name: str) -> tuple[list[int]
 def comparison(
     runs: Mapping[str, Sequence[Record]], title: str = "", steps_an_epoch: Mapping[str, float] | None = None
 ) -> Figure:
-    """Training loss, smoothed, and validation accuracy of several runs side by side.
+    """Smoothed training loss and validation accuracy of several runs, side by side.
 
     Args:
       runs: {name: records}, as for `curves`.
@@ -135,7 +135,7 @@ def comparison(
 def compared(
     name: str, runs: Mapping[str, Sequence[Record]], steps_an_epoch: Mapping[str, float] | None = None
 ) -> Figure:
-    """One panel of `panels` with the curves of several runs, each in its `run_color`; see `comparison`."""
+    """One panel with the curves of several runs, each in its `run_color`; see `comparison`."""
     figure = new_figure(5.2, 3.4)
     _compared(figure.subplots(), name, runs, steps_an_epoch)
     return finish(figure)

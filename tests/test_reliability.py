@@ -284,7 +284,7 @@ cli.run(main)
             1,
             "error: the working directory is gone; cd to another one\n",
         ),
-        # whoever read the output has enough of it
+        # the reader of the output closed the pipe
         ("r, w = os.pipe(); os.close(r); os.dup2(w, 1); print('unread')", 141, "stopped by SIGTERM\n"),
     ],
 )

@@ -166,14 +166,14 @@ def test_one_worker_is_not_a_cluster(monkeypatch, value):
 
 def test_shares_of_a_batch():
     assert [tf_config.rows(7, 2, rank) for rank in (0, 1)] == [slice(0, 3), slice(3, 7)]
-    with pytest.raises(UserError, match="batch size 2: 3 workers share a batch; take fewer"):
+    with pytest.raises(UserError, match="batch size 2: 3 workers share a batch; use fewer"):
         tf_config.rows(2, 3)
 
 
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ("--batch-size 4 --workers 5", "batch size 4: 5 workers share a batch; take fewer, or a larger --batch-size"),
+        ("--batch-size 4 --workers 5", "batch size 4: 5 workers share a batch; use fewer, or a larger --batch-size"),
         ("--batch-size 1000 --workers 1000", "--workers 1000: this machine has .* cores; use at most"),
     ],
 )

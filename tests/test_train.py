@@ -116,7 +116,7 @@ def test_sigterm_saves_and_the_second_run_is_refused_meanwhile(tmp_path):
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 143
-    last = err.splitlines()[-1]  # after lines of progress, where the machine is slow
+    last = err.splitlines()[-1]  # after progress lines, on a slow machine
     stopped = re.fullmatch(r"stopped at step (\d+): the last good checkpoint is .*; to go on: (.*)", last)
     saved = int(stopped[1])
     words = ["-m", "graph_resnet.train", *map(str, TINY), "--steps", "100000", "--train-dir", str(tmp_path)]

@@ -15,7 +15,7 @@ from pathlib import Path
 from graph_resnet import cli
 
 MILESTONES = (0.70, 0.80, 0.85, 0.90)
-LATE = 0.9  # of the run, from where on evaluations are averaged
+LATE = 0.9  # of the run: evaluations after it are averaged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Run:
     def late(self):
         """Mean accuracy of the evaluations in the last tenth of the run."""
         final = max(self.evaluations)
-        return statistics.mean(found for step, found in self.evaluations.items() if step >= LATE * final)
+        return statistics.mean(reached for step, reached in self.evaluations.items() if step >= LATE * final)
 
     def row(self):
         """The run's cells in the table."""

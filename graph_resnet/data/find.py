@@ -105,7 +105,7 @@ def _locate(dataset, data_dir):
 
 
 def in_usual_places(layout):
-    """(the directory that was looked in, the directory of the record files or None): $CIFAR_DATA_DIR, the cache."""
+    """(the directory that was searched, that of the record files or None): $CIFAR_DATA_DIR, then the cache."""
     if os.environ.get("CIFAR_DATA_DIR"):
         place = _path(os.environ["CIFAR_DATA_DIR"])
         directory = _search(place, "$CIFAR_DATA_DIR", layout)

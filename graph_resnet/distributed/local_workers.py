@@ -23,9 +23,9 @@ from graph_resnet.loop.signals import Interrupted
 GRACE = 15  # seconds for the other workers to exit after one has died
 STOPPING = 300  # seconds for all workers to finish their step and save after a stop signal
 HOST = "127.0.0.1"
-COMMAND = "GRAPH_RESNET_COMMAND"  # in a worker's environment: what the user typed, to be repeated
-AT_LEAST = 16  # workers that any machine may have; a test of many needs no cores
-PER_CORE = 4  # workers a core beyond that: each is a process of about 0.5 GB
+COMMAND = "GRAPH_RESNET_COMMAND"  # environment variable of a worker: the command that the user typed
+AT_LEAST = 16  # workers allowed on any machine, however few its cores
+PER_CORE = 4  # workers allowed per core beyond that: each is a process of about 0.5 GB
 
 Item = TypeVar("Item")
 

@@ -113,12 +113,12 @@ def rows(batch_size: int, count: int, rank: int = 0) -> slice:
       UserError: there are more workers than images in a batch.
     """
     if batch_size < count:
-        raise UserError(f"batch size {batch_size}: {count} workers share a batch; take fewer, or a larger --batch-size")
+        raise UserError(f"batch size {batch_size}: {count} workers share a batch; use fewer, or a larger --batch-size")
     return slice(batch_size * rank // count, batch_size * (rank + 1) // count)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object as a dict; json itself keeps the last of two values without a word."""
+    """A JSON object as a dict; refuses duplicate names, of which json would silently keep the last."""
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:

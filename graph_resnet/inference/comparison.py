@@ -35,7 +35,7 @@ def write_comparison(train_dirs: Sequence[str | Path], path: str | Path) -> Path
 
 
 def named(train_dirs: Sequence[str | Path]) -> dict[str, str | Path]:
-    """{a short name: train dir}: the name of its folder; of folders with one name, what their paths do not share."""
+    """{short name: train dir}: the folder's name; where names are equal, the parts of the paths that differ."""
     paths = [os.path.abspath(directory) for directory in train_dirs]
     if len(set(paths)) < len(paths):
         twice = next(path for path in paths if paths.count(path) > 1)

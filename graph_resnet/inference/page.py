@@ -152,7 +152,7 @@ def bar(share: float, most: float = 9) -> Markup:
 
 
 def swatch(color: str, words: str) -> Markup:
-    """Words behind a square of a colour."""
+    """Words after a square of a colour."""
     square = f'<span class="swatch" style="background:{color}"></span>'
     return Markup(f'<span class="swatched">{square}{text(words)}</span>')
 

@@ -69,7 +69,7 @@ def mistakes(evaluation: Evaluation) -> Figure:
 def worst_mistakes(
     evaluation: Evaluation, most: int = MISTAKES
 ) -> tuple[list[tuple[int, tuple[int, float], tuple[int, float]]], int]:
-    """The most confident mistakes.
+    """The mistakes with the highest confidence.
 
     Returns:
       ([(image number, (true class, its probability), (predicted class, its probability))], number of mistakes).

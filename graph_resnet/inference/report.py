@@ -47,7 +47,7 @@ def write_report(
             evaluation = evaluations.evaluate(train_dir, data=data, before_tensorflow=before_tensorflow)
             notes += evaluation.notes
         except UserError as error:
-            notes.append(f"[report]: without what an evaluation would show ({error})")
+            notes.append(f"[report]: without the parts that need an evaluation ({error})")
             if before_tensorflow is not None:
                 before_tensorflow()
     run = runs.read(train_dir)
@@ -107,7 +107,7 @@ def best_and_last(run: Run, evaluation: Evaluation | None) -> str:
     ]
     text = page.table(("evaluation", "step", "accuracy", "loss"), rows, numbers=(1, 2, 3))
     if best is not last and (evaluation is None or evaluation.kind == "test"):
-        text += page.note("The result is the last one: the best was picked by the images on which it is measured.")
+        text += page.note("The result is the last one: the best was selected on the images it is measured on.")
     return text
 
 
@@ -122,8 +122,8 @@ def curves(run: Run) -> str:
 def calibration(evaluation: Evaluation) -> str:
     """The reliability diagram."""
     words = (
-        "A bar holds the images whose confidence lies in its range; its height is the share of them that is right. "
-        "Where bars end below the dashed line, the net is too confident."
+        "A bar's height is the accuracy on the images whose confidence lies in its range. Bars below the dashed line: "
+        "the net is overconfident."
     )
     return page.section(
         "Calibration", page.figures([plots.svg(pictures.calibration(evaluation, title=""))]), page.note(words)
@@ -173,7 +173,7 @@ def confusion(evaluation: Evaluation) -> str:
 
 
 def mistakes(evaluation: Evaluation) -> str:
-    """The most confident mistakes."""
+    """The mistakes with the highest confidence."""
     worst, total = pictures.worst_mistakes(evaluation)
     if not worst:
         return page.section("Mistakes", page.note("none"))
@@ -206,7 +206,7 @@ def recipe(run: Run) -> str:
     rows = rows if overridden else [row[:2] for row in rows]
     notes = [page.note(f"{run.name}: {run.recipe.get('source', '')}")]
     if overridden:
-        notes.append(page.note("Marked: where this run differs from the recipe of that name."))
+        notes.append(page.note("Marked: different from the recipe of that name."))
     return page.section("Recipe", *notes, page.table(header, rows, marked=marked))
 
 

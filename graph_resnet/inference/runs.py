@@ -72,12 +72,12 @@ class Run:
 
     @property
     def timed(self) -> bool:
-        """Whether `seconds` was measured; of a run that was resumed, only the last start is."""
+        """Whether `seconds` was measured; in a resumed run, only the time since the last start is."""
         return self.finished.get("seconds") is not None and not self.finished.get("from_step")
 
     @property
     def seconds(self) -> float | None:
-        """How long the run took: as recorded, else about, by its steps and speed."""
+        """Duration of the run: as recorded, else estimated from its steps and speed."""
         if self.timed:
             return self.finished["seconds"]
         speed, last, batch_size = self.images_per_second, self.last, self.recipe.get("batch_size")

@@ -54,17 +54,17 @@ def step_of(path: str, name: str = "global_step") -> int | None:
 
 
 def saved_as(variables: Iterable[tf.Variable], scope: str = "") -> dict[str, tf.Variable | list[tf.Variable]]:
-    """Some variables by the names under which tf.train.Saver keeps them, as it takes them in place of a list.
+    """{name in a checkpoint: variable}, as tf.train.Saver accepts it in place of a list of variables.
 
-    A partitioned variable is kept whole, under its own name; its value here is the list of its parts.
+    A partitioned variable is saved whole, under its own name; its value here is the list of its parts.
 
     Args:
-      variables: whole ones and parts.
-      scope: what the names begin with in the graph and not in the checkpoint, such as 'mine/'.
+      variables: variables, and parts of partitioned ones.
+      scope: prefix of the names in the graph that is not in the checkpoint, such as 'mine/'.
     """
     saved = {}
     for variable in variables:
-        part = variable._get_save_slice_info()  # no public name; the Saver asks it too
+        part = variable._get_save_slice_info()  # private; the Saver uses it too
         if part is None:
             saved[variable.op.name.removeprefix(scope)] = variable
         else:
@@ -73,7 +73,7 @@ def saved_as(variables: Iterable[tf.Variable], scope: str = "") -> dict[str, tf.
 
 
 def _shape_and_dtype(variable):
-    """What a checkpoint holds of a value of `saved_as`: (list of int, tf.DType)."""
+    """(list of int, tf.DType) in a checkpoint of a value of `saved_as`."""
     if isinstance(variable, list):
         return list(variable[0]._get_save_slice_info().full_shape), variable[0].dtype.base_dtype
     return variable.shape.as_list(), variable.dtype.base_dtype
@@ -203,7 +203,7 @@ def check_fit(
 
     Args:
       path: of the checkpoint.
-      variables: those to restore, of `saved_as`.
+      variables: those to restore, from `saved_as`.
       advice: function(names of the variables that do not fit) -> what to do about it.
 
     Raises:

@@ -203,7 +203,7 @@ def _explained(job: Job, data: dict) -> Iterator[None]:
 
 
 def _finish(job, config, history, last_pass, seconds, first):
-    """Writes the end of the run into config.json, and the report.
+    """Records the end of the run in config.json, and writes the report.
 
     Returns:
       A `Result`.

@@ -110,6 +110,8 @@ def _recipe(parser: argparse.ArgumentParser, text: str) -> Recipe:
         return recipes.RECIPES[Choice(recipes.RECIPES).parse(text)]
     except ValueError:
         close = difflib.get_close_matches(text, recipes.RECIPES, 1)
+        if os.path.isfile(os.path.join(text, "config.json")):  # a train dir
+            close = [os.path.join(text, "config.json")]
         hint = f"; did you mean {close[0]}?" if close else ""
         names = ", ".join(recipes.RECIPES)
         parser.error(f"argument --recipe: {text!r:.80} is not one of {names}, nor a .py or .json file{hint}")

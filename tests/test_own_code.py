@@ -52,6 +52,13 @@ def test_missing_files(tmp_path):
     assert message(train.parse, ["--net", str(tmp_path / "no.py:NET")]) == f"{tmp_path / 'no.py'}: no such file"
 
 
+def test_a_train_dir_is_not_a_recipe_but_holds_one(tmp_path, capsys):
+    written(tmp_path)
+    with pytest.raises(SystemExit, match="^2$"):
+        train.parse(["--recipe", str(tmp_path)])
+    assert f"nor a .py or .json file; did you mean {tmp_path / 'config.json'}?" in capsys.readouterr().err
+
+
 def test_a_name_selects_a_recipe(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(HEAD + "a = replace(RECIPES['strong'], name='a')\nb = replace(a, name='b')\n")

@@ -153,6 +153,19 @@ def test_any_text_is_escaped():
     assert page.text({"a": None}) == "{&quot;a&quot;: null}"
     assert "x" * 41 not in page.name("x" * 300)[len('<bdi title="') + 300 :]
     assert runs.duration(59.6) == "1 min 00 s" and runs.duration(7500) == "2 h 05 min" and runs.duration(3) == "3 s"
+    assert runs.duration(2375, rounded=True) == "40 min" and runs.duration(31, rounded=True) == "31 s"
+
+
+@pytest.mark.parametrize(("from_step", "timed", "seconds"), [(0, True, 5), (30, False, 96)])
+def test_the_seconds_of_a_resumed_run_are_an_estimate(from_step, timed, seconds, tmp_path):
+    """Its last start took 5 s; at 10 images/s, its 60 steps of 16 images take 96 s."""
+    config = {"recipe": {"batch_size": 16}, "data": {}, "finished": {"seconds": 5, "from_step": from_step}}
+    history = [
+        {"step": 1, "split": "train", "images_per_second": 10},
+        {"step": 60, "split": "val", "loss": 1.0, "accuracy": 0.5},
+    ]
+    run = runs.Run(tmp_path, config, history)
+    assert (run.timed, run.seconds) == (timed, seconds)
 
 
 def test_the_report_uses_trainings_last_pass(tmp_path):

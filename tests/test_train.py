@@ -125,6 +125,16 @@ def test_sigterm_saves_and_the_second_run_is_refused_meanwhile(tmp_path):
     assert records_of(tmp_path)[-1]["step"] == saved - 1
 
 
+def test_a_stop_before_the_first_step_names_the_command_and_leaves_no_train_dir(tmp_path):
+    process = start(*TINY, "--steps", 3, "--train-dir", tmp_path / "run")
+    assert process.stdout.readline().startswith("[data]: ")  # next comes the import of TensorFlow
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 130
+    assert err.startswith("stopped by SIGINT; to go on: ") and err.endswith(f" --train-dir {tmp_path / 'run'}\n")
+    assert err.count("\n") == 1 and not (tmp_path / "run").exists()
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are counted in /proc")
 def test_threads_are_as_many_as_asked(tmp_path):
     counts = []

@@ -123,17 +123,14 @@ def _session(job, config, before):
         config["precision"] = workers.chief_says(config["precision"] if workers.is_chief else "")
         check_precision(config["precision"])
     use_precision(settings, config["precision"])
-    if workers and config["precision"] == "bfloat16" and _has_biases(job.recipe.architecture):
+    row = job.recipe.architecture
+    if workers and config["precision"] == "bfloat16" and (row.keras_style or row.stem.frozen):  # it has biases
         # The remapper fuses a convolution and its bias into one op, whose bfloat16 form the distributed runtime refuses
         # ("Value for attr 'T' of bfloat16 is not in the list of allowed values"). 2 is RewriterConfig.OFF.
         settings.graph_options.rewrite_options.remapping = 2
     with tf.Session(config=settings):
         pass  # TensorFlow sizes its thread pools when the first session opens; open ours before tf.data does
     return settings, workers, why
-
-
-def _has_biases(architecture):
-    return architecture.keras_style or architecture.stem.frozen
 
 
 def _beginning(job, before, weights):

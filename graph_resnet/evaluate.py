@@ -6,6 +6,8 @@ import sys
 
 from graph_resnet import cli, files
 from graph_resnet.errors import UserError, printable
+from graph_resnet.fields import Choice
+from graph_resnet.flags import flag
 
 EPILOG = """examples:
   python -m graph_resnet.evaluate --train-dir runs/notebook
@@ -42,14 +44,14 @@ def parse(argv=None):
     parser = cli.parser("evaluate", __doc__, EPILOG)
     add = parser.add_argument
     cli.add_checkpoint(add)
-    add("--split", default="val", choices=("val", "test", "train"), help="val: what training validated on, the test "
-        "images or those of --hold-out (default)")  # fmt: skip
+    splits, precisions = Choice(("val", "test", "train")), Choice(("auto", "bfloat16", "float32"))
+    add("--split", **flag(splits, "val: what training validated on, the test images or those of --hold-out (default)",
+        default="val"))  # fmt: skip
     add("--tta", action="store_true", help="average the logits of each image and its mirror image")
     add("--data-dir", "--dataset-dir", dest="data", type=files.path_flag, metavar="DIR", help="what "
         "--data-dir or --dataset-dir was in training, by either name (default: the same place)")  # fmt: skip
     add("--allow-other-data", action="store_true", help="allow data that the net was not trained with")
-    add("--precision", default="auto", choices=("auto", "bfloat16", "float32"), help="auto: as in training, where this "
-        "CPU can")  # fmt: skip
+    add("--precision", **flag(precisions, "auto: as in training, where this CPU can", default="auto"))
     add("--output-dir", type=files.path_flag, metavar="DIR", help="directory for the plots (default: the train dir)")
     add("--json", action="store_true", help="print one JSON object instead of a table")
     return parser.parse_args(cli.arguments(argv))

@@ -179,7 +179,7 @@ def test_help_and_wrong_flags_without_tensorflow(capsys, monkeypatch):
         assert caught.value.code == status
     out, err = capsys.readouterr()
     assert "--json prints one object" in out
-    assert "invalid choice: 'all'" in err
+    assert "argument --split: 'all' is not one of val, test, train" in err
 
 
 def test_errors_are_one_line_and_quick(trained_dir, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ SIZE, DEPTH = Whole(1, 64), Whole(1, 65_536)
 
 @dataclass(frozen=True)
 class Scope:
-    """A kind of value: the name of a variable scope that TensorFlow accepts."""
+    """A kind of value (see `fields`): the name of a variable scope."""
 
     def check(self, value: Any) -> str:
         if not (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,99}", value)):
@@ -21,7 +21,7 @@ class Scope:
         return value
 
     def __str__(self):
-        return "a scope: at most 100 letters, digits, _ . - and /, a letter or a digit first"
+        return "a scope: at most 100 letters, digits, _ . - and /, starting with a letter or digit"
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,7 @@ class Group:
         Maybe(Several(SIZE, 2)), "size, stride of a max pool before them", default=None
     )
     pooled: int | None = declared(Maybe(SIZE), "pooled blocks: size of the max pool within each", default=None)
-    plain: bool = declared(
-        Switch(), "pooled blocks without a shortcut, whose filters begin by passing their input on", default=False
-    )
+    plain: bool = declared(Switch(), "pooled blocks without a shortcut; filters start as identities", default=False)
 
 
 @dataclass(frozen=True)

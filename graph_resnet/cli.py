@@ -260,7 +260,7 @@ def _set_log_level(tf):
 
 @contextlib.contextmanager
 def _silenced_stderr() -> Iterator[None]:
-    """Inside, what this process writes to stderr, from C++ too, goes nowhere."""
+    """Discards everything that this process writes to stderr inside the block, from C++ too."""
     sys.stderr.flush()
     saved = os.dup(2)
     try:

@@ -242,7 +242,7 @@ def check_same_run(train_dir: str | Path, old: dict, new: dict, other_data: str 
 
 
 def _row(value):
-    """The row in a config.json, with what an earlier version did not write at its default; any other value as it is."""
+    """A net's row, with defaults for fields that an earlier version did not have; an invalid row unchanged."""
     try:
         return fields.Row(Architecture).check(value)
     except ValueError:

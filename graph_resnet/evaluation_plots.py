@@ -1,4 +1,4 @@
-"""Plots of an evaluation: which classes are taken for which, and how far its probabilities can be believed."""
+"""Plots of an evaluation: confusion matrix and calibration."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COUNTED = 20  # classes of a confusion matrix whose cells hold their numbers
+COUNTED = 20  # maximum number of classes for which a confusion matrix shows its numbers
 
 
 def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title: str = "") -> Figure:
-    """Which classes are taken for which.
+    """The confusion matrix as a figure.
 
     Args:
-      matrix: int [C, C], images of class `row` that were taken for class `column`.
+      matrix: int [C, C], number of images of class `row` predicted as class `column`.
       class_names: C strings.
       title: of the figure.
 
     Returns:
-      A figure. A cell's colour is its share of its row; with up to 20 classes its count stands in it.
+      A figure. A cell's colour is its share of its row; up to 20 classes, the cells show their counts.
     """
     from matplotlib.colors import PowerNorm
     from matplotlib.ticker import PercentFormatter
@@ -37,7 +37,7 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title: str 
     figure.set_layout_engine("compressed")  # the axes are square
     axes = figure.subplots()
     share = matrix / matrix.sum(axis=1, keepdims=True).clip(1)
-    # Without the counts, small shares have to be seen by their colour.
+    # Without the counts, only the colour shows small shares.
     picture = axes.imshow(share, cmap="Blues", norm=PowerNorm(1 if few else 0.5, 0, 1))
     axes.set(xlabel="predicted", ylabel="true")
     size = 9 if few else 5.5
@@ -53,7 +53,7 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title: str 
 
 
 def _counts(axes: Axes, matrix: np.ndarray, share: np.ndarray) -> None:
-    """The number of each cell, in a colour that can be read on the cell's."""
+    """Writes each cell's count in a colour that is readable on the cell."""
     for row, counts in enumerate(matrix):
         for column, count in enumerate(counts):
             color = "white" if share[row, column] > 0.5 else "black" if count else "0.75"
@@ -61,10 +61,10 @@ def _counts(axes: Axes, matrix: np.ndarray, share: np.ndarray) -> None:
 
 
 def calibration(bins: Sequence[Record], error: float, title: str = "") -> Figure:
-    """How far the net's confidence can be believed: a reliability diagram over the shares of the images.
+    """A reliability diagram: accuracy over confidence, with the share of images in each bin.
 
     Args:
-      bins: of equal width from 0 to 1, as `metrics.calibration_bins` has them: {"images": int, "confidence": mean in
+      bins: of equal width from 0 to 1, from `metrics.calibration_bins`: {"images": int, "confidence": mean in
         0..1 or None, "accuracy": 0..1 or None}.
       error: the expected calibration error, 0..1.
       title: of the figure.

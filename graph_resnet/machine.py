@@ -26,7 +26,7 @@ def check_system() -> None:
 
 
 def has_directory() -> bool:
-    """Whether the working directory of this process is still there."""
+    """Whether the working directory of this process still exists."""
     try:
         return bool(os.getcwd())
     except OSError:

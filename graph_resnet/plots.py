@@ -28,7 +28,7 @@ Record = Mapping[str, Any]
 
 
 def new_figure(width: float, height: float, title: str = "") -> Figure:
-    """An empty figure of that many inches, `title` over it."""
+    """An empty figure of that size in inches, with a title."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -123,7 +123,7 @@ def comparison(
     Args:
       runs: {name: records}, as for `curves`.
       title: of the figure.
-      steps_an_epoch: {name: steps}; the axis is then of epochs, for runs whose batches differ in size.
+      steps_an_epoch: {name: steps}; if passed, the axis shows epochs, for runs with different batch sizes.
     """
     figure = new_figure(11, 4.2, title)
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy")):

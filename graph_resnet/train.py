@@ -173,9 +173,9 @@ def main(argv: list[str] | None = None) -> int:
     seed = 0 if flags.seed is None else flags.seed
     rows = {row.__name__.lower(): options.of_flags(row, flags) for row in ROWS}
     directory = flags.train_dir or train_dir.default(recipe.name)
-    # The interpreter as it was typed: .venv/bin/python need not be the `python` of the shell.
+    # The interpreter as the user typed it: .venv/bin/python may not be the shell's `python`.
     command = shlex.join([sys.orig_argv[0], "-m", "graph_resnet.train", *cli.arguments(argv)])
-    command = os.environ.get("GRAPH_RESNET_COMMAND", command)  # of --workers
+    command = os.environ.get("GRAPH_RESNET_COMMAND", command)  # set by --workers
     show = training.Show(print, command=command, before_tensorflow=cli.import_tensorflow)
     with cli.last_words(DIED):
         if os.environ.get("TF_CONFIG"):

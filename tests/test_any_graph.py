@@ -359,7 +359,7 @@ def test_partitioned_variables_are_resumed(tmp_path, resource, shards):
     history = train(4, shards)
     assert of(history, "val")[-1] == pytest.approx(12 * 0.6)
     assert final_value(tmp_path, "p/w", 4).shape == (6, 2)
-    assert of(train(5, 5 - shards), "val")[-1] == pytest.approx(12 * 0.5)  # in other parts
+    assert of(train(5, 5 - shards), "val")[-1] == pytest.approx(12 * 0.5)  # another number of parts
     with pytest.raises(UserError, match=r"p/w is \[6, 2\] there, \[6, 3\] here"):
         train(6, shards, width=3)
 

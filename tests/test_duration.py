@@ -27,8 +27,8 @@ def test_by_hand(records, monkeypatch):
         duration.within(Job(RECIPE, records, None, minutes=0.1), "float32", None)
 
 
-def test_an_evaluation_has_its_precise_batches(graph, records, monkeypatch):
-    """7 validation images are two batches, at 2 s each; 7 training batches before them, at 3 s each."""
+def test_an_evaluation_counts_its_precise_batch_norm_batches(graph, records, monkeypatch):
+    """7 validation images are two batches of 2 s each; before them, 7 training batches of 3 s each."""
     seconds = {"training": 3.0, "validation": 2.0}
     monkeypatch.setattr(duration, "_timed", lambda session, fetch: [seconds.get(fetch.name.split("/")[0], 5.0)])
     recipe = dataclasses.replace(RECIPE, image_size=16, steps=2, precise_batch_norm=7)

@@ -388,7 +388,7 @@ def test_a_trained_nets_data_is_found_again(tmp_path, monkeypatch, fresh_cache):
     assert found.train[0].parent == moved
     assert (
         of_runs.for_trained(trained(found, directory="relative")).train[0].parent == moved
-    )  # a stranger's config.json
+    )  # an untrusted config.json
     assert of_runs.for_trained(trained(found, directory=7)).train[0].parent == moved
     write_cifar10(tmp_path / "data", pixel=8)  # others, in the same place
     with pytest.raises(
@@ -404,7 +404,7 @@ def test_a_trained_nets_synthetic_data_is_drawn_again(tmp_path, fresh_cache):
     found = of_runs.for_trained(net)
     assert found.train[0].parent == fresh_cache / "synthetic-v1"
     config.check_data(net, found)
-    (tmp_path / "drawn").mkdir()  # a stranger's config.json does not decide where they are drawn
+    (tmp_path / "drawn").mkdir()  # an untrusted config.json does not decide where they are drawn
     assert of_runs.for_trained(net).train[0].parent == fresh_cache / "synthetic-v1"
     assert not any((tmp_path / "drawn").iterdir())
 
@@ -761,7 +761,7 @@ def test_stalling_download(serve, fresh_cache):
     assert leftovers(fresh_cache) == []
 
 
-def test_a_download_begins_without_tensorflow(serve, fresh_cache):
+def test_a_download_starts_without_tensorflow(serve, fresh_cache):
     """Importing TensorFlow takes seconds and prints to the terminal."""
     layout = serve("missing")
     code = (

@@ -521,7 +521,7 @@ def test_the_training_folder_is_evaluated_as_in_training(folder):
     numbered(folder, "a", 20)
     numbered(folder, "b", 20)
     net = trained_on(image_folders.records(folder, 4))
-    assert of_runs.for_trained(net).num_val == 4  # where config.json says that it was
+    assert of_runs.for_trained(net).num_val == 4  # at the path in config.json
     assert of_runs.for_trained(net, dataset_dir=folder).num_val == 4
     moved = folder.rename(folder.with_name("moved"))
     assert of_runs.for_trained(net, dataset_dir=moved).num_val == 4

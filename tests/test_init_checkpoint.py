@@ -72,14 +72,14 @@ def test_a_run_starts_with_another_nets_weights(records, tmp_path, capsys):
 
 
 def net(num_classes, parts=0):
-    """Logits of the net on zeros; its variables in `parts` parts, whole ones for 0."""
+    """The net's logits on zeros; its variables are split into `parts` parts, or whole if 0."""
     partitioner = tf.fixed_size_partitioner(parts) if parts else None
     with tf.variable_scope(tf.get_variable_scope(), partitioner=partitioner):
         return tower.logits(recipe(), tf.zeros([2, 8, 8, 3]), num_classes, is_training=True)
 
 
 @pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0), (2, 3), (1, 1)])
-def test_partitioned_variables_are_taken_whole(tmp_path, before, after):
+def test_initial_weights_from_and_for_partitioned_variables(tmp_path, before, after):
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(1)
         expected = net(3, before)
@@ -117,7 +117,7 @@ def test_misfits_are_listed_with_the_flag_that_helps(records, tmp_path):
     message = str(error.value)
     assert "resnet/classification/logit/weights is [512, 3] there, [512, 5] here" in message
     assert "resnet/classification/logit/biases is [3] there, [5] here" in message
-    assert message.endswith("To start these from new weights: --exclude-scopes resnet/classification")
+    assert message.endswith("To initialize these randomly: --exclude-scopes resnet/classification")
     with tf.Graph().as_default():
         net(num_classes=5)
         init_checkpoint.InitialWeights(tmp_path, ["resnet/classification"])
@@ -127,7 +127,7 @@ def test_misfits_are_listed_with_the_flag_that_helps(records, tmp_path):
             init_checkpoint.InitialWeights(tmp_path, ["resnet"])
     with tf.Graph().as_default():
         tower.logits(recipe(net="resnet18"), tf.zeros([2, 32, 32, 3]), 3, is_training=True)
-        with pytest.raises(UserError, match="; and 104 more. It is of another net: pass another --init-checkpoint"):
+        with pytest.raises(UserError, match="; and 104 more. It belongs to another net: pass another --init-checkpoint"):
             init_checkpoint.InitialWeights(tmp_path)
 
 

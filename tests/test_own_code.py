@@ -137,7 +137,7 @@ def test_a_run_is_repeated_by_its_config(tmp_path):
         ({"recipe": {"net": "mine.py:SMALL"}}, None),  # just a name: no file is read
     ],
 )
-def test_a_config_of_a_stranger_is_data(changes, expected, tmp_path, monkeypatch):
+def test_an_untrusted_config_is_only_data(changes, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(own_code, "_module", None)  # running a file would fail
     path = written(tmp_path, **changes)
     if expected is None:

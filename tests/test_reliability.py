@@ -182,10 +182,10 @@ def test_lost_checkpoints_are_not_silently_trained_again(records, tmp_path, caps
 
 def test_another_nets_checkpoint_is_refused(records, graph, tmp_path):
     train(records, tmp_path, 1, ballast=3)
-    with pytest.raises(UserError, match=r"ballast is \[3\] there, \[4\] here. It is of another net: pass another"):
+    with pytest.raises(UserError, match=r"ballast is \[3\] there, \[4\] here. It belongs to another net: pass another"):
         train(records, tmp_path, 2, ballast=4)
     train_with_bn(*diverging(5), 1, train_dir=tmp_path / "no ballast", **QUIET)
-    with pytest.raises(UserError, match=r"does not fit: ballast is not in it. It is of another net"):
+    with pytest.raises(UserError, match=r"does not fit: ballast is not in it. It belongs to another net"):
         train(records, tmp_path / "no ballast", 2, ballast=4)
 
 

@@ -320,8 +320,8 @@ def test_it_runs_in_a_program_without_v2_behavior():
     assert done.returncode == 0, done.stderr
 
 
-def test_lines_of_progress_tell_the_time_that_is_left(monkeypatch, capsys):
-    """By the steps after the first one, which takes longer than the others."""
+def test_progress_lines_show_the_remaining_time(monkeypatch, capsys):
+    """Estimated from the steps after the first one, which takes longer."""
     clock = iter([0.0, 60.0, 60.0, 60.0, 60.0, 62.0, 62.0, 62.0])
     monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     monkeypatch.setattr(progress, "FIRST_LINE", 10)

@@ -80,7 +80,7 @@ def test_changed_settings_are_reported():
     assert same_run({}, {}, optimizer="nesterov") == ["optimizer is nesterov from here on, was momentum"]
 
 
-def test_a_row_that_an_earlier_version_wrote_is_the_same_row():
+def test_a_row_written_by_an_earlier_version_is_the_same_row():
     row = json.loads(json.dumps(config.row_values(recipes.RECIPES["notebook"])))
     earlier = json.loads(json.dumps(row))
     for group in earlier["groups"]:

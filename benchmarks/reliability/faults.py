@@ -3,8 +3,8 @@
     python -m benchmarks.reliability.faults                   # all; needs root, because some mount a small tmpfs
     python -m benchmarks.reliability.faults signals checkpoints
 
-"same end" means: after the repair the same command ended with the records of `metrics.jsonl` (but the clock's number)
-and the bytes of the final checkpoint of a run that nothing happened to. Exit status 1 if one did not.
+"same end" means: after the repair, the same command ended with the records of `metrics.jsonl` (except the timings) and
+the bytes of the final checkpoint of an undisturbed run. Exit status 1 if one did not.
 """
 
 import argparse
@@ -183,7 +183,9 @@ def strangers(trials):
         shutil.copytree(trials.calm, directory)
         (directory / name).unlink()
         make(directory / name)
-        trials.run(f"{kind} as {name}, ten steps more", directory, "--steps", STEPS + 10)  # else it is finished already
+        trials.run(
+            f"{kind} as {name}, ten steps more", directory, "--steps", STEPS + 10
+        )  # otherwise it is already finished
         shutil.rmtree(directory)
     directory, victims = trials.work / "links", trials.work / "victims"
     shutil.copytree(trials.calm, directory)

@@ -46,7 +46,7 @@ def download(layout: Layout, target: Path | str, *, timeout: float = 60) -> Path
 
 
 def _fetch(layout, archive, timeout):
-    """Downloads a dataset's archive as the file `archive`. A redirect may lead to any host: the sha256 decides."""
+    """Downloads a dataset's archive to the file `archive`. Redirects to other hosts are fine: the sha256 is checked."""
     print(f"Downloading {layout.url}, {layout.size:,} bytes", file=sys.stderr)
     try:
         with (
@@ -72,7 +72,7 @@ def _not_downloaded(layout, why):
 
 
 class _Bounded:
-    """Reads at most `left` bytes from a stream, so that no download or archive goes on for ever."""
+    """Reads at most `left` bytes from a stream, so that no download or archive is endless."""
 
     def __init__(self, stream, left, refusal="it unpacks to more than the dataset"):
         self.stream, self.left, self.refusal = stream, left, refusal

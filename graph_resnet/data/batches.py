@@ -130,7 +130,7 @@ def in_order(records, image_size, batch_size, *, split="val", mean=CIFAR10_MEAN,
 
 
 def prepared(images, image_size, mean=CIFAR10_MEAN, std=CIFAR10_STD):
-    """What a net sees of images: normalized, then resized bilinearly.
+    """Images as a net's input: normalized, then resized bilinearly.
 
     Args:
       images: uint8 or float32 [B, H, W, 3] in 0..255; H and W may be unknown.
@@ -143,7 +143,7 @@ def prepared(images, image_size, mean=CIFAR10_MEAN, std=CIFAR10_STD):
 
 
 def images(records, indices, split="val"):
-    """The records of a split as images, by number: uint8 [n, side, side, 3]."""
+    """Images of a split by record number: uint8 [n, side, side, 3]."""
     rows = _rows(records, indices, split)[:, records.label_bytes :]
     return rows.reshape(-1, 3, records.side, records.side).transpose(0, 2, 3, 1)
 

@@ -76,7 +76,7 @@ def cifar(dataset: str = "cifar10", data_dir: str | Path | None = None, *, label
 
 
 def drawn_folder(dataset: str) -> str:
-    """The name of the directory of a dataset of drawn images."""
+    """Name of the directory of a synthetic dataset."""
     return f"{dataset}-{synthetic.VERSION}"
 
 

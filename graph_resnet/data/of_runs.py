@@ -83,10 +83,9 @@ def _still_there(trained, recorded):
 
 
 def is_there(dataset: str, directory: str) -> bool:
-    """Whether a directory out of a config.json can be looked at for a dataset.
+    """Whether a directory named in a config.json exists; for synthetic images, whether it already holds them.
 
-    Drawn images have to be in it: else they would be drawn there, and a file from elsewhere would decide what is
-    written where.
+    Otherwise they would be drawn there, and a config.json from elsewhere could choose where files are written.
     """
     if is_synthetic(dataset):
         return os.path.isdir(os.path.join(directory, find.drawn_folder(dataset)))

@@ -90,7 +90,7 @@ def curves(compared: dict[str, Run], labels: list[page.Markup]) -> str:
     ]
     epochs = {name: run.steps_an_epoch for name, run in compared.items()}
     if None in epochs.values() or len(set(epochs.values())) == 1:
-        epochs = None  # in steps, unless batches of different sizes make epochs the same measure for all
+        epochs = None  # in epochs only where the runs' batch sizes differ
     legend = f"<p>{' &emsp; '.join(labels)}</p>"
     return page.section(
         "Curves", legend, page.figures(plots.svg(plots.compared(name, histories, epochs)) for name in names)

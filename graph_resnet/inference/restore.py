@@ -100,7 +100,7 @@ def load(session: tf.Session, checkpoint: str) -> None:
 
 
 def restorer(variables: dict[str, tf.Variable | list[tf.Variable]], checkpoint: str) -> Callable[[tf.Session], None]:
-    """Checks a checkpoint against the default graph's `variables`, of `checkpoints.saved_as`.
+    """Checks a checkpoint against the default graph's `variables`, from `checkpoints.saved_as`.
 
     Returns:
       function(session) that restores them.

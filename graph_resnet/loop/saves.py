@@ -48,14 +48,14 @@ class Checkpoints:
         """Path of the newest checkpoint that can be read, None if there never was one.
 
         Raises:
-          UserError: none of the checkpoints can be read, or the newest is of another net.
+          UserError: none of the checkpoints can be read, or the newest belongs to another net.
         """
         if self.train_dir is None:
             return None
         path = checkpoints.newest_whole(self.train_dir, say, self._step_name)
         if path is not None:
             saved = checkpoints.saved_as(self._variables)
-            checkpoints.check_fit(path, saved, lambda names: "It is of another net: pass another --train-dir")
+            checkpoints.check_fit(path, saved, lambda names: "It belongs to another net: pass another --train-dir")
         return path
 
     def continue_from(self, path: str | None, step: int) -> None:

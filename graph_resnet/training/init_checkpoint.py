@@ -57,7 +57,7 @@ def _help(misfits, names):
     them and no variable that fits."""
     fitting = names - misfits
     if not fitting:
-        return "It is of another net: pass another --init-checkpoint"
+        return "It belongs to another net: pass another --init-checkpoint"
 
     def scope_of(name):
         while "/" in name and not any(other.startswith(name.rpartition("/")[0] + "/") for other in fitting):
@@ -65,4 +65,4 @@ def _help(misfits, names):
         return name
 
     scopes = " ".join(sorted({scope_of(name) for name in misfits}))
-    return f"To start these from new weights: --exclude-scopes {scopes}"
+    return f"To initialize these randomly: --exclude-scopes {scopes}"

@@ -148,7 +148,7 @@ def train(
 
 @contextlib.contextmanager
 def _goes_on(command: str | None) -> Iterator[None]:
-    """Adds the command that goes on to what stops a run, before its first step and after its last as well."""
+    """Adds the command that resumes the run to an `Interrupted`, also before the first step and after the last."""
     try:
         yield
     except Interrupted as stop:

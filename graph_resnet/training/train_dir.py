@@ -22,7 +22,7 @@ def default(recipe_name: str) -> str:
     """'runs/NAME'.
 
     Raises:
-      UserError: a recipe of this name, which may come from anybody's file, would lead elsewhere.
+      UserError: the name, which may come from an untrusted file, would lead out of runs/.
     """
     if recipe_name in (".", "..") or not re.fullmatch(r"[^/\\\0]+", recipe_name):
         raise UserError(f"recipe name {recipe_name!r:.80}: not the name of a folder; pass --train-dir DIR")

@@ -127,7 +127,7 @@ def test_misfits_are_listed_with_the_flag_that_helps(records, tmp_path):
             init_checkpoint.InitialWeights(tmp_path, ["resnet"])
     with tf.Graph().as_default():
         tower.logits(recipe(net="resnet18"), tf.zeros([2, 32, 32, 3]), 3, is_training=True)
-        with pytest.raises(UserError, match="; and 104 more. It belongs to another net: pass another --init-checkpoint"):
+        with pytest.raises(UserError, match="and 104 more. It belongs to another net: pass another --init-checkpoint"):
             init_checkpoint.InitialWeights(tmp_path)
 
 

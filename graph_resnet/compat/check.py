@@ -93,7 +93,7 @@ def check_file(path: str) -> list[Finding]:
     """The findings of one file. A file that cannot be read or parsed gives one finding with an empty name."""
     try:
         source = source_of(path)
-        tree = parse(source, path)
+        found = uses(parse(source, path))
     except Python2Error as error:
         return [Finding(path, (error.lineno or 1,), "", GONE, f"Python 2 ({error.msg}); convert it to Python 3 first")]
     except SyntaxError as error:
@@ -101,8 +101,10 @@ def check_file(path: str) -> list[Finding]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         return [Finding(path, (1,), "", GONE, f"cannot be read ({reason})")]
+    except RecursionError:
+        return [Finding(path, (1,), "", GONE, "cannot be read (an expression is nested too deeply)")]
     lines: dict[tuple[str, str, str], set[int]] = {}
-    for use in uses(tree):
+    for use in found:
         if use.name:
             lines.setdefault(_cached_resolve(use.name), set()).add(use.line)
     findings = [Finding(path, tuple(sorted(used_lines)), *key) for key, used_lines in lines.items()]

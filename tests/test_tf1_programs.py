@@ -132,6 +132,82 @@ def test_static_and_dynamic_rnn(tmp_path):
     ], result.stderr
 
 
+CONTRIB_LAYERS = """
+import numpy as np
+import tensorflow as tf
+from tensorflow.contrib import layers
+from tensorflow.contrib.framework import arg_scope, get_or_create_global_step
+
+x = np.random.RandomState(0).rand(16, 8, 8, 1).astype(np.float32)
+with arg_scope([layers.conv2d, layers.fully_connected], weights_regularizer=layers.l2_regularizer(0.5)):
+    with tf.variable_scope('net'):
+        net = layers.conv2d(x, 4, 3, normalizer_fn=layers.batch_norm, normalizer_params={'decay': 0.5})
+        net = layers.layer_norm(layers.max_pool2d(net, 2))
+        net = layers.flatten(net)
+        weights = layers.variance_scaling_initializer(factor=2.0, mode='FAN_IN')
+        net = layers.fully_connected(net, 1, activation_fn=None, weights_initializer=weights, scope='out')
+ids = layers.embed_sequence(np.array([[1, 2, 0]]), vocab_size=5, embed_dim=3, scope='embedding')
+regularization = tf.losses.get_regularization_losses()
+loss = tf.reduce_mean(tf.square(net[:, 0] - x.mean((1, 2, 3)))) + 1e-3 * tf.add_n(regularization)
+step = get_or_create_global_step()
+decay = lambda rate, step: tf.train.exponential_decay(rate, step, 10, 0.9)
+train = layers.optimize_loss(
+    loss, step, 0.05, 'Adam', clip_gradients=1.0, learning_rate_decay_fn=decay, summaries=['loss', 'learning_rate'])
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    losses = [sess.run(train) for _ in range(30)]
+    w, first = sess.run([tf.trainable_variables()[0], regularization[0]])
+    print(losses[-1] < losses[0] / 2, sess.run(step), np.allclose(first, 0.5 * (w ** 2).sum() / 2), ids.shape)
+print([v.op.name for v in layers.fully_connected and tf.trainable_variables('net')])
+"""
+
+
+def test_contrib_layers(tmp_path):
+    write(tmp_path, "a.py", CONTRIB_LAYERS)
+    result = run(tmp_path, "a.py")
+    names = "Conv/weights Conv/BatchNorm/beta LayerNorm/beta LayerNorm/gamma out/weights out/biases"
+    assert result.stdout.splitlines() == ["True 30 True (1, 3, 3)", str([f"net/{n}" for n in names.split()])], (
+        result.stderr
+    )
+
+
+CUDNN = """
+import numpy as np
+import tensorflow as tf
+
+sigmoid = lambda v: 1 / (1 + np.exp(-v))
+x = np.random.RandomState(0).normal(size=(4, 2, 3)).astype(np.float32)  # [T, B, D]
+lstm = tf.contrib.cudnn_rnn.CudnnLSTM(2, 5)
+gru = tf.contrib.cudnn_rnn.CudnnGRU(1, 5, direction='bidirectional', dropout=0.5)
+(y, (h, c)), (both, (last,)) = lstm(x), gru(x)
+again, _ = lstm(x, initial_state=(h, c))
+print([v.op.name for v in lstm.trainable_variables][:3:2], len(tf.global_variables()))
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    y_, h_, c_, both_, last_, k, b = sess.run([y, h, c, both, last, *lstm.trainable_variables[:2]])
+    state = out = np.zeros((2, 5))
+    for row in x:  # the first layer by hand: gates i, j, f, o, no bias of the forget gate
+        i, j, f, o = np.split(np.concatenate([row, out], 1) @ k + b, 4, 1)
+        state = sigmoid(f) * state + sigmoid(i) * np.tanh(j)
+        out = sigmoid(o) * np.tanh(state)
+    print(y_.shape, h_.shape, np.allclose(out, h_[0], atol=1e-5), np.allclose(state, c_[0], atol=1e-5))
+    print(np.allclose(y_[-1], h_[1]), both_.shape, last_.shape, np.allclose(both_[-1, :, :5], last_[0], atol=1e-6))
+    print(np.allclose(both_[0, :, 5:], last_[1], atol=1e-6), sess.run(again).shape)
+"""
+
+
+def test_cudnn_layers_run_on_the_cpu(tmp_path):
+    write(tmp_path, "a.py", CUDNN)
+    result = run(tmp_path, "a.py")
+    name = "cudnn_lstm/rnn/multi_rnn_cell/cell_{}/cudnn_compatible_lstm_cell/kernel"
+    assert result.stdout.splitlines() == [
+        f"{[name.format(0), name.format(1)]} 16",
+        "(4, 2, 5) (2, 2, 5) True True",
+        "True (4, 2, 10) (2, 2, 5) True",
+        "True (4, 2, 5)",
+    ], result.stderr
+
+
 QUEUES = """
 import tensorflow as tf
 
@@ -357,6 +433,15 @@ try:
     from tensorflow.contrib.tensor_forest.python.tensor_forest import ForestHParams
 except ImportError as error:
     print(error)
+try:
+    from tensorflow.contrib.rnn.python.ops.rnn_cell import GridLSTMCell
+except ImportError as error:
+    print(error)
+for name in ('nn.rnn', 'data.experimental.StatsAggregator', 'nn.nonsense', 'contrib.nonsense'):
+    try:
+        eval('tf.' + name)
+    except AttributeError as error:
+        print(error)
 """
 
 
@@ -364,11 +449,13 @@ def test_contrib_small_parts_and_what_is_gone(tmp_path):
     """The likelihood of tags with a score of 3, over all tags: exp(3) / (e + 1)^3."""
     write(tmp_path, "a.py", CONTRIB)
     lines = (result := run(tmp_path, "a.py")).stdout.splitlines()
-    assert len(lines) == 8, result.stderr
+    assert len(lines) == 13, result.stderr
     assert lines[0] == '1.0 [3, 4, 5] {"layers": [3, 4, 5], "name": "x", "rate": 1.0}'
     assert "[[0, 1, 0]]" in lines[1] and "3.]" in lines[1]
     assert float(re.search(r"\[(-[\d.]+)\]", lines[1])[1]) == pytest.approx(3 - 3 * np.log(np.e + 1), abs=1e-4)
     assert lines[2] == "[1, 9] [[2.0, 4.0], [1.0, 3.0]]"
     assert lines[3] == "[[1, 2, 0, 0], [3, 2, 4, 5]]"
-    for line, name in zip(lines[4:], ("contrib.tpu", "estimator", "contrib.factorization", "contrib.tensor_forest")):
-        assert line.startswith(f"tf.{name}.") and "is not available on today's TensorFlow: " in line
+    gone = ["contrib.tpu.", "estimator.", "contrib.factorization.", "contrib.tensor_forest.", "contrib.rnn.", "nn.rnn "]
+    for line, name in zip(lines[4:], [*gone, "data.experimental.StatsAggregator "]):
+        assert line.startswith(f"tf.{name}") and "is not available on today's TensorFlow: " in line
+    assert lines[11:] == [f"module 'tensorflow.{name}' has no attribute 'nonsense'" for name in ("nn", "contrib")]

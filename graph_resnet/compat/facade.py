@@ -77,6 +77,9 @@ def _switch_to_v1(real):
     _facade = TensorFlow1(real)
     v1_names.add()
     v1_names.add_inside()
+    v1_names.explain_gone()
+    dimension = real.compat.v1.Dimension
+    dimension.__truediv__ = dimension.__floordiv__  # as in Python 2; an error without
 
 
 def facade() -> types.ModuleType:

@@ -8,7 +8,6 @@ _ESTIMATOR = (
     "tf.train.MonitoredTrainingSession"
 )
 _TPU = "the TPU support of contrib was removed; run the graph on the CPU or a GPU"
-_FEATURE_COLUMNS = "use tf.feature_column"
 _TF_KERAS = "install tf_keras, which has it"
 
 _COLUMNS = """bucketized_column check_feature_columns create_feature_spec_for_parsing crossed_column
@@ -17,20 +16,36 @@ _COLUMNS = """bucketized_column check_feature_columns create_feature_spec_for_pa
     parse_feature_columns_from_sequence_examples real_valued_column scattered_embedding_column
     sequence_input_from_feature_columns shared_embedding_columns sparse_column_with_hash_bucket
     sparse_column_with_integerized_feature sparse_column_with_keys sparse_column_with_vocabulary_file
-    transform_features weighted_sparse_column weighted_sum_from_feature_columns"""
+    transform_features weighted_sparse_column weighted_sum_from_feature_columns sparse_feature_cross
+    sparse_feature_cross_op DataFrameColumn feature_column_ops"""
+# Names that tf.contrib.layers and tf.contrib.slim shared, what to use instead.
+_LEFT_OUT_LAYERS = (
+    (_COLUMNS, "use tf.feature_column"),
+    (
+        "embedding_lookup_sparse_with_distributed_aggregation scattered_embedding_lookup"
+        " scattered_embedding_lookup_sparse",
+        "use tf.nn.embedding_lookup and tf.nn.embedding_lookup_sparse",
+    ),
+    (
+        "ProblemType binary_svm_target get_default_binary_metrics_for_eval multi_class_target regression_target"
+        " target_column",
+        _ESTIMATOR,
+    ),
+)
 # Module, names in it, what to use instead: the rarely used parts of modules whose common parts are supported.
 _LEFT_OUT = (
     (
         "contrib.rnn",
         "BidirectionalGridLSTMCell CompiledWrapper FusedRNNCell GLSTMCell GridLSTMCell IndyGRUCell IndyLSTMCell"
-        " IntersectionRNNCell LSTMBlockWrapper PhasedLSTMCell TimeFreqLSTMCell",
+        " IntersectionRNNCell LSTMBlockWrapper PhasedLSTMCell TimeFreqLSTMCell LayerNormLSTMCell WeightNormLSTMCell"
+        " NTMCell NTMControllerState MinimalRNNCell CFNCell",
         "use tf.contrib.rnn.LSTMCell, or write the cell as a subclass of tf.nn.rnn_cell.RNNCell",
     ),
     (
         "contrib.opt",
         "AGNCustomGetter AGNOptimizer AdamGSOptimizer DropStaleGradientOptimizer ElasticAverageCustomGetter"
         " ElasticAverageOptimizer GGTOptimizer LazyAdamGSOptimizer ModelAverageCustomGetter ModelAverageOptimizer"
-        " MultitaskOptimizerWrapper RegAdagradOptimizer ShampooOptimizer",
+        " MultitaskOptimizerWrapper RegAdagradOptimizer ShampooOptimizer ShampooWOptimizer",
         "use an optimizer of tf.train or another one of tf.contrib.opt",
     ),
     (
@@ -64,6 +79,24 @@ _LEFT_OUT = (
         " load_variable_slot_initializer prepend_name_scope",
         "use tf.train.init_from_checkpoint and tf.graph_util",
     ),
+    (
+        "contrib.autograph",
+        "AutoGraphError ConversionOptions StackTraceMapper convert converted_call operators set_element_type stack"
+        " utils",
+        "use tf.autograph or tf.function",
+    ),
+    (
+        "contrib.checkpoint",
+        "CheckpointableObjectGraph NumpyState PythonStateWrapper UniqueNameTracker capture_dependencies"
+        " dot_graph_from_checkpointable split_dependency",
+        "use tf.train.Checkpoint",
+    ),
+    (
+        "contrib.crf",
+        "CrfDecodeBackwardRnnCell CrfDecodeForwardRnnCell CrfForwardRnnCell",
+        "use tf.contrib.crf.crf_log_norm and crf_decode",
+    ),
+    ("contrib.distribute", "get_cross_replica_context require_replica_context", "use tf.distribute"),
     ("contrib.image", "interpolate_spline sparse_image_warp", "use tf.contrib.image.dense_image_warp or scipy"),
     (
         "contrib.seq2seq",
@@ -71,7 +104,23 @@ _LEFT_OUT = (
         " attention_decoder_fn_train attention_decoder_fn_inference",
         "it was removed in TensorFlow 1.2; use tf.contrib.seq2seq.BasicDecoder and AttentionWrapper",
     ),
+    (
+        "contrib.seq2seq",
+        "BahdanauAttentionV2 BahdanauMonotonicAttentionV2 BaseDecoder BasicDecoderV2 BeamSearchDecoderMixin"
+        " BeamSearchDecoderV2 LuongAttentionV2 LuongMonotonicAttentionV2 SequenceLoss",
+        "use the class without V2, or tensorflow_addons.seq2seq",
+    ),
+    ("contrib.legacy_seq2seq", "one2many_rnn_seq2seq", "call embedding_rnn_decoder once for each task"),
+    ("contrib.nn", "rank_sampled_softmax_loss", "use tf.nn.sampled_softmax_loss"),
+    ("contrib.optimizer_v2", "OptimizerV2", "use tf.train.Optimizer"),
     ("contrib.summary", "create_db_writer", "use tf.contrib.summary.create_file_writer"),
+    (
+        "contrib.testing",
+        "FakeSummaryWriter assert_summary latest_event_file latest_events latest_summaries simple_values_from_events"
+        " to_summary_proto",
+        "read the files with tf.train.summary_iterator",
+    ),
+    ("contrib.tfprof", "ProfileContext", "use tf.profiler.Profiler"),
     ("contrib.training", "resample_at_rate weighted_resample", "use tf.contrib.training.rejection_sample"),
     ("contrib.predictor", "from_contrib_estimator from_estimator", _ESTIMATOR),
     (
@@ -145,15 +194,21 @@ GONE_MODULES = {
     "contrib.verbs": "use tf.distribute",
     "contrib.xla_tf_graph": "use tf.xla",
     "estimator": _ESTIMATOR,
+    "python.estimator": _ESTIMATOR,
     "models": "the models were never part of the package; add the repository's models/tutorials to PYTHONPATH",
 }
 
 # Names inside modules that exist.
 GONE = {
     **GONE_MODULES,
-    **{f"contrib.{place}.{name}": _FEATURE_COLUMNS for place in ("layers", "slim") for name in _COLUMNS.split()},
+    **{
+        f"contrib.{place}.{name}": reason
+        for place in ("layers", "slim")
+        for names, reason in _LEFT_OUT_LAYERS
+        for name in names.split()
+    },
     **{f"{place}.{name}": reason for place, names, reason in _LEFT_OUT for name in names.split()},
-    "contrib.cudnn_rnn": "the cuDNN layers were removed; use tf.nn.dynamic_rnn with an LSTMCell",
+    "contrib.cudnn_rnn": "checkpoints need no conversion here; leave it out",
     "contrib.data.LMDBDataset": "read the database with the lmdb package and tf.data.Dataset.from_generator",
     "contrib.distributions": "install tensorflow_probability, which has it",
     "contrib.distributions.bijectors": "install tensorflow_probability, which has it",
@@ -161,19 +216,21 @@ GONE = {
     "contrib.image.connected_components": "it was a C++ operation; use scipy.ndimage.label in tf.py_func",
     "contrib.image.single_image_random_dot_stereograms": "it was a C++ operation",
     "contrib.learn": _ESTIMATOR,
-    "contrib.layers.multi_class_target": _ESTIMATOR,
-    "contrib.layers.regression_target": _ESTIMATOR,
     "contrib.tensorrt": "TensorRT needs a TensorFlow built for it; use tensorflow.python.compiler.tensorrt there",
     "contrib.training.batch_sequences_with_states": "use tf.nn.dynamic_rnn and feed the last state",
     "contrib.training.SequenceQueueingStateSaver": "use tf.nn.dynamic_rnn and feed the last state",
     "contrib.training.NextQueuedSequenceBatch": "use tf.nn.dynamic_rnn and feed the last state",
-    "contrib.util.ops_used_by_graph_def": "list the node.op of the GraphDef",
     "data.experimental.CheckpointInputPipelineHook": _ESTIMATOR,
+    "data.experimental.MapVectorizationOptions": "leave it out; tf.data optimizes by itself",
     "data.experimental.StatsAggregator": "use the TensorFlow profiler",
     "data.experimental.StatsOptions": "use the TensorFlow profiler",
     "data.experimental.bytes_produced_stats": "use the TensorFlow profiler",
     "data.experimental.latency_stats": "use the TensorFlow profiler",
+    "lite.experimental.get_potentially_supported_ops": "let tf.lite.TFLiteConverter say what it cannot convert",
     "lite.experimental.nn": "use tf.lite.TFLiteConverter on a Keras RNN",
+    "tpu.experimental.AdagradParameters": "use tf.tpu.experimental.embedding.Adagrad",
+    "tpu.experimental.AdamParameters": "use tf.tpu.experimental.embedding.Adam",
+    "tpu.experimental.StochasticGradientDescentParameters": "use tf.tpu.experimental.embedding.SGD",
     # Removed in TensorFlow 1.0.
     **{
         old: f"it was removed in TensorFlow 1.0; use tf.{new}"
@@ -185,6 +242,7 @@ GONE = {
             "concat_v2": "concat",
             "histogram_summary": "summary.histogram",
             "image_summary": "summary.image",
+            "image.per_image_whitening": "image.per_image_standardization",
             "inv": "reciprocal",
             "listdiff": "setdiff1d",
             "merge_all_summaries": "summary.merge_all",

@@ -7,8 +7,7 @@ TensorFlow keeps it for `tf.layers` and the RNN cells. Unlike Keras 3 it works i
 import contextlib
 import importlib
 
-from .gone import GONE
-from .modules import GoneError, locate
+from .modules import explain_gone, locate
 
 _PACKAGE = "tensorflow.python.keras"
 
@@ -58,20 +57,6 @@ _ADDED = {
 _FROM_KERAS_3 = ("datasets", "preprocessing")
 
 
-def _explain(module):
-    """Adds a __getattr__ to a module that says what to install for a missing name."""
-
-    def __getattr__(name):  # noqa: N807
-        path = module.__name__.removeprefix("tensorflow.python.")
-        reason = GONE.get(f"{path}.{name}")
-        if reason:
-            message = f"tf.{path}.{name} is not available on today's TensorFlow: {reason}."
-            raise GoneError(message, name=name, obj=module)
-        raise AttributeError(f"module 'tensorflow.{path}' has no attribute {name!r}", name=name, obj=module)
-
-    module.__getattr__ = __getattr__
-
-
 def _complete():
     for (module, name), place in _ADDED.items():
         holder = importlib.import_module(f"{_PACKAGE}.{module}")
@@ -81,8 +66,8 @@ def _complete():
     package = importlib.import_module(_PACKAGE)
     if not hasattr(package, "__version__"):
         package.__version__ = "2.6.0-tf"  # written into the files that it saves
-    for module in ("layers", ""):
-        _explain(importlib.import_module(f"{_PACKAGE}.{module}".rstrip(".")))
+    for module in ("keras", "keras.layers"):
+        explain_gone(importlib.import_module(f"tensorflow.python.{module}"), module)
 
 
 def __getattr__(name):

@@ -18,7 +18,7 @@ import importlib.util
 import sys
 import types
 
-from . import tables
+from . import deep_modules, tables
 from .gone import GONE, GONE_MODULES
 
 
@@ -28,14 +28,32 @@ class GoneError(AttributeError):
 
 def gone_reason(name: str) -> str | None:
     """The alternative to a name that is gone, or None. `name` is dotted, such as "contrib.tpu.RunConfig"."""
-    parts = name.split(".")
-    prefixes = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
-    return next((GONE[prefix] for prefix in prefixes if prefix in GONE), None)
+    for full in (name, public_name(name)):
+        parts = full.split(".")
+        for end in range(len(parts), 0, -1):
+            if ".".join(parts[:end]) in GONE:
+                return GONE[".".join(parts[:end])]
+    return None
 
 
 def gone_message(name: str) -> str:
     """The one-line message for the use of a gone name."""
     return f"tf.{name} is not available on today's TensorFlow: {gone_reason(name)}."
+
+
+def explain_gone(module: types.ModuleType, name: str):
+    """Lets a module of TensorFlow say what to use instead of the names below `tf.<name>` that it has lost."""
+    original = vars(module).get("__getattr__")
+
+    def __getattr__(child):  # noqa: N807
+        full = f"{name}.{child}"
+        if full in GONE:
+            raise GoneError(gone_message(full), name=child, obj=module)
+        if original is not None:
+            return original(child)
+        raise AttributeError(f"module 'tensorflow.{name}' has no attribute {child!r}", name=child, obj=module)
+
+    module.__getattr__ = __getattr__
 
 
 def locate(place: str):
@@ -79,9 +97,10 @@ class TableModule(types.ModuleType):
 
     def _look_up(self, name):
         full = f"{self.tf1_name}.{name}"
-        if full in tables.NAMES:
+        place = tables.NAMES.get(full) or tables.NAMES.get(public_name(full))
+        if place:
             with contextlib.suppress(ModuleNotFoundError):
-                return locate(tables.NAMES[full])
+                return locate(place)
         if is_module(full):
             return table_module(full)
         for source in module_sources(self.tf1_name):
@@ -105,17 +124,26 @@ class TableModule(types.ModuleType):
 
 
 @functools.cache
-def deep_modules() -> frozenset[str]:
-    """The full names of `tables.DEEP_MODULES`: "contrib.rnn.python.ops.core_rnn_cell" and so on."""
-    names = {f"{public}.python" for public in tables.DEEP_MODULES}
+def deep_names() -> frozenset[str]:
+    """The full names of `deep_modules.DEEP_MODULES`: "contrib.rnn.python.ops.core_rnn_cell" and so on."""
+    names = {f"{public}.python" for public in deep_modules.DEEP_MODULES}
     return frozenset(
-        names | {f"{k}.python.{path}" for k, paths in tables.DEEP_MODULES.items() for path in paths.split()}
+        names | {f"{k}.python.{path}" for k, paths in deep_modules.DEEP_MODULES.items() for path in paths.split()}
     )
+
+
+def public_name(name: str) -> str:
+    """A name of a deep module as the public one has it: "contrib.rnn.python.ops.rnn_cell.X" is "contrib.rnn.X"."""
+    module, _, child = name.rpartition(".")
+    while module and module not in deep_names():
+        module, _, parent = module.rpartition(".")
+        child = f"{parent}.{child}"
+    return f"{module.partition('.python')[0]}.{child}" if module else name
 
 
 def is_module(name: str) -> bool:
     """Whether the tables define a module `tensorflow.<name>`. A gone module counts: using it gives the message."""
-    return name in tables.MODULES or name in GONE_MODULES or name in deep_modules()
+    return name in tables.MODULES or name in GONE_MODULES or name in deep_names()
 
 
 def _may_be_imported(name):
@@ -129,7 +157,9 @@ def module_sources(name: str) -> tuple[str, ...]:
     """The places where the names of module `name` are looked up, in order."""
     if name in tables.MODULES:
         return tables.MODULES[name]
-    sources = [home + name[len(deep) :] for deep, home in tables.HOMES.items() if f"{name}.".startswith(f"{deep}.")]
+    sources = [
+        home + name[len(deep) :] for deep, home in deep_modules.HOMES.items() if f"{name}.".startswith(f"{deep}.")
+    ]
     public = name.partition(".python")[0]
     return (*sources, *tables.MODULES.get(public, ()))
 

@@ -92,11 +92,34 @@ REMOVED = {
         for name in "Callable Container Hashable Iterable Iterator Mapping MutableMapping MutableSequence MutableSet "
         "Sequence Set Sized Generator".split()
     },
+    "builtins": {
+        "basestring": "str",
+        "long": "int",
+        "raw_input": "input",
+        "reduce": "__import__('functools').reduce",
+        "unichr": "chr",
+        "unicode": "str",
+        "xrange": "range",
+    },
+    "itertools": {"ifilter": "filter", "imap": "map", "izip": "zip", "izip_longest": "m.zip_longest"},
+    "sys": {"maxint": "m.maxsize"},
+    "urllib": {
+        "quote": "__import__('urllib.parse').parse.quote",
+        "unquote": "__import__('urllib.parse').parse.unquote",
+        "urlencode": "__import__('urllib.parse').parse.urlencode",
+        "urlopen": "__import__('urllib.request').request.urlopen",
+        "urlretrieve": "__import__('urllib.request').request.urlretrieve",
+    },
     "time": {"clock": "m.perf_counter"},
     "fractions": {"gcd": "math.gcd"},
     "inspect": {"getargspec": "_getargspec(m)"},
     "base64": {"decodestring": "m.decodebytes", "encodestring": "m.encodebytes"},
-    "string": {"letters": "m.ascii_letters", "maketrans": "str.maketrans"},
+    "string": {
+        "letters": "m.ascii_letters",
+        "lowercase": "m.ascii_lowercase",
+        "maketrans": "str.maketrans",
+        "uppercase": "m.ascii_uppercase",
+    },
 }
 
 
@@ -104,6 +127,11 @@ REMOVED = {
 _CHANGED_SINCE = {("numpy", "reshape"): (2, 1), ("numpy", "array"): (1, 24), ("numpy", "asarray"): (1, 24)}
 # Modules that are gone: the module that has their names now.
 MOVED_MODULES = {
+    "ConfigParser": "configparser",
+    "Queue": "queue",
+    "cPickle": "pickle",
+    "urllib2": "urllib.request",
+    "urlparse": "urllib.parse",
     "scipy.sparse.linalg.eigen": "scipy.sparse.linalg",
     "scipy.sparse.linalg.eigen.arpack": "scipy.sparse.linalg",
 }
@@ -182,7 +210,11 @@ class _MovedFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds the modules of `MOVED_MODULES` as packages with the names of the modules that replaced them."""
 
     def find_spec(self, fullname, path=None, target=None):
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=True) if fullname in MOVED_MODULES else None
+        if fullname not in MOVED_MODULES:
+            return None
+        if "." not in fullname and importlib.machinery.PathFinder.find_spec(fullname):
+            return None  # the program's own module of this name
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
     def exec_module(self, module):
         home = importlib.import_module(MOVED_MODULES[module.__name__])

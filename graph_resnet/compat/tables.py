@@ -10,14 +10,14 @@ MODULES = {
     "contrib": (),
     "contrib.autograph": ("tf:autograph", "tf:autograph.experimental"),
     "contrib.batching": (),
-    "contrib.checkpoint": ("v1:train", "tf:__internal__.tracking"),
+    "contrib.checkpoint": ("v1:train", "tensorflow.python.trackable.data_structures"),
     "contrib.cluster_resolver": ("tf:distribute.cluster_resolver",),
     "contrib.compiler": (),
     "contrib.compiler.jit": ("v1:xla.experimental", "tensorflow.python.compiler.xla.jit"),
     "contrib.compiler.xla": ("v1:xla.experimental",),
     "contrib.crf": (".contrib.crf",),
-    "contrib.cudnn_rnn": (".contrib.rnn_blocks",),
-    "contrib.data": (".contrib.data", "tf:data.experimental"),
+    "contrib.cudnn_rnn": (".contrib.cudnn_rnn", ".contrib.rnn_blocks"),
+    "contrib.data": (".contrib.data", "v1:data.experimental", "v1:data"),
     "contrib.deprecated": (".contrib.summary",),
     "contrib.distribute": ("v1:distribute", "v1:distribute.experimental", "tf:distribute"),
     "contrib.distributions": ("tensorflow_probability:distributions", ".contrib.distributions", "v1:distributions"),
@@ -54,7 +54,7 @@ MODULES = {
     "contrib.opt": (".contrib.optimizers", ".contrib.optimizer_wrappers", ".contrib.scipy_optimizer"),
     "contrib.optimizer_v2": ("v1:train",),
     "contrib.predictor": (".contrib.predictor",),
-    "contrib.quantization": ("v1:quantization",),
+    "contrib.quantization": ("v1:quantization", "v1:raw_ops"),
     "contrib.resampler": (".contrib.image",),
     "contrib.rnn": (
         ".contrib.rnn",
@@ -72,7 +72,13 @@ MODULES = {
         ".contrib.beam_search",
     ),
     "contrib.signal": ("tf:signal",),
-    "contrib.slim": ("tf_slim", "tf_slim.layers", ".contrib.layers", ".contrib.framework"),
+    "contrib.slim": (
+        "tf_slim",
+        "tf_slim.layers",
+        ".contrib.layers",
+        ".contrib.framework",
+        "tensorflow.python.util.deprecation",
+    ),
     "contrib.slim.losses": ("tf_slim.losses",),
     "contrib.slim.metrics": ("tf_slim.metrics",),
     "contrib.slim.nets": ("tf_slim.nets",),
@@ -85,7 +91,7 @@ MODULES = {
     "contrib.tensorboard.plugins.projector": ("tensorboard.plugins.projector",),
     "contrib.tensorrt": ("tensorflow.python.compiler.tensorrt.trt_convert",),
     "contrib.testing": (),
-    "contrib.tfprof": ("v1:profiler",),
+    "contrib.tfprof": ("v1:profiler", "tensorflow.python.profiler"),
     "contrib.tfprof.model_analyzer": ("v1:profiler", "tensorflow.python.profiler.model_analyzer"),
     "contrib.training": (
         "tf_slim.training.training",
@@ -93,7 +99,11 @@ MODULES = {
         ".contrib.training",
         ".contrib.hparams",
     ),
-    "contrib.util": ("v1:", "tensorflow.python.framework.tensor_util"),
+    "contrib.util": (
+        "v1:",
+        "tensorflow.python.framework.tensor_util",
+        "tensorflow.python.framework.meta_graph",
+    ),
     "contrib.util.loader": ("tensorflow.python.framework.load_library",),
     "examples": (),
     "examples.tutorials": (),
@@ -114,10 +124,24 @@ NAMES = {
     "core": "tensorflow.core",
     "config.experimental_list_devices": ".contrib.framework:list_devices",
     "contrib.checkpoint.Checkpointable": "tensorflow.python.trackable.autotrackable:AutoTrackable",
+    "contrib.checkpoint.CheckpointableBase": "tensorflow.python.trackable.base:Trackable",
+    "contrib.checkpoint.list_objects": "tensorflow.python.checkpoint.util:list_objects",
+    "contrib.checkpoint.object_metadata": "tensorflow.python.checkpoint.checkpoint:object_metadata",
+    "contrib.cluster_resolver.UnionClusterResolver": (
+        "tensorflow.python.distribute.cluster_resolver.cluster_resolver:UnionClusterResolver"
+    ),
+    "contrib.distribute.get_distribution_strategy": "v1:distribute.get_strategy",
+    "contrib.distribute.has_distribution_strategy": "v1:distribute.has_strategy",
     "contrib.batching.batch_function": "v1:nondifferentiable_batch_function",
     "contrib.distributions.percentile": "tensorflow_probability:stats.percentile",
     "contrib.eager.Checkpoint": "v1:train.Checkpoint",
     "contrib.eager.Sequential": ".keras:Sequential",
+    "contrib.eager.run_all_tests_in_graph_and_eager_modes": (
+        "tensorflow.python.framework.test_util:run_all_in_graph_and_eager_modes"
+    ),
+    "contrib.eager.run_test_in_graph_and_eager_modes": (
+        "tensorflow.python.framework.test_util:run_in_graph_and_eager_modes"
+    ),
     "contrib.framework.argsort": "tf:argsort",
     "contrib.framework.assert_same_float_dtype": "v1:debugging.assert_same_float_dtype",
     "contrib.framework.assert_scalar": "v1:debugging.assert_scalar",
@@ -142,8 +166,11 @@ NAMES = {
     "contrib.metrics.set_intersection": "v1:sets.intersection",
     "contrib.metrics.set_size": "v1:sets.size",
     "contrib.metrics.set_union": "v1:sets.union",
+    "contrib.slim.variables": "tf_slim.ops.variables",
     "contrib.testing.mock": "unittest.mock",
+    "contrib.tfprof.tfprof_logger": "tensorflow.python.profiler.tfprof_logger",
     "contrib.variables": "tf_slim.ops.variables",
+    "layers.InputSpec": "tensorflow.python.layers.base:InputSpec",
     "estimator.ModeKeys": ".contrib.learn:EstimatorModeKeys",
     "saved_model.main_op": "tensorflow.python.saved_model.main_op",
     "test.mock": "unittest.mock",
@@ -165,6 +192,10 @@ ADDED_INSIDE = {
     ("tensorflow.python.framework.graph_util", "convert_variables_to_constants"): (
         "v1:graph_util.convert_variables_to_constants"
     ),
+    ("tensorflow.python.ops.rnn_cell", "_linear"): ".contrib.rnn:_linear",
+    ("tensorflow.python.ops.rnn_cell_impl", "_linear"): ".contrib.rnn:_linear",
+    ("tensorflow.python.ops.rnn_cell_impl", "_Linear"): ".contrib.rnn:Linear",
+    ("tensorflow.python.framework.tensor_shape", "scalar"): ".contrib.framework:scalar_shape",
     ("tensorflow.python.pywrap_tensorflow", "NewCheckpointReader"): ".contrib.framework:pywrap.NewCheckpointReader",
     ("tensorflow.python.layers.normalization", "BatchNormalization"): ".batch_normalization:BatchNormalization",
     ("tensorflow.python.layers.normalization", "batch_normalization"): ".batch_normalization:batch_normalization",
@@ -183,66 +214,13 @@ ADDED_TO_V1 = {
     "test.mock": None,
 }
 
-# Whole packages of tf.contrib: deep path -> today's package or module.
-HOMES = {
-    "contrib.framework.python.ops": "tf_slim.ops",
-    "contrib.layers.python.layers": "tf_slim.layers",
-    "contrib.losses.python.losses": "tf_slim.losses",
-    "contrib.losses.python.metric_learning.metric_loss_ops": "tf_slim.losses.metric_learning",
-    "contrib.metrics.python.metrics": "tf_slim.metrics",
-    "contrib.metrics.python.ops": "tf_slim.metrics",
-    "contrib.slim.python.slim": "tf_slim",
-    "contrib.training.python.training": "tf_slim.training",
-}
-
-# The deep modules of tf.contrib, below `<module>.python`. Each offers the names of its home and its public module.
-DEEP_MODULES = {
-    "contrib.crf": "ops ops.crf",
-    "contrib.data": "ops ops.batching ops.enumerate_ops ops.error_ops ops.grouping ops.interleave_ops ops.iterator_ops"
-    " ops.prefetching_ops ops.readers ops.resampling ops.scan_ops ops.shuffle_ops ops.sliding ops.threadpool ops.unique"
-    " ops.dataset_ops",
-    "contrib.distributions": "ops ops.bijectors ops.distribution_util ops.mvn_diag",
-    "contrib.eager": "tfe",
-    "contrib.framework": "ops ops.arg_scope ops.variables ops.ops ops.checkpoint_ops ops.script_ops ops.sort_ops"
-    " framework framework.tensor_util framework.checkpoint_utils framework.experimental",
-    "contrib.image": "ops ops.image_ops ops.dense_image_warp ops.interpolate_spline ops.sparse_image_warp",
-    "contrib.layers": "layers layers.embedding_ops layers.encoders layers.initializers layers.layers"
-    " layers.normalization layers.optimizers layers.regularizers layers.rev_block_lib layers.summaries layers.utils"
-    " ops ops.bucketization_op"
-    " ops.sparse_ops",
-    "contrib.learn": "learn learn.datasets learn.datasets.base learn.datasets.mnist learn.preprocessing"
-    " learn.preprocessing.text learn.preprocessing.categorical_vocabulary",
-    "contrib.legacy_seq2seq": "ops ops.seq2seq",
-    "contrib.losses": "losses losses.loss_ops metric_learning metric_learning.metric_loss_ops",
-    "contrib.metrics": "ops ops.confusion_matrix_ops ops.histogram_ops ops.metric_ops ops.set_ops metrics"
-    " metrics.classification",
-    "contrib.mixed_precision": "loss_scale_manager loss_scale_optimizer",
-    "contrib.nn": "ops ops.alpha_dropout ops.cross_entropy ops.sampling_ops ops.scaled_softplus",
-    "contrib.opt": "training training.adamax training.addsign training.external_optimizer training.lars_optimizer"
-    " training.lazy_adam_optimizer training.moving_average_optimizer training.nadam_optimizer training.powersign"
-    " training.sign_decay training.variable_clipping_optimizer training.weight_decay_optimizers",
-    "contrib.resampler": "ops ops.resampler_ops",
-    "contrib.rnn": "ops ops.core_rnn ops.core_rnn_cell ops.core_rnn_cell_impl ops.fused_rnn_cell ops.gru_ops"
-    " ops.lstm_ops ops.rnn ops.rnn_cell ops.rnn_cell_impl",
-    "contrib.seq2seq": "ops ops.attention_wrapper ops.basic_decoder ops.beam_search_decoder ops.beam_search_ops"
-    " ops.decoder ops.helper ops.loss",
-    "contrib.slim": "slim slim.data slim.data.data_decoder slim.data.data_provider slim.data.dataset"
-    " slim.data.dataset_data_provider slim.data.parallel_reader slim.data.prefetch_queue slim.data.tfexample_decoder"
-    " slim.evaluation slim.learning slim.model_analyzer slim.nets slim.nets.alexnet slim.nets.inception"
-    " slim.nets.inception_v1 slim.nets.inception_v2 slim.nets.inception_v3 slim.nets.overfeat slim.nets.resnet_utils"
-    " slim.nets.resnet_v1 slim.nets.resnet_v2 slim.nets.vgg slim.queues slim.summaries",
-    "contrib.sparsemax": "ops ops.sparsemax ops.sparsemax_loss",
-    "contrib.training": "training training.bucket_ops training.device_setter training.evaluation training.hparam"
-    " training.resample training.sampling_ops training.training",
-}
-
 # Names that work differently from TensorFlow 1: name (or prefix) -> how.
 DIFFERENT = {
     "keras": "TensorFlow's own Keras of version 2, or tf_keras if it is installed",
     "contrib.keras": "see tf.keras",
     "contrib.layers.batch_norm": "renorm and adjustment are refused",
     "contrib.slim.batch_norm": "renorm and adjustment are refused",
-    "contrib.cudnn_rnn": "only the Cudnn-compatible cells, in plain operations on the CPU",
+    "contrib.cudnn_rnn": "plain operations instead of cuDNN's, on any device; the variables are those of the cells",
     "contrib.distributions": "tensorflow_probability's if it is installed, else those of tf.distributions",
     "contrib.eager.defun": "is tf.function",
     "contrib.rnn.GRUBlockCell": "plain operations instead of one fused kernel",

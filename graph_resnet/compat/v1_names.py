@@ -7,7 +7,7 @@ import functools
 import importlib
 import sys
 
-from . import modules, tables
+from . import gone, modules, tables
 from .import_hooks import when_imported
 
 
@@ -41,6 +41,14 @@ def add_inside():
     """Adds `tables.ADDED_INSIDE` to its modules, now or when they are imported."""
     for name in {name for name, _ in tables.ADDED_INSIDE}:
         when_imported(name, _add_inside)
+
+
+def explain_gone():
+    """Lets the modules of `tensorflow.compat.v1` say what to use instead of the names that they have lost."""
+    v1 = sys.modules["tensorflow"].compat.v1
+    for parent in {name.rpartition(".")[0] for name in gone.GONE}:
+        if parent and not modules.is_module(parent) and parent.partition(".")[0] not in ("contrib", "keras", "python"):
+            modules.explain_gone(functools.reduce(getattr, parent.split("."), v1), parent)
 
 
 def add_layers():

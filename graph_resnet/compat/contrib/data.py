@@ -20,6 +20,27 @@ unbatch = _experimental.unbatch
 group_by_window = _experimental.group_by_window
 
 
+def _take_arguments_of_1_3(dataset_class):
+    """Lets `Dataset.map` take the arguments it had in TensorFlow 1.3: `num_threads` and `output_buffer_size`."""
+    original = dataset_class.map
+
+    def map(self, map_func, *args, num_threads=None, output_buffer_size=None, **kwargs):
+        if num_threads is not None:
+            kwargs["num_parallel_calls"] = num_threads
+        dataset = original(self, map_func, *args, **kwargs)
+        return dataset if output_buffer_size is None else dataset.prefetch(output_buffer_size)
+
+    dataset_class.map = map
+
+
+def __getattr__(name):
+    if name != "Dataset":
+        raise AttributeError(name)
+    _take_arguments_of_1_3(_v1.data.Dataset)
+    globals()["Dataset"] = _v1.data.Dataset
+    return _v1.data.Dataset
+
+
 def batch_and_drop_remainder(batch_size):
     """dataset.batch(batch_size, drop_remainder=True)."""
     return lambda dataset: dataset.batch(batch_size, drop_remainder=True)

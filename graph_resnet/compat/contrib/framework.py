@@ -28,6 +28,11 @@ pywrap.NewCheckpointReader = py_checkpoint_reader.NewCheckpointReader
 pywrap.list_devices = device_lib.list_local_devices
 
 
+def scalar_shape():
+    """`tensor_shape.scalar()`: the shape [] of a scalar."""
+    return tf.TensorShape([])
+
+
 def list_devices() -> list[str]:
     """The names of the local devices."""
     return [device.name for device in device_lib.list_local_devices()]

@@ -1,8 +1,11 @@
-"""The parts of `tf.contrib.learn` beside its estimators: modes, a vocabulary, tokens."""
+"""The parts of `tf.contrib.learn` beside its estimators: modes, a vocabulary, tokens, files of data."""
 
 import collections
+import csv
+import os
 import pickle
 import re
+import urllib.request
 
 import numpy as np
 
@@ -26,6 +29,28 @@ def tokenizer(iterator):
     """The words of each text."""
     for value in iterator:
         yield _TOKEN.findall(value)
+
+
+Dataset = collections.namedtuple("Dataset", ("data", "target"))
+
+
+def maybe_download(filename, work_directory, source_url):
+    """The path of `filename` in `work_directory`, where it is downloaded from `source_url` unless it is there."""
+    os.makedirs(work_directory, exist_ok=True)
+    path = os.path.join(work_directory, filename)
+    if not os.path.exists(path):
+        partial, _ = urllib.request.urlretrieve(source_url, f"{path}.part")
+        os.replace(partial, path)
+    return path
+
+
+def load_csv_with_header(filename, target_dtype, features_dtype, target_column=-1):
+    """A `Dataset` of arrays [N, D] and [N] from a CSV file whose first line starts with N and D."""
+    with open(filename, newline="") as stream:
+        rows = [row for row in csv.reader(stream) if row]
+    count, width = int(rows[0][0]), int(rows[0][1])
+    target = np.asarray([row.pop(target_column) for row in rows[1 : count + 1]], target_dtype)
+    return Dataset(np.asarray(rows[1 : count + 1], features_dtype).reshape(count, width), target)
 
 
 class CategoricalVocabulary:

@@ -108,8 +108,24 @@ class LazyAdamOptimizer(_train.AdamOptimizer):
         return self._apply_sparse(tf.IndexedSlices(grad, indices), var)
 
 
-class _DenseOptimizer(_optimizer.Optimizer):
-    """An optimizer that updates a variable by `_step(gradient, variable)`; sparse gradients become dense."""
+class _OneStep:
+    """Mixed in before an optimizer: the update of a variable is `_step(gradient, variable)`, the gradient dense."""
+
+    def _apply_dense(self, grad, var):
+        return self._step(grad, var)
+
+    def _resource_apply_dense(self, grad, var):
+        return self._step(grad, var)
+
+    def _apply_sparse(self, grad, var):
+        return self._step(tf.convert_to_tensor(grad), var)
+
+    def _resource_apply_sparse(self, grad, var, indices):
+        return self._step(tf.convert_to_tensor(tf.IndexedSlices(grad, indices, tf.shape(var))), var)
+
+
+class _DenseOptimizer(_OneStep, _optimizer.Optimizer):
+    """An optimizer with nothing but a learning rate."""
 
     def __init__(self, learning_rate, use_locking, name):
         super().__init__(use_locking, name)
@@ -122,36 +138,12 @@ class _DenseOptimizer(_optimizer.Optimizer):
     def _rate(self, var):
         return tf.cast(self._lr_t, var.dtype.base_dtype)
 
-    def _apply_dense(self, grad, var):
-        return self._step(grad, var)
 
-    def _resource_apply_dense(self, grad, var):
-        return self._step(grad, var)
-
-    def _apply_sparse(self, grad, var):
-        return self._step(tf.convert_to_tensor(grad), var)
-
-    def _resource_apply_sparse(self, grad, var, indices):
-        return self._step(tf.convert_to_tensor(tf.IndexedSlices(grad, indices, tf.shape(var))), var)
-
-
-class _AdamVariant(_train.AdamOptimizer):
-    """An optimizer with Adam's slots and beta powers; sparse gradients become dense."""
+class _AdamVariant(_OneStep, _train.AdamOptimizer):
+    """An optimizer with Adam's slots and beta powers."""
 
     def _hyper(self, var):
         return (tf.cast(t, var.dtype.base_dtype) for t in (self._lr_t, self._beta1_t, self._beta2_t, self._epsilon_t))
-
-    def _apply_dense(self, grad, var):
-        return self._step(grad, var)
-
-    def _resource_apply_dense(self, grad, var):
-        return self._step(grad, var)
-
-    def _apply_sparse(self, grad, var):
-        return self._step(tf.convert_to_tensor(grad), var)
-
-    def _resource_apply_sparse(self, grad, var, indices):
-        return self._step(tf.convert_to_tensor(tf.IndexedSlices(grad, indices, tf.shape(var))), var)
 
 
 class AdaMaxOptimizer(_AdamVariant):

@@ -44,6 +44,23 @@ def _linear(args, output_size, bias, bias_initializer=None, kernel_initializer=N
     return Linear(args, output_size, bias, bias_initializer, kernel_initializer)(args)
 
 
+def _stack(layer, cells_fw, cells_bw, inputs, initial_states_fw, initial_states_bw, scope):
+    """Calls `layer(forward cell, backward cell, inputs, its states)` for each layer on the outputs of the one below.
+
+    Returns:
+        (the outputs of the last layer, the forward states by layer, the backward states by layer).
+    """
+    states_fw, states_bw = [], []
+    with _v1.variable_scope(scope or "stack_bidirectional_rnn"):
+        for i, (cell_fw, cell_bw) in enumerate(zip(cells_fw, cells_bw)):
+            first_fw, first_bw = initial_states_fw and initial_states_fw[i], initial_states_bw and initial_states_bw[i]
+            with _v1.variable_scope(f"cell_{i}"):
+                inputs, state_fw, state_bw = layer(cell_fw, cell_bw, inputs, first_fw, first_bw)
+            states_fw.append(state_fw)
+            states_bw.append(state_bw)
+    return inputs, tuple(states_fw), tuple(states_bw)
+
+
 def stack_bidirectional_rnn(
     cells_fw,
     cells_bw,
@@ -59,23 +76,14 @@ def stack_bidirectional_rnn(
     Returns:
         (a list of T outputs [B, 2 D], the forward states by layer, the backward states by layer).
     """
-    states_fw, states_bw = [], []
-    with _v1.variable_scope(scope or "stack_bidirectional_rnn"):
-        for i, (cell_fw, cell_bw) in enumerate(zip(cells_fw, cells_bw)):
-            with _v1.variable_scope(f"cell_{i}") as cell_scope:
-                inputs, state_fw, state_bw = _v1.nn.static_bidirectional_rnn(
-                    cell_fw,
-                    cell_bw,
-                    inputs,
-                    initial_state_fw=initial_states_fw and initial_states_fw[i],
-                    initial_state_bw=initial_states_bw and initial_states_bw[i],
-                    sequence_length=sequence_length,
-                    dtype=dtype,
-                    scope=cell_scope,
-                )
-                states_fw.append(state_fw)
-                states_bw.append(state_bw)
-    return inputs, tuple(states_fw), tuple(states_bw)
+
+    def layer(cell_fw, cell_bw, inputs, state_fw, state_bw):
+        scope = _v1.get_variable_scope()
+        return _v1.nn.static_bidirectional_rnn(
+            cell_fw, cell_bw, inputs, state_fw, state_bw, dtype=dtype, sequence_length=sequence_length, scope=scope
+        )
+
+    return _stack(layer, cells_fw, cells_bw, inputs, initial_states_fw, initial_states_bw, scope)
 
 
 def stack_bidirectional_dynamic_rnn(
@@ -96,23 +104,20 @@ def stack_bidirectional_dynamic_rnn(
     Returns:
         (outputs [B, T, 2 D], the forward states by layer, the backward states by layer).
     """
-    states_fw, states_bw = [], []
-    with _v1.variable_scope(scope or "stack_bidirectional_rnn"):
-        for i, (cell_fw, cell_bw) in enumerate(zip(cells_fw, cells_bw)):
-            with _v1.variable_scope(f"cell_{i}"):
-                outputs, (state_fw, state_bw) = _v1.nn.bidirectional_dynamic_rnn(
-                    cell_fw,
-                    cell_bw,
-                    inputs,
-                    initial_state_fw=initial_states_fw and initial_states_fw[i],
-                    initial_state_bw=initial_states_bw and initial_states_bw[i],
-                    sequence_length=sequence_length,
-                    parallel_iterations=parallel_iterations,
-                    dtype=dtype,
-                    swap_memory=swap_memory,
-                    time_major=time_major,
-                )
-                inputs = tf.concat(outputs, 2)
-                states_fw.append(state_fw)
-                states_bw.append(state_bw)
-    return inputs, tuple(states_fw), tuple(states_bw)
+
+    def layer(cell_fw, cell_bw, inputs, state_fw, state_bw):
+        outputs, states = _v1.nn.bidirectional_dynamic_rnn(
+            cell_fw,
+            cell_bw,
+            inputs,
+            sequence_length=sequence_length,
+            initial_state_fw=state_fw,
+            initial_state_bw=state_bw,
+            dtype=dtype,
+            parallel_iterations=parallel_iterations,
+            swap_memory=swap_memory,
+            time_major=time_major,
+        )
+        return tf.concat(outputs, 2), *states
+
+    return _stack(layer, cells_fw, cells_bw, inputs, initial_states_fw, initial_states_bw, scope)

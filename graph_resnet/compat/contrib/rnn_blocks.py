@@ -8,6 +8,17 @@ from tensorflow.python.ops.rnn_cell import GRUCell, LSTMStateTuple, RNNCell
 _v1 = tf.compat.v1
 
 
+def _add_lstm_variables(layer, input_shape):
+    """Gives a layer over inputs [..., D] the variables of the fused LSTM, with peepholes where it uses them."""
+    units = layer._num_units
+    width = _v1.dimension_value(tf.TensorShape(input_shape)[-1]) + units
+    layer._kernel = layer.add_weight("kernel", [width, 4 * units])
+    layer._gate_bias = layer.add_weight("bias", [4 * units], initializer=_v1.zeros_initializer())
+    if layer._use_peephole:
+        layer._peepholes = [layer.add_weight(f"w_{gate}_diag", [units]) for gate in "ifo"]
+    layer.built = True
+
+
 class LSTMBlockCell(RNNCell):
     """An LSTM cell with the variables of TensorFlow 1's fused cell: `kernel` and `bias` in the scope `lstm_cell`.
 
@@ -27,12 +38,7 @@ class LSTMBlockCell(RNNCell):
     output_size = property(lambda self: self._num_units)
 
     def build(self, inputs_shape):
-        width = _v1.dimension_value(tf.TensorShape(inputs_shape)[1]) + self._num_units
-        self._kernel = self.add_weight("kernel", [width, 4 * self._num_units])
-        self._gate_bias = self.add_weight("bias", [4 * self._num_units], initializer=_v1.zeros_initializer())
-        if self._use_peephole:
-            self._peepholes = [self.add_weight(f"w_{gate}_diag", [self._num_units]) for gate in "ifo"]
-        self.built = True
+        _add_lstm_variables(self, inputs_shape)
 
     def call(self, inputs, state):
         c, h = state
@@ -138,12 +144,7 @@ class LSTMBlockFusedCell(Layer):
         return self._num_units
 
     def build(self, input_shape):
-        width = _v1.dimension_value(tf.TensorShape(input_shape)[2]) + self._num_units
-        self._kernel = self.add_weight("kernel", [width, 4 * self._num_units])
-        self._gate_bias = self.add_weight("bias", [4 * self._num_units], initializer=_v1.zeros_initializer())
-        if self._use_peephole:
-            self._peepholes = [self.add_weight(f"w_{gate}_diag", [self._num_units]) for gate in "ifo"]
-        self.built = True
+        _add_lstm_variables(self, input_shape)
 
     def call(self, inputs, initial_state=None, dtype=None, sequence_length=None):
         inputs = tf.stack(inputs) if isinstance(inputs, list) else inputs

@@ -32,8 +32,8 @@ accordingly. The plots of the run and of its report are not changed.
                      (Guo et al. 2017, arXiv:1706.04599)
   classes            a list of {name, images, accuracy}; the accuracy of a class
                      without images is null
-  confusion          a list of rows: images of class `row` that were taken for
-                     class `column`
+  confusion          a list of rows: number of images of class `row` that were
+                     predicted as class `column`
   files              {confusion, mistakes, calibration}, paths
 
 from Python: graph_resnet.inference.evaluate(train_dir)
@@ -48,10 +48,10 @@ def parse(argv=None):
     add("--split", **flag(splits, "val: what training validated on, the test images or those of --hold-out (default)",
         default="val"))  # fmt: skip
     add("--tta", action="store_true", help="average the logits of each image and its mirror image")
-    add("--data-dir", "--dataset-dir", dest="data", type=files.path_flag, metavar="DIR", help="what "
-        "--data-dir or --dataset-dir was in training, by either name (default: the same place)")  # fmt: skip
+    add("--data-dir", "--dataset-dir", dest="data", type=files.path_flag, metavar="DIR", help="the "
+        "data, as --data-dir or --dataset-dir of training (default: the path in config.json)")  # fmt: skip
     add("--allow-other-data", action="store_true", help="allow data that the net was not trained with")
-    add("--precision", **flag(precisions, "auto: as in training, where this CPU can", default="auto"))
+    add("--precision", **flag(precisions, "auto: as in training, if this CPU supports it", default="auto"))
     add("--output-dir", type=files.path_flag, metavar="DIR", help="directory for the plots (default: the train dir)")
     add("--json", action="store_true", help="print one JSON object instead of a table")
     return parser.parse_args(cli.arguments(argv))

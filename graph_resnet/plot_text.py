@@ -68,7 +68,7 @@ def finish(figure: Figure) -> Figure:
 
 
 def _fonts_for(characters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """(font families for `characters`, beside `FONT`; the characters that none of them has)."""
+    """(font families for `characters`, in addition to `FONT`; the characters that none of them has)."""
     missing = {character for character in characters if character.isprintable() and ord(character) > 126}
     return _search(frozenset(missing)) if missing else ((), frozenset())
 

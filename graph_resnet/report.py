@@ -24,8 +24,8 @@ def parse(argv=None):
     add = parser.add_argument
     add("runs", nargs="+", type=files.path_flag, metavar="RUN", help="train dirs of graph_resnet.train")
     add("--output", type=files.path_flag, metavar="FILE", help="the page about several runs (default: comparison.html)")
-    add("--data-dir", "--dataset-dir", dest="data", type=files.path_flag, metavar="DIR", help="for one run: its "
-        "--data-dir or --dataset-dir, by either name (default: the same place)")  # fmt: skip
+    add("--data-dir", "--dataset-dir", dest="data", type=files.path_flag, metavar="DIR", help="for one run: the "
+        "data, as --data-dir or --dataset-dir of training (default: the path in config.json)")  # fmt: skip
     flags = parser.parse_args(cli.arguments(argv))
     if len(flags.runs) == 1 and flags.output:
         parser.error("argument --output: needs several runs; the page of one run is in its train dir")

@@ -68,8 +68,8 @@ def parse(argv: list[str] | None = None) -> tuple[Recipe, argparse.Namespace]:
     machine = parser.add_argument_group("machine")
     machine.add_argument("--seed", **flag(recipes.SEED, "of weights, order and augmentation (default: 0)"))
     add_flags(machine, options.Machine)
-    machine.add_argument("--workers", **flag(Whole(1, 1024), "train in step with N processes on this machine, which "
-        "share its cores, and the GPUs of CUDA_VISIBLE_DEVICES; for several machines, set TF_CONFIG "
+    machine.add_argument("--workers", **flag(Whole(1, 1024), "train with N synchronized processes on this machine, "
+        "which share its cores, and the GPUs of CUDA_VISIBLE_DEVICES; for several machines, set TF_CONFIG "
         "(docs/cluster.md)"))  # fmt: skip
     parser.add_argument_group("instead of training").add_argument(
         "--summary", action="store_true", help="print layers, output shapes and parameter counts, and exit"
@@ -81,11 +81,11 @@ def parse(argv: list[str] | None = None) -> tuple[Recipe, argparse.Namespace]:
     recipe = _recipe(parser, flags.recipe)
     if flags.recipe.endswith(".json"):
         _as_in(Path(os.path.expanduser(flags.recipe)), flags)
-    given = {f.name: getattr(flags, f.name) for f in RECIPE_FLAGS if getattr(flags, f.name) is not None}
+    overrides = {f.name: getattr(flags, f.name) for f in RECIPE_FLAGS if getattr(flags, f.name) is not None}
     if flags.steps or flags.epochs:
-        given |= {"steps": flags.steps, "epochs": flags.epochs}
-    _check_together(parser, flags, given)
-    return dataclasses.replace(recipe, **given), flags
+        overrides |= {"steps": flags.steps, "epochs": flags.epochs}
+    _check_together(parser, flags, overrides)
+    return dataclasses.replace(recipe, **overrides), flags
 
 
 RECIPE_FLAGS = [f for f in dataclasses.fields(Recipe) if f.metadata["flag"]]
@@ -147,7 +147,7 @@ def _check_together(parser: argparse.ArgumentParser, flags: argparse.Namespace, 
     elif overrides.get("dataset") == "pictures":
         parser.error("argument --dataset: pass --dataset-dir DIR for pictures")
     if flags.exclude_scopes and not flags.init_checkpoint:
-        parser.error("argument --exclude-scopes: needs --init-checkpoint PATH, from which it skips variables")
+        parser.error("argument --exclude-scopes: needs --init-checkpoint PATH, whose variables it skips")
     if flags.minutes and (flags.workers or os.environ.get("TF_CONFIG")):
         parser.error("argument --minutes: each worker would choose its own length; pass --steps")
     if flags.keep_best and not flags.hold_out:

@@ -129,7 +129,7 @@ def test_in_bfloat16(recipe, tmp_path):
 
 @pytest.fixture
 def few_records(tmp_path):
-    """Records of 20 training and 10 test images, drawn ones."""
+    """Records of 20 training and 10 test synthetic images."""
     synthetic.write(tmp_path / f"synthetic-{synthetic.VERSION}", num_train=20, num_test=10)
     return find.cifar("synthetic", tmp_path)
 

@@ -26,7 +26,7 @@ def test_cross_entropy():
 
 
 def test_ranks_with_a_tie():
-    # The second row's tie goes to class 0, as in argmax, then the true class 1; likewise in the last row.
+    # The second row's tie goes to class 0, as in argmax, then the true class 1; the same in the last row.
     assert metrics.ranks(LOGITS, LABELS).tolist() == [0, 1, 2, 1]
     assert metrics.ranks(LOGITS, np.array([2, 0, 0, 2])).tolist() == [0, 0, 0, 0]
     assert metrics.ranks(np.zeros((1, 4)), np.array([3])).tolist() == [3]

@@ -154,7 +154,7 @@ def test_every_module_of_the_wheel_is_imported_from_elsewhere(tmp_path):
     assert (done.returncode, done.stdout) == (0, f"{len(names)}\n"), done.stderr
 
 
-# The rooms that each room of graph_resnet may import, beside itself and BASE.
+# The rooms that each room of graph_resnet may import, in addition to itself and BASE.
 BASE = {
     *(
         "architectures",

@@ -3,10 +3,10 @@
     python -m benchmarks.reliability.matrix                           every pair, without the tests
     python -m benchmarks.reliability.matrix --only 2.20:3.13 --tests  one pair, with the quick tests
 
-For each pair: a fresh virtual environment, `pip install tensorflow==MINOR.* WHEEL` with the wheel of this tree and
-whatever else pip selects, a run of 5 steps, the same run killed with SIGKILL after step 2 and resumed (its last
-checkpoint must have the same bytes), evaluate, predict, export; with `--tests` also `pytest -m "not slow"` with the
-`test` extra. The environment, 1.5 GB or more, is deleted afterwards.
+For each pair: a fresh virtual environment, `pip install tensorflow==MINOR.* WHEEL` with the wheel of this tree, a run
+of 5 steps, the same run killed with SIGKILL after step 2 and resumed (its last checkpoint must have the same bytes),
+evaluate, predict, export; with `--tests` also `pytest -m "not slow"` with the `test` extra. pip selects the versions of
+all other packages. The environment, 1.5 GB or more, is deleted afterwards.
 
 The result of each pair replaces its line in docs/results/matrix.jsonl, and docs/matrix.md is written from that file.
 Exit status 1 if anything failed.

@@ -21,7 +21,7 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp")  #
 NO_IMAGE = "not an image in PNG, JPEG, BMP, GIF or WebP"
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS
 MAX_BYTES = 4 * MAX_PIXELS  # an uncompressed image of that many pixels: 358 MB
-# Files and folders that operating systems create, beside names that begin with a dot.
+# Files and folders that operating systems create, in addition to names that start with a dot.
 SYSTEM_NAMES = frozenset(
     ("__macosx", "@eadir", "lost+found", "$recycle.bin", "system volume information", "thumbs.db", "desktop.ini")
 )

@@ -122,7 +122,7 @@ class Cluster:
             raise UserError(line) from error
 
     def use(self, session: tf.Session) -> None:
-        """Closes this session when a worker is lost, because its step would wait for ever."""
+        """Closes this session when a worker is lost, because its step would wait forever."""
         self._session = session
         if self._lost:
             session.close()

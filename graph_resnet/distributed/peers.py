@@ -2,7 +2,7 @@
 
 It calls `GetStatus` of TensorFlow's own worker service, like the health checks of TensorFlow's multi-worker strategies,
 so no extra server is needed. Collective operations alone are not enough: they fail at once when a peer is killed, but
-wait for ever when it hangs or its network fails.
+wait forever when it hangs or its network fails.
 """
 
 from __future__ import annotations

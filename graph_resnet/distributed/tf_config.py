@@ -3,7 +3,7 @@
 TF_CONFIG='{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}'
 
 TensorFlow's `TFConfigClusterResolver` is not used: it accepts an index of 0.5 or true, any port and any kind of job,
-and needs TensorFlow. Like it, this ignores what a cluster manager adds beside `cluster` and `task`.
+and needs TensorFlow. Like it, this ignores other keys than `cluster` and `task`, which cluster managers add.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def fault(path: str) -> str | None:
     """None if every tensor of a checkpoint can be read (each has a checksum) and is finite, else what is wrong."""
     try:
         for part in _parts(path):
-            files.open_regular(part).close()  # TensorFlow would wait for ever on a named pipe
+            files.open_regular(part).close()  # TensorFlow would wait forever on a named pipe
         with reading(path) as reader:
             for name in sorted(reader.get_variable_to_shape_map()):
                 value = reader.get_tensor(name)

@@ -33,7 +33,7 @@ class GraphToTrain:
     # bool placeholder, fed True for updates and False for measurements. None: the towers are static (built with Python
     # bools), and a training line shows the loss of the update itself.
     is_training: tf.Tensor | None = None
-    learning_rate: float | tf.Tensor | None = None  # written beside the training lines
+    learning_rate: float | tf.Tensor | None = None  # logged with the training loss
     # function() or function(step) -> {placeholder: value} for the training op. A StopIteration ends the run.
     feed_fn: Callable[..., Feed] | None = None
     # The same for the evaluation: see `validation.Validation`.
@@ -154,7 +154,7 @@ class Cadence:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a run shows beside its printed lines."""
+    """What a run shows in addition to its printed lines."""
 
     summary_op: tf.Tensor | None = None  # serialized summaries, such as weight histograms, written at each evaluation
     first_summary: tf.Summary | None = None  # such as the first images, written when a run starts at step 0

@@ -18,7 +18,7 @@ from graph_resnet.loop import feeds, graphs
 from graph_resnet.loop.graph_to_train import GraphToTrain
 
 _MEAN, _VARIANCE = "moving_mean", "moving_variance"
-_HUGE = 2.0**40  # b is negligible beside it; a power of two loses no digits
+_HUGE = 2.0**40  # b is negligible compared to it; a power of two loses no digits
 
 
 class PreciseBatchNorm:

@@ -60,11 +60,11 @@ def train_graph(
       keep_best: also keeps the checkpoint with the best validation accuracy (loss, if there is no accuracy):
         `checkpoints.best` finds it.
       cadence: how often to log, evaluate and save.
-      shown: what to show beside the printed lines.
+      shown: what to show in addition to the printed lines.
       config: of the session.
       hooks: for the training op, such as tf.compat.v1.train.ProfilerHook.
       init_fn: function(session) that sets variables after their initialization; not called when the run resumes.
-      cluster: `distributed.cluster.Cluster` if several workers train in step. Its chief evaluates, prints and has the
+      cluster: `distributed.cluster.Cluster` for several synchronized workers. The chief evaluates, prints and has the
         `train_dir`; the others only run updates.
 
     Returns:

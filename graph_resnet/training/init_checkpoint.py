@@ -15,7 +15,7 @@ import tf_slim as slim  # isort: skip  (graph_resnet.inference.restore made it i
 
 
 class InitialWeights:
-    """Sets the net's variables from a checkpoint when a run begins; call it with a session.
+    """Sets the net's variables from a checkpoint when a run starts; call it with a session.
 
     It sets only the net's variables in the default graph, not the optimizer's or the global step.
 

@@ -1,4 +1,4 @@
-"""A run's options beside its recipe, without TensorFlow. Each field is declared once, for Python and for its flag."""
+"""A run's options other than its recipe. Each field is declared once, for Python and for its flag. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Data:
         "that the test images are only used at the end", default=0,
     )  # fmt: skip
     allow_other_data: bool = declared(
-        Switch(), "continue although the data changed since the run began", default=False, negatable=False
+        Switch(), "continue although the data changed since the run started", default=False, negatable=False
     )
 
 

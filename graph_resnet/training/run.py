@@ -134,7 +134,7 @@ def _session(job, config, before):
 
 
 def _beginning(job, before, weights):
-    """Lines about the weights with which the run begins."""
+    """Lines about the weights that the run starts from."""
     if before is not None:
         step, total = checkpoints.steps(job.directory)[0], job.recipe.total_steps(job.records.num_train)
         instead = ", and not from the initial checkpoint" if job.start.init_checkpoint else ""

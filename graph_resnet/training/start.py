@@ -62,7 +62,7 @@ class Job:
 
     Attributes:
       directory: the train dir; None for a worker that is not the chief.
-      join: function(batch size, ConfigProto) -> `distributed.cluster.Cluster`, if several workers train in step.
+      join: function(batch size, ConfigProto) -> `distributed.cluster.Cluster`, if several workers train synchronously.
       minutes: length of the run in minutes, None if it is given in steps or epochs. The recipe has neither until its
         steps are counted.
     """

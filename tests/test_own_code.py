@@ -132,7 +132,7 @@ def test_a_run_is_repeated_by_its_config(tmp_path):
         ({"architecture": {"groups": [vars(ROW.groups[0])] * 2}}, "two parts of the net have the scope 'block1'"),
         (
             {"recipe": {"stepz": 3}, "versions": {"graph_resnet": "9.9"}},
-            "unknown recipe field 'stepz'; graph_resnet 9.9",
+            "unknown recipe field 'stepz'; written by graph_resnet 9.9",
         ),
         ({"recipe": {"net": "mine.py:SMALL"}}, None),  # just a name: no file is read
     ],

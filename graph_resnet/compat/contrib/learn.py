@@ -1,4 +1,4 @@
-"""The parts of `tf.contrib.learn` beside its estimators: modes, a vocabulary, tokens, files of data."""
+"""The parts of `tf.contrib.learn` other than its estimators: modes, a vocabulary, tokens, files of data."""
 
 import collections
 import csv

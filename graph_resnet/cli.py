@@ -57,12 +57,12 @@ def _main_name(names: Sequence[str]) -> list[str]:
     return [name for name in names if name not in long[1:]]
 
 
-def parser(command: str, about: str, epilog: str) -> argparse.ArgumentParser:
+def parser(command: str, about: str | None, epilog: str) -> argparse.ArgumentParser:
     """The argument parser of `python -m graph_resnet.COMMAND`; does not accept abbreviated flags."""
     result = _Parser(
         prog=f"python -m graph_resnet.{command}",
         usage=f"python -m graph_resnet.{command} [flags]",
-        description=textwrap.fill(about, HELP_WIDTH),
+        description=textwrap.fill(about or "", HELP_WIDTH),  # python -OO has no docstrings
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -38,6 +38,13 @@ def test_a_system_without_locks_is_named_in_one_line(command, tmp_path):
     assert err.startswith("error: Windows: the commands run on Linux and macOS; on Windows run them in WSL")
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "export", "report"])
+def test_a_python_without_docstrings(command):
+    words = [sys.executable, "-OO", "-m", f"graph_resnet.{command}", "--help"]
+    done = subprocess.run(words, cwd=ROOT, text=True, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, "") and "--version" in done.stdout
+
+
 @pytest.mark.slow
 def test_blocks_work_on_any_system(tmp_path):
     source = """

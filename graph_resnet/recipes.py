@@ -106,6 +106,10 @@ class Recipe:
     sync_batch_norm: bool = declared(
         Switch(), "batch norm uses the statistics of the whole batch, not of each worker's part", default=False
     )
+    towers: int = declared(
+        Whole(1, 1024), "make each step of N towers side by side, each with its part of the batch and of the threads, "
+        "and batch norm over its own part: as N workers, in one process (docs/speed.md)", default=1,
+    )  # fmt: skip
     whitening: bool = declared(
         Switch(), "the first convolution starts with filters that whiten the training images", default=False
     )

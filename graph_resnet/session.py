@@ -44,6 +44,20 @@ def precision_as_trained(precision: str) -> str:
     return "bfloat16" if precision in ("auto", "bfloat16") and has_bfloat16() else "float32"
 
 
+def resolved_precision(precision: str, trained: str) -> str:
+    """'bfloat16' or 'float32' for 'auto', which is `precision_as_trained`, or for one of them.
+
+    Raises:
+      UserError: it is none of `PRECISIONS`, or bfloat16 where there is none.
+    """
+    if precision not in PRECISIONS:
+        raise UserError(f"precision {precision!r}: not one of {', '.join(PRECISIONS)}")
+    if precision == "auto":
+        return precision_as_trained(trained)
+    check_precision(precision)
+    return precision
+
+
 def _cpu_flags():
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -52,7 +66,7 @@ def _cpu_flags():
     return {flag for line in lines if line.startswith("flags") for flag in line.partition(":")[2].split()}
 
 
-def session_config(precision="float32", *, threads=None):
+def session_config(precision="float32", *, threads=None, towers=1):
     """A `ConfigProto`.
 
     Args:
@@ -60,11 +74,14 @@ def session_config(precision="float32", *, threads=None):
         in bfloat16; variables, loss and softmax stay float32.
       threads: CPU threads of one op, default the number of cores. Ops run one after the other, because two at once
         share the same cores and were slower.
+      towers: parts of a step that run side by side (`training.towers`), each with its share of the threads.
     """
     import tensorflow.compat.v1 as tf
 
     threads = threads or machine.cores()
-    config = tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
+    config = tf.ConfigProto(
+        intra_op_parallelism_threads=max(1, threads // towers), inter_op_parallelism_threads=min(threads, towers)
+    )
     use_precision(config, precision)
     return config
 

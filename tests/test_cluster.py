@@ -200,6 +200,20 @@ def test_workers_make_the_updates_of_one(way, slices, few_records, monkeypatch):
         np.testing.assert_allclose(first[name], one[name], rtol=1e-3, atol=1e-5, err_msg=name)
 
 
+def test_two_towers_make_the_updates_of_two_workers(slices, few_records):
+    """To the last bit: weights, momentum, moving averages, losses."""
+    recipe = replace(slices, batch_size=8, beta_rate=3.0)
+    worker, _ = updates_of_two(recipe, few_records, 3)
+    towers = updates(replace(recipe, towers=2), few_records, 3)
+    assert worker.keys() == towers.keys() and len(towers) > 50
+    losses = worker.pop("losses"), towers.pop("losses")
+    for name in towers:
+        np.testing.assert_array_equal(worker[name], towers[name], err_msg=name)
+    np.testing.assert_array_equal(*losses)
+    whole = updates(recipe, few_records, 3)  # normalizes by all 8 images
+    assert np.any(whole["resnet/block1/conv5_5/weights"] != towers["resnet/block1/conv5_5/weights"])
+
+
 def test_moving_averages_are_those_of_all_slices(slices, few_records):
     """After one update, for the first batch norm, whose input is the same as with one worker."""
     first, second = updates_of_two(slices, few_records, 1)

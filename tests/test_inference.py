@@ -13,6 +13,7 @@ from graph_resnet import config, inference
 from graph_resnet.data import batches, find
 from graph_resnet.errors import UserError
 from graph_resnet.inference import forward, metrics, restore
+from graph_resnet.session import has_bfloat16
 from tests.helpers import ROOT
 
 
@@ -109,6 +110,19 @@ def test_an_unusable_image_gives_one_line(trained_dir, expected, image, message)
         assert sum(1 for _ in generator) == 299
     with pytest.raises(UserError, match="cannot be run"):
         predictor(images[0])
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16 arithmetic")
+def test_a_predictor_in_bfloat16(trained_dir, expected):
+    images, probabilities = expected
+    with inference.Predictor(trained_dir[0], precision="bfloat16", threads=1) as predictor:
+        rounded = [prediction.probabilities for prediction in predictor(images)]
+    np.testing.assert_allclose(rounded, probabilities, atol=0.05)
+    assert np.abs(rounded - probabilities).max() > 1e-5  # float32 is not as far from itself
+    with inference.Predictor(trained_dir[0], precision="auto") as predictor:  # as trained
+        np.testing.assert_allclose(predictor(images)[0].probabilities, probabilities[0], atol=1e-6)
+    with pytest.raises(UserError, match="precision 'float8': not one of auto, bfloat16, float32"):
+        inference.Predictor(trained_dir[0], precision="float8")
 
 
 def test_logits_in_the_callers_graph(trained_dir, expected):

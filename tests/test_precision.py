@@ -77,6 +77,8 @@ def test_small_steps_have_one_thread():
     """At 96x96: 2 units x (24^2 x 17,408 + 12^2 x 278,528) products, times 2 operations, 3 passes, 64 images."""
     notebook = RECIPES["notebook"]
     assert step_work(notebook) == 2 * (24**2 * 17_408 + 12**2 * 278_528) * 2 * 3 * 64
-    sizes = [(96, 64), (32, 64), (32, 16), (64, 16)]
+    sizes = [(96, 64), (48, 64), (32, 64), (32, 16)]
     recipes = [dataclasses.replace(notebook, image_size=side, batch_size=batch) for side, batch in sizes]
-    assert [default_threads(recipe) for recipe in recipes] == [None, None, 1, None]
+    assert [default_threads(recipe) for recipe in recipes] == [None, None, 1, 1]
+    towers = [dataclasses.replace(recipe, towers=2) for recipe in recipes]
+    assert [default_threads(recipe) for recipe in towers] == [None, 2, 2, 2]  # one for each

@@ -45,6 +45,7 @@ def train_and_validation(
     std=CIFAR10_STD,
     val_batch_size=None,
     rows=slice(None),
+    parts=1,
 ):
     """The training and validation tensors of `records`, in the default graph.
 
@@ -59,11 +60,12 @@ def train_and_validation(
       mean, std: of each channel, in units of x / 255; images become (x / 255 - mean) / std.
       val_batch_size: int, default `batch_size`.
       rows: slice of each training batch to yield. Its images are the same as in the whole batch.
+      parts: number of tensors, of equal size, in which the images of a training batch come.
 
     Returns:
       (train_imgs, train_labels, val_imgs, val_labels): float32 [batch_size, image_size, image_size, 3] and int32
-      [batch_size]. The validation tensors go through the test records in order, repeatedly; the last batch of a pass
-      may be smaller.
+      [batch_size]; for several `parts`, train_imgs is a list of tensors. The validation tensors go through the test
+      records in order, repeatedly; the last batch of a pass may be smaller.
     """
     if image_size < 1 or batch_size < 1:
         raise ValueError(f"image_size and batch_size must be positive, got {image_size} and {batch_size}")
@@ -86,18 +88,19 @@ def train_and_validation(
             if crop:
                 shifts = tf.random.stateless_uniform([2, batch_size], [seed + 1, k], -crop, crop + 1, tf.int64)
                 images = _shifted(images, *tf.unstack(shifts[:, rows]))
-            return prepared(images, image_size, mean, std), labels
+            images = prepared(images, image_size, mean, std)
+            return (*tf.split(images, parts), labels) if parts > 1 else (images, labels)
 
         train, train_ready = _record_variable("train_records", "train", records)
         steps = tf.data.Dataset.range(start, tf.int64.max).map(train_batch)
         iterator, restart = _iterator(steps, train_ready)
-        train_next = iterator.get_next(NEXT)
+        *train_images, train_labels = iterator.get_next(NEXT)
         streams.register(
-            streams.Stream(train_next[1], restart, batch_size, images=records.num_train, in_order=False, start=start)
+            streams.Stream(train_labels, restart, batch_size, images=records.num_train, in_order=False, start=start)
         )
 
         val_next = _passes(records, "val", image_size, val_batch_size or batch_size, mean, std)
-    return *train_next, *val_next
+    return train_images if parts > 1 else train_images[0], train_labels, *val_next
 
 
 def load_data(image_size, batch_size, data_dir=None, *, dataset="cifar10", label="fine", **options):

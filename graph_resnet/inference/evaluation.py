@@ -22,7 +22,7 @@ from graph_resnet.data import of_runs
 from graph_resnet.data.find import Records
 from graph_resnet.errors import UserError, printable
 from graph_resnet.inference import metrics
-from graph_resnet.session import PRECISIONS, check_precision, precision_as_trained
+from graph_resnet.session import resolved_precision
 
 SPLITS = ("val", "test", "train")
 
@@ -139,14 +139,10 @@ def evaluate(
     """
     if split not in SPLITS:
         raise UserError(f"split {split!r}: not one of {', '.join(SPLITS)}")
-    if precision not in PRECISIONS:
-        raise UserError(f"precision {precision!r}: not one of {', '.join(PRECISIONS)}")
     net = config.read(train_dir)
     records = data if isinstance(data, Records) else records_of(net, data)
     config.check_data(net, records, allow_other=allow_other_data)
-    if precision == "auto":
-        precision = precision_as_trained(net.precision)
-    check_precision(precision)
+    precision = resolved_precision(precision, net.precision)
     if before_tensorflow is not None:
         before_tensorflow()
     from graph_resnet.inference import forward, restore

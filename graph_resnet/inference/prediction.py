@@ -29,6 +29,7 @@ from graph_resnet.data import image_files
 from graph_resnet.data.of_runs import record_side
 from graph_resnet.errors import UserError
 from graph_resnet.inference import metrics
+from graph_resnet.session import resolved_precision
 
 BATCH = 128  # images at once
 
@@ -91,8 +92,8 @@ class Predictor:
 
     Args:
       train_dir: of a run of `graph_resnet.train`.
-      checkpoint: as in `evaluation.evaluate`.
-      before_tensorflow: as in `evaluation.evaluate`.
+      checkpoint, precision, threads, before_tensorflow: as in `evaluation.evaluate`. For one image at a time,
+        precision='auto' and threads=1 are quickest; the latter counts where no session of the process was open before.
 
     Attributes:
       class_names: C strings.
@@ -100,7 +101,7 @@ class Predictor:
       notes: lines about newer checkpoints that could not be read, and retired fields of config.json.
 
     Raises:
-      UserError: no such train dir, or a checkpoint that does not fit.
+      UserError: no such train dir, a checkpoint that does not fit, or a precision that this CPU does not have.
     """
 
     def __init__(
@@ -108,9 +109,12 @@ class Predictor:
         train_dir: str | Path,
         *,
         checkpoint: str | Path | None = None,
+        precision: str = "float32",
+        threads: int | None = None,
         before_tensorflow: Callable[[], object] | None = None,
     ):
         net = config.read(train_dir)
+        precision = resolved_precision(precision, net.precision)
         if before_tensorflow is not None:
             before_tensorflow()
         import tensorflow.compat.v1 as tf
@@ -124,7 +128,7 @@ class Predictor:
         with tf.Graph().as_default():
             images = tf.placeholder(tf.uint8, [None, self._side, self._side, 3])
             logits = restore.net_of_images(net, images)
-            self._session = restore.session()
+            self._session = restore.session(precision, threads=threads, inline=True)
             restore.load(self._session, self.checkpoint)
             self._logits = self._session.make_callable(logits, [images])
         self._graph_errors = (tf.errors.OpError, RuntimeError)

@@ -67,13 +67,19 @@ def _whole(prefix: str, flag: str) -> str:
     return prefix
 
 
-def session(precision: str = "float32", *, threads: int | None = None) -> tf.Session:
+def session(precision: str = "float32", *, threads: int | None = None, inline: bool = False) -> tf.Session:
     """A session of the default graph, with its own thread pool.
 
     By default TensorFlow's sessions share one pool, sized by the first of them: our single thread would then be all
     that the caller's sessions get.
+
+    Args:
+      precision, threads: see `session_config`.
+      inline: runs the ops on the thread that calls `run`, which need not wake another one.
     """
     options = session_config(precision, threads=threads)
+    if inline:
+        options.inter_op_parallelism_threads = -1
     options.use_per_session_threads = True
     return tf.Session(config=options)
 

@@ -8,7 +8,7 @@ from graph_resnet import tower
 from graph_resnet.data import batches
 from graph_resnet.errors import UserError
 from graph_resnet.loop.graph_to_train import GraphToTrain
-from graph_resnet.training import filter_gradients, lookahead, muon, whitening
+from graph_resnet.training import filter_gradients, lookahead, muon, towers, whitening
 
 
 def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cluster=None):
@@ -24,9 +24,11 @@ def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cl
       A `GraphToTrain`.
 
     Raises:
-      UserError: a scope has no trainable variable, or the images are too small for the net.
+      UserError: a scope has no trainable variable, the images are too small for the net, or the batch does not divide
+        into the recipe's towers.
     """
     tower.check_image_size(recipe)
+    towers.check(recipe, cluster.rows.stop - cluster.rows.start if cluster else recipe.batch_size)
     tf.set_random_seed(seed)
     tensors = batches.train_and_validation(
         records,
@@ -38,6 +40,7 @@ def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cl
         mean=recipe.mean,
         std=recipe.std,
         rows=cluster.rows if cluster else slice(None),
+        parts=recipe.towers,
     )
     return on_batches(recipe, tensors, records, precision=precision, trainable_scopes=trainable_scopes, cluster=cluster)
 
@@ -50,8 +53,9 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
 
     Args:
       recipe: `recipes.Recipe`.
-      tensors: (train_imgs, train_labels, val_imgs, val_labels), float32 [B, S, S, 3] and int32 [B].
-      records: `find.Records`, for the numbers of classes and training images.
+      tensors: (train_imgs, train_labels, val_imgs, val_labels), float32 [B, S, S, 3] and int32 [B]. Where the recipe
+        has several towers, `train_imgs` is a list of their equal parts of the batch.
+      records: `find.Records`, for the numbers of classes and of training images.
       precision: 'bfloat16' or 'float32', of the session that the graph will run in.
       trainable_scopes: prefixes of the variables to train; empty for all.
       cluster: `cluster.Cluster` if `train_imgs` are one worker's part of the batch.
@@ -65,26 +69,40 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
     train_imgs, train_labels, val_imgs, val_labels = tensors
     batch_norm = cluster.batch_norm if cluster and recipe.sync_batch_norm else None
     stem = whitening.initializer(recipe, records) if recipe.whitening else None
-    with filter_gradients.quickest(precision):
-        train_logits = tower.logits(
-            recipe, train_imgs, records.num_classes, is_training=True, batch_norm=batch_norm, stem_initializer=stem
-        )
-    with tf.name_scope("training"):  # a box in TensorBoard, like the other parts
-        train_loss, train_acc = tower.loss_and_accuracy(train_logits, train_labels)
-        minimized = objective(recipe, train_loss, train_logits, train_labels)
-    # Collected before the validation tower is built, so these are the training tower's only.
-    update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+    parts = [train_imgs] if recipe.towers == 1 else train_imgs
+    built = []  # (loss, accuracy, what is minimized, update ops) of each training tower
+    for i, images in enumerate(parts):
+        before = len(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
+        with filter_gradients.quickest(precision):
+            train_logits = tower.logits(
+                recipe,
+                images,
+                records.num_classes,
+                is_training=True,
+                reuse=True if i else None,
+                batch_norm=batch_norm,
+                stem_initializer=stem,
+            )
+        with tf.name_scope("training"):  # a box in TensorBoard, as the others
+            labels = train_labels if len(parts) == 1 else tf.split(train_labels, len(parts))[i]
+            loss, accuracy = tower.loss_and_accuracy(train_logits, labels)
+            minimized = objective(recipe, loss, train_logits, labels)
+        # Collected before the validation tower is built, so these are the training tower's only.
+        built.append((loss, accuracy, minimized, tf.get_collection(tf.GraphKeys.UPDATE_OPS)[before:]))
     with tf.name_scope("validation"):
-        val_logits = tower.logits(recipe, val_imgs, records.num_classes, is_training=False, reuse=True)
+        val_logits = towers.validation_logits(recipe, val_imgs, records.num_classes)
         val_loss, val_acc = tower.loss_and_accuracy(val_logits, val_labels)
         val_confusion = tower.confusion(val_logits, val_labels)
     step = tf.train.get_or_create_global_step()
     with tf.name_scope("learning_rate"):
         rate = learning_rate(recipe, step, recipe.total_steps(records.num_train))
     update = optimizer(recipe, rate)
-    gradients = update.compute_gradients(minimized, _trainable(trainable_scopes))
-    if recipe.beta_rate != 1:
-        gradients = [(g * recipe.beta_rate if v.op.name.endswith("/beta") else g, v) for g, v in gradients]
+    variables = _trainable(trainable_scopes)
+    each = [
+        towers.Tower(loss, accuracy, _gradients(recipe, update, minimized, variables), update_ops)
+        for loss, accuracy, minimized, update_ops in built
+    ]
+    gradients, train_loss, train_acc, update_ops = towers.in_step(each)
     if cluster:
         gradients, train_loss, train_acc, update_ops = cluster.in_step(gradients, train_loss, train_acc, update_ops)
     with tf.control_dependencies(update_ops):
@@ -102,6 +120,14 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
         val_logits=val_logits,
         precise_batch_norm=recipe.precise_batch_norm,
     )
+
+
+def _gradients(recipe, update, minimized, variables):
+    """Pairs of a gradient and its variable, batch norm's beta at its own rate."""
+    gradients = update.compute_gradients(minimized, variables)
+    if recipe.beta_rate == 1:
+        return gradients
+    return [(g * recipe.beta_rate if v.op.name.endswith("/beta") else g, v) for g, v in gradients]
 
 
 def objective(recipe, loss, logits, labels):

@@ -105,7 +105,7 @@ def _session(job, config, before):
     Returns:
       (ConfigProto, `Cluster` or None, reason for the precision). Sets the precision and number of workers in `config`.
     """
-    settings, workers = session_config(threads=job.machine.threads), None
+    settings, workers = session_config(threads=job.machine.threads, towers=job.recipe.towers), None
     if job.join is not None:
         workers = job.join(job.recipe.batch_size, settings)
         config["workers"] = workers.size
@@ -117,7 +117,7 @@ def _session(job, config, before):
     if workers is None or workers.is_chief:
         recorded = before.get("precision") if before else None
         config["precision"], why = choose_precision(
-            job.machine.precision, job.recipe, recorded=recorded, threads=job.machine.threads
+            job.machine.precision, job.recipe, recorded=recorded, threads=settings.intra_op_parallelism_threads
         )
     if workers:
         config["precision"] = workers.chief_says(config["precision"] if workers.is_chief else "")

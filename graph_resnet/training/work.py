@@ -9,12 +9,12 @@ from graph_resnet.recipes import Recipe
 
 # Multiplications and additions of a step below which a second thread costs more time than it saves: waking it takes
 # about 40 us, as long as many of the 470 ops of such a small step. Measured in docs/speed.md.
-SMALL_STEP = 3e9
+SMALL_STEP = 5e9
 
 
 def default_threads(recipe: Recipe) -> int | None:
-    """CPU threads of a recipe's training step: 1 if the step is small, else None (all cores)."""
-    return 1 if step_work(recipe) < SMALL_STEP else None
+    """CPU threads of a recipe's training step: one for each tower if these are small, else None (all cores)."""
+    return recipe.towers if step_work(recipe) < SMALL_STEP * recipe.towers else None
 
 
 def step_work(recipe: Recipe) -> float:

@@ -230,7 +230,8 @@ def import_quietly() -> ModuleType:
     before = signals.handle(lambda signum, frame: os._exit(128 + signum))
     try:
         with signals.StopRequest() as stop, _silenced_stderr():  # some messages precede the log level
-            import tensorflow.compat.v1 as tf
+            with _skipped("keras.src", "jax"):
+                import tensorflow.compat.v1 as tf
 
             from graph_resnet.compat import slim
 
@@ -247,6 +248,23 @@ def import_quietly() -> ModuleType:
     slim.quiet()
     _set_log_level(tf)
     return tf
+
+
+@contextlib.contextmanager
+def _skipped(*modules):
+    """Makes the import of some modules fail inside the block, unless they were imported before.
+
+    TensorFlow imports Keras at its end, and JAX for its converter to TFLite, only if they are there: together 1.3 s
+    that no command needs. Both can be imported afterwards: `tf.keras` imports Keras on first use.
+    """
+    blocked = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(blocked))  # None: an ImportError
+    try:
+        yield
+    finally:
+        for name in blocked:
+            if sys.modules.get(name, False) is None:
+                del sys.modules[name]
 
 
 def _set_log_level(tf):

@@ -33,6 +33,22 @@ def run_python(*arguments):
     )
 
 
+def test_a_command_imports_neither_keras_nor_jax():
+    """It has no use for them; a net of the user's own may."""
+    program = """
+import sys
+from graph_resnet import cli
+tf = cli.import_tensorflow()
+print(sorted({"keras", "jax", "tf_keras"} & sys.modules.keys()))
+from tensorflow.keras import layers
+import keras
+print(layers.Dense is keras.layers.Dense is tf.keras.layers.Dense, tf.layers.dense.__module__)
+"""
+    result = run_python("-c", program)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["[]", "True tensorflow.python.keras.legacy_tf_layers.core"]
+
+
 def variable_names():
     return {v.op.name for v in v1.global_variables()}
 

@@ -182,6 +182,8 @@ class Session:
 def training_peers(net, quick):
     """{name: (module, function, arguments)} of the peers that train; `quick` skips those that start slowly."""
     peers = {f"ours, {p}": ("ours", "training", {"net": net, "precision": p}) for p in PRECISIONS}
+    for precision in PRECISIONS:
+        peers[f"ours, {precision}, two towers"] = "ours", "training", {"net": net, "precision": precision, "towers": 2}
     own_input = {"net": net, "precision": "bfloat16", "own_input": True}
     peers["ours, bfloat16, its own input"] = ("ours", "training", own_input)
     if net in NETS:

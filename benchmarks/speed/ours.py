@@ -1,5 +1,6 @@
 """This project as a peer: the training graph of the command, the exported net, and matrix products."""
 
+import dataclasses
 import os
 import tempfile
 from pathlib import Path
@@ -16,13 +17,14 @@ from graph_resnet.data import find
 from graph_resnet.inference import saved_model
 from graph_resnet.session import session_config
 from graph_resnet.training import graph
+from graph_resnet.training.work import default_threads
 
 VERSIONS = {"TensorFlow": tf.__version__}
 FEW = 4  # number of images whose logits are compared
 
 
-def training(net, precision, own_input=False, image_size=None, batch_size=None, cores=None):
-    """Training steps of the graph that `graph_resnet.train` builds.
+def training(net, precision, own_input=False, image_size=None, batch_size=None, cores=None, towers=1):
+    """Training steps of the graph that `graph_resnet.train` builds, with its threads.
 
     Args:
       net: 'bottleneck' or 'resnet18'.
@@ -30,17 +32,24 @@ def training(net, precision, own_input=False, image_size=None, batch_size=None, 
       own_input: batches from record files as in training, with flips and resizing; else ready batches.
       image_size, batch_size: default the recipe's.
       cores: how many to use, default all.
+      towers: in a step, see `graph_resnet.training.towers`.
     """
     if cores:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     recipe, records = ready.recipe(net, image_size, batch_size), find.cifar("synthetic")
+    recipe = dataclasses.replace(recipe, towers=towers)
+    config = session_config(precision, threads=default_threads(recipe), towers=towers)
+    with tf.Session(config=config):
+        pass  # the first session sizes the thread pools
     with tf.Graph().as_default():
         if own_input:
             built = graph.build(recipe, records, seed=0, precision=precision)
         else:
-            built = graph.on_batches(recipe, 2 * ready_batch(recipe), records, precision=precision)
+            images, labels = ready_batch(recipe)
+            parts = images if towers == 1 else tf.split(images, towers)
+            built = graph.on_batches(recipe, (parts, labels, images, labels), records, precision=precision)
         facts = facts_of(recipe)
-        session = initialized(tf.Session(config=session_config(precision)))
+        session = initialized(tf.Session(config=config))
     step = timed(lambda: session.run([built.train_op, built.train_loss]))
     step(2)
     return Peer({"step": step}, VERSIONS, facts)

@@ -2,7 +2,8 @@
 
     python -m benchmarks.speed.scaling
 
-Trains the bottleneck net with the command's input. Each line is measured in two processes, one after the other.
+Trains the bottleneck net with the command's input and threads. Each line is measured in three processes, one after the
+other.
 """
 
 import argparse
@@ -17,9 +18,9 @@ from graph_resnet.recipes import RECIPES
 SIZES, BATCHES = (32, 64, 96, 128), (16, 64, 256)
 
 
-def rate(image_size, batch_size, cores, precision, rounds):
+def rate(image_size, batch_size, cores, precision, rounds, towers=1):
     """(images/s, peak MB)."""
-    sizes = {"image_size": image_size, "batch_size": batch_size, "cores": cores}
+    sizes = {"image_size": image_size, "batch_size": batch_size, "cores": cores, "towers": towers}
     with Worker("ours", "training", net="bottleneck", precision=precision, own_input=True, **sizes) as worker:
         worker.facts()
         row = Row("", worker, "step")
@@ -41,10 +42,14 @@ def main():
     for size in SIZES:
         for batch in BATCHES:
             (one, _), (all_cores, memory) = (rate(size, batch, n, precision, flags.rounds) for n in (1, cores))
-            cells = (f"{one:,.0f}", f"{all_cores:,.0f}", f"{all_cores / one:.2f}", f"{memory:,.0f}")
+            towers, _ = rate(size, batch, cores, precision, flags.rounds, towers=2)
+            cells = (f"{one:,.0f}", f"{all_cores:,.0f}", f"{all_cores / one:.2f}")
+            cells += (f"{towers:,.0f}", f"{towers / one:.2f}", f"{memory:,.0f}")
             rows.append((f"{size}x{size}, batch {batch}", *cells))
             print(*rows[-1], sep="  ", flush=True)
-    header = ("images", "images/s, 1 core", f"images/s, {cores} cores", "times", f"peak MB, {cores} cores")
+    header = (
+        "images", "images/s, 1 core", f"{cores} cores", "times", "two towers", "times", f"peak MB, {cores} cores"
+    )  # fmt: skip
     table = Table(f"Training the bottleneck net, {precision}", header, rows)
     text = "; ".join(f"{what}: {value}" for what, value in about.items()) + f".\n\n{table}"
     print(text)

@@ -5,6 +5,8 @@ There are two such modules: the attribute `tf.compat.v1`, and the one that `impo
 
 import functools
 import importlib
+import importlib.metadata
+import os
 import sys
 
 from . import gone, modules, tables
@@ -15,12 +17,34 @@ def _add_to(v1, names):
     for name in names:
         *parents, child = name.split(".")
         holder = functools.reduce(getattr, parents, v1)
-        probe = tables.ADDED_TO_V1[name]
-        try:
-            getattr(holder, child) if probe is None else getattr(getattr(holder, child), probe)
-        except AttributeError:
+        if _is_lost(holder, child, tables.ADDED_TO_V1[name]):
             place = tables.NAMES.get(name)
             setattr(holder, child, modules.locate(place) if place else modules.table_module(name))
+
+
+def _is_lost(holder, child, probe):
+    """Whether a name is not there, or is TensorFlow's module that only says that Keras 3 does not have `probe`."""
+    try:
+        value = getattr(holder, child)
+        if probe is None:
+            return False
+        # Asking that module for anything imports Keras, which takes a second. Its version says the same.
+        if type(value).__name__ == "KerasLazyLoader" and _keras_is_3():
+            return True
+        getattr(value, probe)
+    except AttributeError:
+        return True
+    return False
+
+
+def _keras_is_3():
+    """Whether TensorFlow would take Keras 3 for its Keras."""
+    if os.environ.get("TF_USE_LEGACY_KERAS") in ("true", "True", "1"):
+        return False
+    try:
+        return importlib.metadata.version("keras").startswith("3.")
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def add(names=tuple(tables.ADDED_TO_V1)):

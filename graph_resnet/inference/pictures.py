@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from graph_resnet import evaluation_plots, plots
 from graph_resnet.errors import printable, reason
 from graph_resnet.inference import metrics
 from graph_resnet.inference.evaluation import Evaluation
 from graph_resnet.plot_text import class_labels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MISTAKES, NAME_LENGTH = 40, 14  # maximum number of mistakes shown; characters of a class name above an image
 NAMES = ("confusion", "mistakes", "calibration")

@@ -53,14 +53,16 @@ def choose_precision(
         return "float32", bfloat16_fault() or "this CPU has no bfloat16 arithmetic"
     seconds = measure(recipe, threads=threads)
     quicker, slower = sorted(seconds, key=seconds.__getitem__)
-    return quicker, f"a block takes {seconds[quicker] * 1e3:.3g} ms, {seconds[slower] * 1e3:.3g} ms in {slower}"
+    quick, slow = (f"{seconds[precision] * 1e3:.3g} ms" for precision in (quicker, slower))
+    return quicker, f"a block takes {quick} of CPU time, {slow} in {slower}"
 
 
 def measure(recipe: Recipe, *, threads: int | None = None) -> dict[str, float]:
-    """Seconds of one block of the recipe's net, forward and backward: {'bfloat16': ..., 'float32': ...}.
+    """CPU seconds of one block of the recipe's net, forward and backward: {'bfloat16': ..., 'float32': ...}.
 
     The block is from the most expensive group, at its resolution, with as many images of a batch as `WORK` allows. The
-    precisions take turns; each result is the minimum of `ROUNDS`, which is least affected by other work on the machine.
+    precisions take turns; each result is the minimum of `ROUNDS`. It is the time of all threads together: wall time
+    depends on other work on the machine, and has chosen the slower precision on a busy one.
     """
     architecture = recipe.architecture
     side, group = costliest_group(architecture, recipe.image_size)
@@ -103,6 +105,6 @@ def _step(architecture: Architecture, group: Group, shape: list[int], precision:
 
 
 def _seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     run()
-    return time.perf_counter() - start
+    return time.process_time() - start

@@ -119,18 +119,17 @@ class Predictor:
             before_tensorflow()
         import tensorflow.compat.v1 as tf
 
-        from graph_resnet.inference import restore
+        from graph_resnet.inference import restore, saved_model
 
         self.class_names = net.class_names
         self.notes = list(net.notes)
         self.checkpoint = restore.find_checkpoint(train_dir, checkpoint, say=self.notes.append)
         self._side = record_side(net.recipe)
         with tf.Graph().as_default():
-            images = tf.placeholder(tf.uint8, [None, self._side, self._side, 3])
-            logits = restore.net_of_images(net, images)
+            # Weights as constants, batch norm folded: for one image that is twice as quick.
+            tf.import_graph_def(saved_model.frozen(net, self.checkpoint, threads=threads), name="")
             self._session = restore.session(precision, threads=threads, inline=True)
-            restore.load(self._session, self.checkpoint)
-            self._logits = self._session.make_callable(logits, [images])
+            self._logits = self._session.make_callable("logits:0", ["images:0"])
         self._graph_errors = (tf.errors.OpError, RuntimeError)
         self._pool = ThreadPoolExecutor(machine.cores())
 
@@ -190,6 +189,8 @@ class Predictor:
 
 def _load(image: Any, side: int) -> np.ndarray | UserError:
     """An image of any accepted kind as uint8 [side, side, 3], or what is wrong with it."""
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape == (side, side, 3):
+        return image  # as it would come out
     try:
         if isinstance(image, (str, os.PathLike)):
             return image_files.load(image, side)

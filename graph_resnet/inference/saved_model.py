@@ -125,13 +125,16 @@ def serialized(graph_def: Any) -> bytes:
     return SavedModel(saved_model_schema_version=1, meta_graphs=[meta_graph]).SerializeToString(deterministic=True)
 
 
-def frozen(net: TrainedNet, checkpoint: str) -> Any:
-    """The net with a checkpoint's weights, as a GraphDef from node `images` to the nodes of `OUTPUTS`."""
+def frozen(net: TrainedNet, checkpoint: str, *, threads: int | None = None) -> Any:
+    """The net with a checkpoint's weights, as a GraphDef from node `images` to the nodes of `OUTPUTS`.
+
+    For `threads` see `restore.session`: its own session may be the first of the process.
+    """
     import tensorflow.compat.v1 as tf
 
     from graph_resnet.inference import folding, restore
 
-    with tf.Graph().as_default() as graph, restore.session() as session:
+    with tf.Graph().as_default() as graph, restore.session(threads=threads) as session:
         images = tf.placeholder(tf.uint8, [None, None, None, 3], name="images")
         logits = tf.identity(restore.net_of_images(net, images), name="logits")
         tf.nn.softmax(logits, name="probabilities")

@@ -110,11 +110,24 @@ def residual_block(x, bottleneck_depth, out_depth, stride=1, scope="residual_blo
         if in_depth == out_depth:
             shortcut = subsample(x, stride, "shortcut")
         else:
-            shortcut = slim.conv2d(x, out_depth, [1, 1], stride=stride, activation_fn=None, scope="shortcut")
+            shortcut = _strided(x, out_depth, stride, activation_fn=None, scope="shortcut")
         residual = slim.conv2d(x, bottleneck_depth, [1, 1], stride=1, scope="conv1")
         residual = slim.conv2d(residual, bottleneck_depth, [3, 3], stride=stride, scope="conv2")
         residual = slim.conv2d(residual, out_depth, [1, 1], stride=1, activation_fn=None, scope="conv3")
         return tf.nn.relu(shortcut + residual)
+
+
+def _strided(x, out_depth, stride, **options):
+    """A 1x1 convolution with a stride, by `slim.conv2d`: [B, ceil(H / stride), ceil(W / stride), out_depth].
+
+    With several threads, TensorFlow's gradient of its filter writes beyond its memory if x has fewer than 16 channels
+    (oneDNN on a CPU with AVX-512, TensorFlow 2.21): the process dies within a few steps. For those, the pixels that the
+    stride leaves out are cut away first. Other convolutions stay as they are, because one more op would change the
+    seeds of the initial weights.
+    """
+    if stride > 1 and tf.dimension_value(x.shape[-1]) < 16:
+        x, stride = x[:, ::stride, ::stride], 1
+    return slim.conv2d(x, out_depth, [1, 1], stride=stride, **options)
 
 
 def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortcut=True):
@@ -146,7 +159,7 @@ def basic_block(x, out_depth, stride=1, scope="basic_block", *, normalize_shortc
         if in_depth == out_depth and stride == 1:
             shortcut = x
         else:
-            shortcut = slim.conv2d(x, out_depth, [1, 1], stride, activation_fn=None, scope="shortcut", **bare)
+            shortcut = _strided(x, out_depth, stride, activation_fn=None, scope="shortcut", **bare)
         residual = slim.conv2d(x, out_depth, [3, 3], stride=stride, scope="conv1")
         residual = slim.conv2d(residual, out_depth, [3, 3], stride=1, activation_fn=None, scope="conv2")
         return tf.nn.relu(shortcut + residual)

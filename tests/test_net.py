@@ -619,3 +619,22 @@ def test_an_unknown_name_of_the_package():
 
     with pytest.raises(AttributeError, match="module 'graph_resnet' has no attribute 'resnet1001'"):
         graph_resnet.resnet1001  # noqa: B018
+
+
+@pytest.mark.parametrize("depth", [3, 8])
+def test_updates_of_a_strided_block_on_few_channels(depth):
+    """In a process of its own: with slim's strided 1x1 convolution it dies of a corrupted heap on some CPUs."""
+    program = f"""
+import tensorflow.compat.v1 as tf
+from graph_resnet import residual_block
+
+tf.disable_eager_execution()
+output = residual_block(tf.random.normal([25, 16, 16, {depth}]), 8, 16, stride=2)
+update = tf.train.GradientDescentOptimizer(1e-3).minimize(tf.reduce_mean(output**2))
+with tf.Session(config=tf.ConfigProto(intra_op_parallelism_threads=2)) as session:
+    session.run(tf.global_variables_initializer())
+    for _ in range(100):
+        session.run(update)
+"""
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr[-500:]

@@ -151,6 +151,26 @@ def test_too_late_gives_one_line(tmp_path):
     ]
 
 
+NOTEBOOK = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+CELLS = ["import tensorflow as tf", "%load_ext graph_resnet.tf1", "x = tf.placeholder(tf.float32)",
+         "import tensorflow.contrib.slim as slim", "print(slim.flatten.__name__, tf.executing_eagerly(), x.dtype.name)"]
+for cell in CELLS[START:]:
+    shell.run_cell(cell.replace("x = ", "import tensorflow as tf; x = ") if START else cell).raise_error()
+"""
+
+
+@pytest.mark.parametrize("start", [1, 0], ids=["first cell", "after import tensorflow"])
+def test_a_notebook_after_load_ext(tmp_path, start):
+    """Names that hold TensorFlow 2 already are changed, with a line that says so."""
+    result = run(tmp_path, "-c", NOTEBOOK.replace("START", str(start)), module=None)
+    assert result.returncode == 0, result.stderr
+    *said, last = result.stdout.splitlines()
+    assert last == "flatten False float32"
+    assert said == ([] if start else ["graph_resnet.tf1: tf is TensorFlow 1 from here on; run earlier cells again"])
+
+
 LIBRARIES = """
 import tensorflow as tf, importlib, sys
 assert tf.placeholder and importlib.import_module("tensorflow") is tf and __import__("tensorflow") is tf
@@ -170,13 +190,20 @@ def test_libraries_keep_tensorflow_2(tmp_path):
 REMOVED = """import collections, time, inspect, numpy as np
 print(np.int(3.5), np.zeros(2, np.float).dtype, np.object, np.reshape(np.arange(4), newshape=(2, 2)).shape)
 print(isinstance([], collections.Iterable), time.clock() > 0, inspect.getargspec(lambda a, *b: 0).args)
+import itertools, urllib, cPickle, Queue
+print(list(xrange(2)), isinstance("a", basestring), list(itertools.izip("a", "b")), urllib.quote(" "))
+print(cPickle.loads(cPickle.dumps(1)), Queue.mine)
 """
 
 
 def test_removed_names_of_numpy_and_python(tmp_path):
     write(tmp_path, "a.py", REMOVED)
+    write(tmp_path, "Queue.py", "mine = 'the program has its own'\n")
     result = run(tmp_path, "a.py")
-    assert result.stdout == "3 float64 <class 'object'> (2, 2)\nTrue True ['a']\n", result.stderr
+    assert result.stdout.splitlines() == [
+        *("3 float64 <class 'object'> (2, 2)", "True True ['a']", "[0, 1] True [('a', 'b')] %20"),
+        "1 the program has its own",
+    ], result.stderr
     result = run(tmp_path, "--no-numpy", "a.py")
     assert result.returncode == 1
     assert "AttributeError" in result.stderr.splitlines()[-1] or "np.int" in result.stderr

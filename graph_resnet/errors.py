@@ -23,6 +23,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else _shown(c) for c in text)
 
 
+def printable_lines(text: str) -> str:
+    """`text` with each of its lines `printable`: what a run says may name a path with terminal codes in it."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def _shown(character: str) -> str:
     return " " if character.isspace() else character.encode("unicode_escape").decode()
 

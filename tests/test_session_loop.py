@@ -15,6 +15,7 @@ from graph_resnet.data import batches, streams
 from graph_resnet.errors import UserError
 from graph_resnet.loop import metrics_log, progress
 from graph_resnet.loop.signals import Interrupted
+from graph_resnet.training.options import Show
 from tests.helpers import QUIET, RAW, ROOT, diverging, final_value, grey_stream, regression, summaries
 from utils.learning import train_with_bn
 
@@ -318,6 +319,14 @@ def test_it_runs_in_a_program_without_v2_behavior():
     """In such a program variables are not resources."""
     done = subprocess.run([sys.executable, "-c", WITHOUT_V2], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_path_with_terminal_codes_is_shown_and_not_sent(capsys):
+    progress.say("[train dir]: runs/\x1b[31m\udcff\nand a second line")
+    assert capsys.readouterr().out == "[train dir]: runs/\\x1b[31m\\udcff\nand a second line\n"
+    lines = []
+    Show(say=lines.append).line("[report]: \x1b]0;title\x07")
+    assert lines == ["[report]: \\x1b]0;title\\x07"]
 
 
 def test_progress_lines_show_the_remaining_time(monkeypatch, capsys):

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 
 from tqdm import TqdmWarning
 
+from graph_resnet.errors import printable_lines
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", TqdmWarning)  # a notebook without ipywidgets gets lines instead of a bar
     from tqdm.auto import tqdm
@@ -41,6 +43,7 @@ def say(line: str) -> None:
     to = _say.get()
     if to is None:
         return
+    line = printable_lines(line)
     try:
         tqdm.write(line) if to is print else to(line)
     except OSError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graph_resnet import fields, files
-from graph_resnet.errors import UserError
+from graph_resnet.errors import UserError, printable_lines
 from graph_resnet.fields import Choice, Maybe, Names, Switch, Whole, declared
 from graph_resnet.session import PRECISIONS
 
@@ -116,7 +116,7 @@ class Show:
 
     def line(self, text: str) -> None:
         if self.say is not None:
-            self.say(text)
+            self.say(printable_lines(text))
 
 
 def checked(row: Any) -> Any:

@@ -73,6 +73,18 @@ def test_labels_that_the_dataset_lacks():
         summary.of_recipe(recipe)
 
 
+def test_images_that_are_too_small_are_refused_as_in_training():
+    recipe = dataclasses.replace(recipes.RECIPES["resnet18-flip"], image_size=2)
+    with pytest.raises(UserError, match="^image size 2: resnet18 needs at least 3; pass a larger one$"):
+        summary.of_recipe(recipe)
+
+
+def test_images_of_ones_own_have_no_number_of_classes_without_their_folders():
+    recipe = dataclasses.replace(recipes.RECIPES["notebook"], dataset="pictures")
+    with pytest.raises(UserError, match="^dataset 'pictures': "):
+        summary.of_recipe(recipe)
+
+
 def test_rows_of_a_graph_without_batch_norm(graph):
     """For one of two towers, in a graph with other ops."""
     x = tf.placeholder(tf.float32, [None, 33, 33, 3])

@@ -87,7 +87,7 @@ def test_a_row_written_by_an_earlier_version_is_the_same_row():
         del group["plain"]
     assert same_run({"architecture": earlier}, {"architecture": row}) == []
     earlier["stem"]["depth"] += 1
-    with pytest.raises(UserError, match="whose row is another one"):
+    with pytest.raises(UserError, match="with another row"):
         same_run({"architecture": earlier}, {"architecture": row})
 
 

@@ -147,7 +147,8 @@ def diverging(bad_step, *, weights=False):
     weight = tf.get_variable("weight", initializer=1.0)
     bad = tf.cast(step, tf.float32) >= bad_step
     update = tf.where(bad, np.inf, 0.5)
-    loss = tf.identity(weight) if weights else tf.where(bad, np.nan, 1.0)
+    # Not tf.identity, which may show the variable as it is after the update.
+    loss = weight * 1.0 if weights else tf.where(bad, np.nan, 1.0)
     with tf.control_dependencies([loss, update]):  # which read the weight and the step from before the update
         train_op = tf.group(tf.assign(weight, update), tf.assign_add(step, 1))
     return [train_op, loss, loss, tf.constant(1.0), tf.constant(1.0)]

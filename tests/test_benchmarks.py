@@ -172,7 +172,7 @@ def test_training_tables(session):
     training, limits = map(rows_of, session.tables)
     assert training["ours, float32"] == ("2.00 (2.00 to 2.00)", "1.00 (1.00 to 1.00)", "1,234")
     assert training["PyTorch, bfloat16, torch.compile"][:2] == ("3.00 (3.00 to 3.00)", "1.50 (1.50 to 1.50)")
-    assert len(training) == 12 and all(len(row) == 3 for row in training.values())
+    assert len(training) == 14 and all(len(row) == 3 for row in training.values())
     # Half of a step is matrix products: 2 s and 0.5 s at their rates.
     assert limits["ours, float32: share of the float32 floor"] == ("1.00 (1.00 to 1.00)",)
     assert limits["ours, bfloat16: share of the bfloat16 floor"] == ("0.50 (0.50 to 0.50)",)
@@ -186,7 +186,7 @@ def test_the_quick_comparison_leaves_out_what_starts_slowly(session):
     session.quick = True
     session.training("bottleneck")
     names = {*rows_of(session.tables[0])}
-    assert {"ours, bfloat16", "Keras 3, fit", "PyTorch, float32", "Flax, bfloat16"} < names and len(names) == 9
+    assert {"ours, bfloat16", "Keras 3, fit", "PyTorch, float32", "Flax, bfloat16"} < names and len(names) == 11
     assert not any("compile" in name or "loop" in name for name in names)
 
 

@@ -178,7 +178,7 @@ def test_existing_variable_names_are_refused_with_a_fix(trained_dir):
     with tf.Graph().as_default():
         images = tf.zeros([1, 32, 32, 3])
         inference.logits(trained_dir[0], images)
-        with pytest.raises(UserError, match=r"cannot be built in this graph .*tf\.variable_scope .*reuse=True"):
+        with pytest.raises(UserError, match=r"cannot be built in this graph .*tf\.variable_scope, .*reuse=True"):
             inference.logits(trained_dir[0], images)
 
 

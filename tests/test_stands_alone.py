@@ -162,6 +162,8 @@ BASE = {
         "evaluation_plots",
         "fields",
         "files",
+        "flags",
+        "lazy",
         "locks",
         "machine",
         "own_code",
@@ -174,7 +176,8 @@ BASE = {
 RECORD_OF_A_RUN = {"config", "tower", "loop", "data", "net", "compat"}
 ROOMS = {
     "compat": set(),
-    "net": {"compat"},
+    "net": {"block_arguments", "compat"},
+    "block_arguments": {"compat"},
     "data": {"compat"},
     "loop": {"data", "compat"},
     "config": {"data", "loop"},

@@ -114,8 +114,8 @@ def test_what_cannot_be_read_is_a_finding_of_its_own(findings):
         *("sub/python2.py", "sub/words.py", "sub/null.py", "broken.ipynb", "latin.py", "deep.py", "nothing.py")
     }
     assert problems["sub/python2.py"][0] == [3] and problems["sub/python2.py"][1].startswith("Python 2 (")
-    assert problems["sub/words.py"] == ([1], "no Python (invalid syntax)")
-    assert problems["sub/null.py"][1].startswith("no Python (")
+    assert problems["sub/words.py"] == ([1], "not Python (invalid syntax)")
+    assert problems["sub/null.py"][1].startswith("not Python (")
     assert problems["nothing.py"][1] == "cannot be read (No such file or directory)"
     assert problems["deep.py"][1] == "cannot be read (an expression is nested too deeply)"
     for name in ("broken.ipynb", "latin.py"):

@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as tf
 from graph_resnet.session import has_bfloat16
 from tests.helpers import TINY, comparable, records_of, run, start, summaries, wait_for_step
 
-LENGTH = "--steps 24 --save-every 5 --eval-every 12 --lookahead 4 --precise-batch-norm 2".split()
+LENGTH = "--steps 24 --save-every 5 --eval-every 12 --optimizer muon --lookahead 4 --precise-batch-norm 2".split()
 
 
 def command(train_dir, *more):
@@ -67,7 +67,7 @@ def test_what_tensorboard_shows(undisturbed):
     graphs = [e.graph_def for e in tf.train.summary_iterator(str(file)) if e.HasField("graph_def")]
     (names,) = ([node.name.split("/") for node in tf.GraphDef.FromString(graph).node] for graph in graphs)
     assert {name[0] for name in names} == {
-        "global_step", "input", "resnet", "training", "validation", "learning_rate", "gradients", "Momentum", "weights",
+        "global_step", "input", "resnet", "training", "validation", "learning_rate", "gradients", "Muon", "weights",
         "lookahead",
     }  # fmt: skip
     assert {name[2] for name in names if name[:2] == ["resnet", "block3"]} == {"residual_block1", "residual_block2"}

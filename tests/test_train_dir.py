@@ -362,7 +362,7 @@ def test_checkpoints_of_another_dtype_are_refused_in_one_line(graph, tmp_path):
         session.run(tf.global_variables_initializer())
         path = tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
     with tf.Graph().as_default():
-        variables = [tf.get_variable("w", initializer=tf.constant(1.0))]
+        variables = {"w": tf.get_variable("w", initializer=tf.constant(1.0))}
         with pytest.raises(UserError, match=r"does not fit: w is float64 there, float32 here\. Do that") as error:
             checkpoints.check_fit(path, variables, lambda names: "Do that")
     assert "\n" not in str(error.value)

@@ -61,6 +61,8 @@ def main(argv: list[str] | None = None) -> int:
     flags = parser.parse_args(argv)
     pairs = [pair.split(":") for pair in flags.only or ()] or [(tf, py) for tf in TENSORFLOWS[::-1] for py in PYTHONS]
     failed = False
+    if flags.directory:
+        os.makedirs(flags.directory, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=flags.directory, ignore_cleanup_errors=True) as shared:
         wheel = build_wheel(Path(shared))
         for tensorflow, version in pairs:

@@ -272,7 +272,9 @@ def signals(trials):
     directory = trials.work / "terminal"
     pid, terminal = pty.fork()
     if not pid:
-        os.execv(sys.executable, map(str, ["python", "-m", "graph_resnet.train", *RUN, "--train-dir", directory]))
+        os.execv(
+            sys.executable, [sys.executable, "-m", "graph_resnet.train", *map(str, RUN), "--train-dir", str(directory)]
+        )
     seen = b""
     while b"[train]: step 7 " not in seen:
         seen += os.read(terminal, 4096)

@@ -248,10 +248,9 @@ def resnet_arg_scope(
       batch_norm: function of the inputs that follows every convolution, default `slim.batch_norm`. Another function
         can read decay, scale, epsilon and is_training from the arg_scope of `slim.batch_norm`, as
         `distributed.sync_batch_norm` does.
-      activation: key of `ACTIVATIONS`. Only `pooled_block` also uses it after its sum; the other blocks have ReLU
-      there.
+      activation: key of `ACTIVATIONS`. Only `pooled_block` also uses it after its sum; the others have ReLU there.
 
-      Returns:
+    Returns:
       An arg_scope for `slim.conv2d`, `slim.fully_connected` and `slim.batch_norm`.
     """
     options = {"decay": batch_norm_decay, "scale": batch_norm_scale, "epsilon": 0.001}

@@ -183,6 +183,7 @@ def test_a_validation_pass_is_every_image_once_in_order(records, graph, batch_si
             assert [label for _, labels in pairs for label in labels] == [grey % 3 for grey in greys]
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_step_give_the_same_bytes_in_two_processes(tmp_path):
     records = np.random.default_rng(0).integers(0, 256, (40, 3073), np.uint8)
     records[:, 0] %= 10

@@ -564,6 +564,7 @@ def test_flags_that_do_not_go_together(flags, message, capsys):
     assert caught.value.code == 2 and message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_net_is_trained_on_them_and_evaluated(folder, tmp_path, cache):
     rng = np.random.default_rng(0)
     for name, level in (("dark", 60), ("light", 190)):

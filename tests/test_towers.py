@@ -17,6 +17,7 @@ RECIPE = replace(RECIPES["notebook"], dataset="synthetic", image_size=16, batch_
 MACHINE = training.Machine(precision="float32", threads=2)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_as_an_undisturbed_one(tmp_path):
     output, last = training.Output(save_every=3, log_every=1), "model.ckpt-6.data-00000-of-00001"
     for name, lengths in (("whole", [6]), ("resumed", [3, 6])):

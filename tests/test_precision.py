@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from graph_resnet import machine
 from graph_resnet.errors import UserError
 from graph_resnet.recipes import RECIPES
 from graph_resnet.session import has_bfloat16
@@ -79,7 +80,7 @@ def test_a_measurement_times_both(recipe):
     )  # the graph is not empty
 
 
-def test_small_steps_have_one_thread():
+def test_small_steps_have_one_thread(monkeypatch):
     """At 96x96: 2 units x (24^2 x 17,408 + 12^2 x 278,528) products, times 2 operations, 3 passes, 64 images."""
     notebook = RECIPES["notebook"]
     assert step_work(notebook) == 2 * (24**2 * 17_408 + 12**2 * 278_528) * 2 * 3 * 64
@@ -87,4 +88,6 @@ def test_small_steps_have_one_thread():
     recipes = [dataclasses.replace(notebook, image_size=side, batch_size=batch) for side, batch in sizes]
     assert [default_threads(recipe) for recipe in recipes] == [None, None, 1, 1]
     towers = [dataclasses.replace(recipe, towers=2) for recipe in recipes]
-    assert [default_threads(recipe) for recipe in towers] == [None, 2, 2, 2]  # one for each
+    for cores, threads in ((4, 2), (1, 1)):  # one for each, and no more than there are
+        monkeypatch.setattr(machine, "cores", lambda cores=cores: cores)
+        assert [default_threads(recipe) for recipe in towers] == [None, threads, threads, threads]

@@ -5,12 +5,15 @@ That two towers make the updates of two workers is in test_cluster.py.
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
 
-from graph_resnet import training
+from graph_resnet import tower, training
 from graph_resnet.errors import UserError
 from graph_resnet.recipes import RECIPES
 from graph_resnet.session import session_config
+from graph_resnet.training import towers
 from tests.helpers import records_of
 
 RECIPE = replace(RECIPES["notebook"], dataset="synthetic", image_size=16, batch_size=8, steps=6, eval_every=6, towers=2)
@@ -35,8 +38,8 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(tmp_path):
             {"batch_size": 7},
             "towers 2: a batch of 7 images does not divide into equal parts; pass another --batch-size",
         ),
-        ({"precise_batch_norm": 2}, "towers 2: each normalizes by its own part of the batch, so precise_batch_norm "),
-        ({"sync_batch_norm": True}, "towers 2: each normalizes by its own part of the batch, so sync_batch_norm "),
+        ({"precise_batch_norm": 2}, "precise_batch_norm cannot be had; pass --towers 1"),
+        ({"sync_batch_norm": True}, "sync_batch_norm cannot be had; pass --towers 1"),
     ],
 )
 def test_what_cannot_be_had_is_refused(fields, message, tmp_path):
@@ -45,9 +48,24 @@ def test_what_cannot_be_had_is_refused(fields, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("images", [1, 3, 4, 11])
+def test_a_validation_batch_of_few_images_has_the_logits_of_one_tower(images):
+    """Four towers: some get no image of one or three."""
+    with tf.Graph().as_default(), tf.Session(config=session_config(threads=1, towers=4)) as session:
+        batch = tf.constant(np.random.default_rng(0).normal(size=(images, 16, 16, 3)).astype(np.float32))
+        whole = tower.logits(RECIPE, batch, 10, is_training=False)
+        parts = towers.validation_logits(
+            replace(RECIPE, towers=4), tf.placeholder_with_default(batch, [None, 16, 16, 3]), 10
+        )
+        session.run(tf.global_variables_initializer())
+        whole, parts = session.run([whole, parts])
+    assert parts.shape == (images, 10)
+    np.testing.assert_allclose(parts, whole, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
-    ("threads", "towers", "of_one_op", "ops"), [(2, 1, 2, 1), (2, 2, 1, 2), (8, 2, 4, 2), (1, 2, 1, 1)]
+    ("threads", "parts", "of_one_op", "ops"), [(2, 1, 2, 1), (2, 2, 1, 2), (8, 2, 4, 2), (1, 2, 1, 1)]
 )
-def test_towers_share_the_threads(threads, towers, of_one_op, ops):
-    config = session_config(threads=threads, towers=towers)
+def test_towers_share_the_threads(threads, parts, of_one_op, ops):
+    config = session_config(threads=threads, towers=parts)
     assert (config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) == (of_one_op, ops)

@@ -67,28 +67,7 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
       UserError: a scope has no trainable variable.
     """
     train_imgs, train_labels, val_imgs, val_labels = tensors
-    batch_norm = cluster.batch_norm if cluster and recipe.sync_batch_norm else None
-    stem = whitening.initializer(recipe, records) if recipe.whitening else None
-    parts = [train_imgs] if recipe.towers == 1 else train_imgs
-    built = []  # (loss, accuracy, what is minimized, update ops) of each training tower
-    for i, images in enumerate(parts):
-        before = len(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
-        with filter_gradients.quickest(precision):
-            train_logits = tower.logits(
-                recipe,
-                images,
-                records.num_classes,
-                is_training=True,
-                reuse=True if i else None,
-                batch_norm=batch_norm,
-                stem_initializer=stem,
-            )
-        with tf.name_scope("training"):  # a box in TensorBoard, as the others
-            labels = train_labels if len(parts) == 1 else tf.split(train_labels, len(parts))[i]
-            loss, accuracy = tower.loss_and_accuracy(train_logits, labels)
-            minimized = objective(recipe, loss, train_logits, labels)
-        # Collected before the validation tower is built, so these are the training tower's only.
-        built.append((loss, accuracy, minimized, tf.get_collection(tf.GraphKeys.UPDATE_OPS)[before:]))
+    built = _training_towers(recipe, train_imgs, train_labels, records, precision=precision, cluster=cluster)
     with tf.name_scope("validation"):
         val_logits = towers.validation_logits(recipe, val_imgs, records.num_classes)
         val_loss, val_acc = tower.loss_and_accuracy(val_logits, val_labels)
@@ -120,6 +99,31 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
         val_logits=val_logits,
         precise_batch_norm=recipe.precise_batch_norm,
     )
+
+
+def _training_towers(recipe, images, labels, records, *, precision, cluster):
+    """[(loss, accuracy, what is minimized, update ops)] of each training tower; for the arguments see `on_batches`."""
+    batch_norm = cluster.batch_norm if cluster and recipe.sync_batch_norm else None
+    stem = whitening.initializer(recipe, records) if recipe.whitening else None
+    parts = [(images, labels)] if recipe.towers == 1 else zip(images, tf.split(labels, recipe.towers))
+    built = []
+    for i, (images, labels) in enumerate(parts):
+        before = len(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
+        with filter_gradients.quickest(precision):
+            logits = tower.logits(
+                recipe,
+                images,
+                records.num_classes,
+                is_training=True,
+                reuse=True if i else None,
+                batch_norm=batch_norm,
+                stem_initializer=stem,
+            )
+        with tf.name_scope("training"):  # a box in TensorBoard, as the others
+            loss, accuracy = tower.loss_and_accuracy(logits, labels)
+            minimized = objective(recipe, loss, logits, labels)
+        built.append((loss, accuracy, minimized, tf.get_collection(tf.GraphKeys.UPDATE_OPS)[before:]))
+    return built
 
 
 def _gradients(recipe, update, minimized, variables):

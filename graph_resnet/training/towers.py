@@ -8,6 +8,7 @@ a step assigns is the mean over the towers: two towers make the updates of `--wo
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,8 +54,8 @@ def check(recipe: Recipe, images: int) -> None:
     for name in ("sync_batch_norm", "precise_batch_norm"):
         if recipe.towers > 1 and getattr(recipe, name):
             raise UserError(
-                f"towers {recipe.towers}: each normalizes by its own part of the batch, so {name} cannot be had; leave "
-                "one of them out"
+                f"towers {recipe.towers}: each normalizes by its own part of the batch, so {name} cannot be had; pass "
+                "--towers 1, or leave it out"
             )
 
 
@@ -83,12 +84,15 @@ def validation_logits(recipe: Recipe, images: tf.Tensor, num_classes: int) -> tf
     Returns:
       float32 [B, C].
     """
-    parts = [images]
-    if recipe.towers > 1:
-        ends = [tf.shape(images)[0] * i // recipe.towers for i in range(recipe.towers + 1)]
-        parts = [images[start:end] for start, end in itertools.pairwise(ends)]
-    logits = [tower.logits(recipe, part, num_classes, is_training=False, reuse=True) for part in parts]
-    return logits[0] if len(logits) == 1 else tf.concat(logits, 0)
+    build = functools.partial(tower.logits, recipe, num_classes=num_classes, is_training=False, reuse=True)
+    if recipe.towers == 1:
+        return build(images)
+    ends = [tf.shape(images)[0] * i // recipe.towers for i in range(recipe.towers + 1)]
+    # In a batch of fewer images than towers, some parts are empty, which oneDNN's convolution refuses: such a tower
+    # gets an image, and its logits are cut off.
+    parts = itertools.pairwise(ends)
+    logits = [build(images[start : tf.maximum(end, start + 1)])[: end - start] for start, end in parts]
+    return tf.concat(logits, 0)
 
 
 def _mean(tensors: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from graph_resnet import machine
 from graph_resnet.architectures import Architecture, Group
 from graph_resnet.recipes import Recipe
 
@@ -13,8 +14,9 @@ SMALL_STEP = 5e9
 
 
 def default_threads(recipe: Recipe) -> int | None:
-    """CPU threads of a recipe's training step: one for each tower if these are small, else None (all cores)."""
-    return recipe.towers if step_work(recipe) < SMALL_STEP * recipe.towers else None
+    """CPU threads of a recipe's training step: None (all cores); where towers are small, at most one for each."""
+    small = step_work(recipe) < SMALL_STEP * recipe.towers
+    return min(recipe.towers, machine.cores()) if small else None
 
 
 def step_work(recipe: Recipe) -> float:

@@ -110,6 +110,9 @@ def _recipe(parser: argparse.ArgumentParser, text: str) -> Recipe:
         return recipes.RECIPES[Choice(recipes.RECIPES).parse(text)]
     except ValueError:
         close = difflib.get_close_matches(text, recipes.RECIPES, 1)
+        if text in recipes.RETIRED:
+            parser.error(f"argument --recipe: {text} is no longer a recipe; take fast-wide, or what it was: "
+                f"{recipes.RETIRED[text]}")  # fmt: skip
         if os.path.isfile(os.path.join(text, "config.json")):  # a train dir
             close = [os.path.join(text, "config.json")]
         hint = f"; did you mean {close[0]}?" if close else ""

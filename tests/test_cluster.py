@@ -121,7 +121,7 @@ def test_stopped_killed_and_resumed_workers_end_like_undisturbed_ones(undisturbe
 
 @pytest.mark.parametrize("recipe", ["notebook", "resnet18-flip", "fast"])  # convolutions without and with a bias
 def test_in_bfloat16(recipe, tmp_path):
-    options = "--dataset synthetic --image-size 16 --batch-size 4 --steps 2 --precision bfloat16 --workers 2".split()
+    options = "--dataset synthetic --image-size 16 --batch-size 16 --steps 2 --precision bfloat16 --workers 2".split()
     status, lines, err = run("--recipe", recipe, *options, "--train-dir", tmp_path)
     assert (status, err) == (0, "")
     assert lines[-1].startswith("[worker 0] [final]: step 2 loss = ")

@@ -113,7 +113,7 @@ def test_a_name_with_terminal_codes_is_escaped(tmp_path):
             {**changed("recipe", "colour", value="red"), "versions": {"graph_resnet": "9.9.9"}},
             "unknown recipe field 'colour'; written by graph_resnet 9.9.9, this is ",
         ),
-        (changed("recipe", "net", value="vgg"), "net is 'vgg', not one of bottleneck, deep, fast, resnet18"),
+        (changed("recipe", "net", value="vgg"), "net is 'vgg', not one of bottleneck, deep, fast, fast-wide, resnet18"),
         (changed("recipe", "net", value=["a"]), "net is ['a'], not one of"),
         (changed("recipe", "image_size", value="96"), "image_size is '96', not a whole number from 1 to 4,096"),
         (changed("recipe", "image_size", value=0), "image_size is 0, not a whole number from 1 to 4,096"),

@@ -34,7 +34,7 @@ def test_by_hand(graph):
 
 
 def test_moving_averages_return_and_frozen_filters_do_not_change(graph, records):
-    recipe = dataclasses.replace(recipes.RECIPES["fast"], image_size=16, batch_size=2, steps=4, lookahead=2)
+    recipe = dataclasses.replace(recipes.RECIPES["fast"], image_size=16, batch_size=2, towers=1, steps=4, lookahead=2)
     built = training_graph.build(recipe, records, seed=0)
     with tf.Session() as session:
         session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])

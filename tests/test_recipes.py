@@ -165,6 +165,7 @@ def test_one_number_applies_to_all_channels():
         (["--exclude-scopes", "a"], "argument --exclude-scopes: needs --init-checkpoint"),
         (["--batch-sze", "3"], "unrecognized arguments: --batch-sze 3"),
         (["--batch", "3"], "unrecognized arguments: --batch 3"),
+        (["--recipe", "strong-deep"], "take fast-wide, or what it was: --recipe strong --net deep --image-size 32 "),
         (["--recipe", "resnet19"], "argument --recipe: 'resnet19' is not one of notebook, "),
         (["--net", "vgg"], "argument --net: 'vgg' is not one of bottleneck, deep"),
         (["--net", "resnet19"], "resnet18-pools, nor FILE.py:NAME; did you mean resnet18?"),

@@ -82,7 +82,7 @@ def row(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("rows", "ingredients", "precisions"))
-    parser.add_argument("--recipe", default="strong-deep", choices=recipes.RECIPES)
+    parser.add_argument("--recipe", default="strong", choices=recipes.RECIPES)
     parser.add_argument("--steps", type=cli.positive, default=3_000)
     parser.add_argument(
         "--hold-out",

@@ -20,12 +20,13 @@ LATE = 0.9  # of the run: evaluations after it are averaged
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A finished run: seconds per step, and {step: accuracy} of its evaluations."""
+    """A finished run: seconds per step, {step: accuracy} of its evaluations, records, and steps in an epoch."""
 
     name: str
     seconds: float
     evaluations: dict[int, float]
     history: list[dict]
+    steps_an_epoch: float | None
 
     def reached(self, accuracy):
         """The first evaluated step with at least that accuracy, or None."""
@@ -57,18 +58,16 @@ def read(directory):
     Raises:
       UserError: it has no evaluation, or is not a train dir.
     """
-    from graph_resnet import config
     from graph_resnet.errors import UserError
-    from graph_resnet.loop import metrics_log
+    from graph_resnet.inference import runs
 
-    values = config.read_json(directory)
-    history, _ = metrics_log.read(Path(directory) / metrics_log.FILE)
-    evaluations = {record["step"]: record["accuracy"] for record in history if record["split"] == "val"}
-    rates = [record["images_per_second"] for record in history if "images_per_second" in record]
-    if not (values and evaluations and rates):
+    recorded = runs.read(directory)
+    evaluations = {record["step"]: record["accuracy"] for record in recorded.history if record["split"] == "val"}
+    rates = [record["images_per_second"] for record in recorded.history if "images_per_second" in record]
+    if not (evaluations and rates):
         raise UserError(f"{directory}: not a run with an evaluation; pass the train dir of one")
-    seconds = values["recipe"]["batch_size"] / statistics.median(rates)
-    return Run(Path(directory).name, seconds, evaluations, history)
+    seconds = recorded.recipe["batch_size"] / statistics.median(rates)
+    return Run(Path(directory).name, seconds, evaluations, recorded.history, recorded.steps_an_epoch)
 
 
 def main():
@@ -78,7 +77,7 @@ def main():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("runs", nargs="+", metavar="DIR", help="train dirs, or the files kept of them")
-    parser.add_argument("--picture", metavar="FILE", help="also draw their curves in one picture")
+    parser.add_argument("--picture", metavar="FILE", help="also draw their curves in one picture, over epochs")
     flags = parser.parse_args(cli.arguments())
     cli.import_tensorflow()
     from benchmarks.speed.tables import Table
@@ -88,7 +87,9 @@ def main():
     header = ("run", "s a step", *(f"to {m:.0%}" for m in MILESTONES), "steps", "final", "mean of the last tenth")
     print(Table("Time to accuracy", header, [run.row() for run in runs]))
     if flags.picture:
-        plots.save(plots.comparison({run.name: run.history for run in runs}), flags.picture)
+        epochs = {run.name: run.steps_an_epoch for run in runs}
+        histories = {run.name: run.history for run in runs}
+        plots.save(plots.comparison(histories, "", epochs if all(epochs.values()) else None), flags.picture)
     return 0
 
 

@@ -46,7 +46,13 @@ def small(cache):
         patch.setenv("XDG_CACHE_HOME", str(cache))
         shorten_nets(patch)
         recipe = dataclasses.replace(
-            recipes.RECIPES["strong"], dataset="synthetic", image_size=16, batch_size=4, steps=6, warmup_steps=1
+            recipes.RECIPES["strong"],
+            dataset="synthetic",
+            image_size=16,
+            batch_size=4,
+            towers=1,
+            steps=6,
+            warmup_steps=1,
         )
         return recipe, trained_variables(recipe)
 
@@ -155,7 +161,9 @@ def test_schedules(schedule, expected):
 
 def test_beta_rate_applies_to_beta_only(graph, records):
     """A step of plain gradient descent moves beta by `beta_rate` times its gradient, the rest by its gradient."""
-    base = dataclasses.replace(recipes.RECIPES["strong"], image_size=16, batch_size=2, warmup_steps=0, momentum=0.0)
+    base = dataclasses.replace(
+        recipes.RECIPES["strong"], image_size=16, batch_size=2, towers=1, warmup_steps=0, momentum=0.0
+    )
     moved = {}
     for rate in (1.0, 64.0):
         recipe = dataclasses.replace(base, optimizer="momentum", beta_rate=rate)
@@ -174,7 +182,7 @@ def test_beta_rate_applies_to_beta_only(graph, records):
 
 
 def test_nesterov(graph, records):
-    recipe = dataclasses.replace(recipes.RECIPES["strong"], image_size=16, batch_size=2)
+    recipe = dataclasses.replace(recipes.RECIPES["strong"], image_size=16, batch_size=2, towers=1)
     training_graph.build(recipe, records, seed=0)
     updates = [op for op in graph.get_operations() if op.type == "ResourceApplyMomentum"]
     assert updates and all(op.get_attr("use_nesterov") for op in updates)
@@ -206,7 +214,7 @@ def test_objective_by_hand(graph):
 
 
 def test_weight_decay_applies_to_weights_only(graph, records):
-    recipe = dataclasses.replace(recipes.RECIPES["strong"], image_size=16, batch_size=2)
+    recipe = dataclasses.replace(recipes.RECIPES["strong"], image_size=16, batch_size=2, towers=1)
     training_graph.build(recipe, records, seed=0)
     penalized = len(tf.losses.get_regularization_losses())
     assert penalized == len([v for v in tf.trainable_variables() if v.op.name.endswith("/weights")]) == 16

@@ -221,7 +221,7 @@ def test_expand(tmp_path, monkeypatch):
     assert refused("b.png/c.png") == "b.png/c.png: no such file"
     assert refused("").startswith("an empty file name: is a variable unset?")
     assert refused("x" * 300 + ".png").endswith(".png: File name too long")
-    assert refused("a\0.png") == "a\\x00.png: embedded null byte"
+    assert refused("a\0.png") == "a\\x00.png: a null character in the name"
     (tmp_path / "bare").mkdir()
     assert refused("bare").startswith("bare: no .png, .jpg, ") and refused("bare").endswith("file in this directory")
     (tmp_path / "bare" / "1.HEIC").touch()

@@ -52,7 +52,7 @@ INGREDIENTS = {
     "without lookahead": {"lookahead": 0},
     "beta at the rate of the weights": {"beta_rate": 1.0},
     "Nesterov momentum for all": {"optimizer": "nesterov"},
-    "precise batch norm": {"precise_batch_norm": 10},
+    "precise batch norm": {"precise_batch_norm": 10, "towers": 1},
 }
 
 

@@ -63,8 +63,10 @@ def expand(argument: str) -> Expansion:
         mode = os.lstat(argument).st_mode  # a broken link counts as a file: `load` reports it
     except (FileNotFoundError, NotADirectoryError):
         return Expansion(_matching(argument), [], [])
-    except (OSError, ValueError) as error:  # a name that is too long, a directory without permission, a null byte
+    except OSError as error:  # a name that is too long, a directory without permission
         raise UserError(f"{argument}: {reason(error)}") from error
+    except ValueError as error:  # its text differs between Python versions
+        raise UserError(f"{argument}: a null character in the name") from error
     if stat.S_ISDIR(mode) or os.path.isdir(argument):
         return _below(argument)
     return Expansion([argument], [], [])

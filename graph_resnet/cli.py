@@ -126,13 +126,13 @@ def run(main: Callable[[], int]) -> NoReturn:
     except SystemExit as end:  # argparse's
         status = end.code
     output.flush()
-    if output.lost == errno.EPIPE:  # the reader of the output closed the pipe, like `head`
-        status = 128 + signal.SIGPIPE
-    elif output.lost not in (None, errno.EIO):  # EIO: the terminal was closed, which SIGHUP reports
-        status, message = (
-            1,
-            f"error: cannot write the output ({os.strerror(output.lost)}); {message or 'it is incomplete'}",
-        )
+    if output.lost not in (None, errno.EIO):  # EIO: the terminal was closed, which SIGHUP reports
+        message = message and str(message).replace("stopped by SIGTERM", "stopped")  # `_Output` sent it
+        if output.lost == errno.EPIPE:  # the reader of the output closed the pipe, like `head`
+            status = 128 + signal.SIGPIPE
+        else:
+            why = os.strerror(output.lost)
+            status, message = 1, f"error: cannot write the output ({why}); {message or 'it is incomplete'}"
     if message is not None:
         print(message, file=sys.stderr)
     errors.flush()

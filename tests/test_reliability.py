@@ -285,7 +285,7 @@ cli.run(main)
             "error: the working directory is gone; cd to another one\n",
         ),
         # the reader of the output closed the pipe
-        ("r, w = os.pipe(); os.close(r); os.dup2(w, 1); print('unread')", 141, "stopped by SIGTERM\n"),
+        ("r, w = os.pipe(); os.close(r); os.dup2(w, 1); print('unread')", 141, "stopped\n"),
     ],
 )
 def test_a_command_ends_with_a_status_and_one_line(act, status, message):

@@ -14,6 +14,7 @@ from pathlib import Path
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import files, locks
+from graph_resnet.data import global_step
 from graph_resnet.errors import UserError, reason
 from graph_resnet.loop import checkpoints, metrics_log
 
@@ -41,7 +42,7 @@ class Checkpoints:
         self._variables = tf.global_variables()
         floats = [v for v in self._variables if v.dtype.base_dtype.is_floating]
         self._finite = {v.op.name: tf.reduce_all(tf.math.is_finite(v)) for v in floats}
-        self._step_name = tf.train.get_or_create_global_step().op.name
+        self._step_name = global_step.get_or_create().op.name
         self.last_step, self.resumed, self._last_path = None, False, None
 
     def newest_whole(self, say: Callable[[str], object] = print) -> str | None:

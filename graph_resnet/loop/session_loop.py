@@ -32,6 +32,7 @@ from graph_resnet.loop.updates import Updates
 from graph_resnet.loop.validation import NoBatchError, Validation
 
 END_OF_DATA = (tf.errors.OutOfRangeError, StopIteration)
+SAVERS = tf.GraphKeys.SAVERS  # a collection
 
 
 def train_graph(
@@ -98,6 +99,8 @@ def train_graph(
                 session.run(broadcast)
 
         scaffold = tf.train.Scaffold(saver=saves.saver, init_fn=initialize)
+        if any(isinstance(h, tf.train.CheckpointSaverHook) for h in hooks) and not tf.get_collection(SAVERS):
+            tf.add_to_collection(SAVERS, saves.saver)  # where such a hook looks for one
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         stack.enter_context(graph.graph.as_default())
@@ -119,8 +122,7 @@ def train_graph(
         leads = cluster is None or cluster.is_chief
         sizes = {"images": updates.images, "steps_an_epoch": updates.steps_an_epoch}
         progress = stack.enter_context(Progress(step, max_step, lines=leads, **sizes))
-        if not updates.plain:
-            updates.rewind(session.raw_session())
+        updates.rewind(session.raw_session())  # a hook's after_create_session may have read batches
         loop = _Loop(
             session, updates, validation, precise, saves, log, progress, stop, cadence, shown, step, max_step, leads
         )

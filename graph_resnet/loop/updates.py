@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from graph_resnet.data import steps
 from graph_resnet.errors import UserError
 from graph_resnet.loop import checkpoints, feeds, graphs
 from graph_resnet.loop.feeds import FeedFunction
@@ -39,7 +40,7 @@ class Updates:
     """
 
     def __init__(self, graph: GraphToTrain):
-        self._step = tf.train.get_or_create_global_step()
+        self._step = steps.global_step()
         step_op = graphs.source(_handle(self._step))
         moves = [always for variable, always in _assignments(graph.train_op) if variable is step_op]
         self.plain = moves in ([], [True])

@@ -1,0 +1,134 @@
+"""The session loop on graphs as the TensorFlow 1 programs of 2016 to 2018 build them."""
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from graph_resnet.data import batches
+from graph_resnet.errors import UserError
+from graph_resnet.loop import checkpoints
+from tests.helpers import QUIET, RAW, final_value, grey_stream
+from utils.learning import train_with_bn
+
+STEP = tf.GraphKeys.GLOBAL_STEP
+
+
+def plain(name="global_step", dtype=tf.int32, **options):
+    return tf.Variable(tf.zeros([], dtype), trainable=False, name=name, **options)
+
+
+def descent(loss, step=None):
+    """A train op on one new weight: each update subtracts 0.001 * loss, starting from 1."""
+    weight = tf.get_variable("weight", initializer=1.0)
+    return tf.train.GradientDescentOptimizer(1e-3).minimize(weight * tf.stop_gradient(loss), step)
+
+
+# The global step.
+
+
+def plain_step():
+    return plain()
+
+
+def step_of_get_variable():
+    return tf.get_variable("global_step", [], tf.int64, tf.zeros_initializer(), trainable=False)
+
+
+def ref_step():
+    return plain(use_resource=False)
+
+
+def scoped_step():
+    with tf.variable_scope("train"):
+        return step_of_get_variable()
+
+
+def step_created_in_a_scope():
+    with tf.variable_scope("train"):
+        return tf.train.create_global_step()
+
+
+def listed_twice():
+    step = plain("counter")
+    for _ in range(2):
+        tf.add_to_collection(STEP, step)
+    return step
+
+
+def read_of_a_ref():
+    step = plain("counter", use_resource=False)
+    tf.add_to_collection(STEP, step.op.outputs[0])
+    return step
+
+
+def outer_of_two():
+    scoped_step()
+    return plain()
+
+
+def listed_of_two():
+    plain()
+    step = plain("counter")
+    tf.add_to_collection(STEP, step)
+    return step
+
+
+STEPS = [
+    plain_step, step_of_get_variable, ref_step, scoped_step, step_created_in_a_scope, listed_twice, read_of_a_ref,
+    outer_of_two, listed_of_two,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", STEPS, ids=lambda make: make.__name__)
+def test_the_graphs_own_step_counts_names_checkpoints_and_finds_the_batch(records, tmp_path, make):
+    for end in (3, 5):
+        with tf.Graph().as_default():
+            step = make()
+            train_imgs, *_ = batches.train_and_validation(records, 8, 3, **RAW)
+            loss = tf.reduce_mean(train_imgs)
+            hooks = [tf.train.CheckpointSaverHook(str(tmp_path / "hook"), save_steps=1)]  # finds the step by itself
+            train_op = descent(loss, step)
+            train_with_bn(train_op, loss, None, None, None, end, train_dir=tmp_path, hooks=hooks, **QUIET)
+    assert checkpoints.steps(tmp_path) == [5, 3]
+    assert [final_value(tmp_path, step.op.name, n) for n in (3, 5)] == [3, 5]
+    assert final_value(tmp_path / "hook", step.op.name, 5) == 5
+    assert final_value(tmp_path, "weight", 5) == pytest.approx(1 - 1e-3 * grey_stream(records, 5, 3).mean(1).sum())
+
+
+def two_listed():
+    for name in ("one", "other"):
+        tf.add_to_collection(STEP, plain(name))
+
+
+def two_scoped():
+    plain("generator/global_step")
+    plain("discriminator/global_step")
+
+
+def local():
+    tf.add_to_collection(STEP, plain("mine", collections=[tf.GraphKeys.LOCAL_VARIABLES]))
+
+
+def placeholder():
+    tf.add_to_collection(STEP, tf.placeholder(tf.int64, [], "fed"))
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (two_listed, "global step: one and other could be it; pass one of them"),
+        (two_scoped, "global step: discriminator/global_step and generator/global_step could be it"),
+        (local, r"global step: mine is not among tf.global_variables\(\)"),
+        (lambda: plain(collections=[tf.GraphKeys.LOCAL_VARIABLES]), "global step: global_step is not among"),
+        (placeholder, "global step: fed is not among"),
+        (lambda: tf.add_to_collection(STEP, "global_step"), "global step: 'global_step' in the collection"),
+        (lambda: plain(dtype=tf.float32), r"global step: global_step is float32 of shape \(\); make it a tf.int64"),
+        (lambda: tf.Variable([0], name="global_step"), r"global step: global_step is int32 of shape \(1,\)"),
+    ],
+)
+@pytest.mark.parametrize("data", [True, False])
+def test_a_step_that_cannot_be_one_gives_a_one_line_error(graph, records, make, message, data):
+    make()
+    with pytest.raises(UserError, match=message) as caught:
+        loss = tf.reduce_mean(batches.train_and_validation(records, 8, 3)[0]) if data else tf.constant(1.0)
+        train_with_bn(descent(loss), loss, None, None, None, 1)
+    assert "\n" not in str(caught.value)

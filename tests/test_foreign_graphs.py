@@ -1,12 +1,13 @@
 """The session loop on graphs as the TensorFlow 1 programs of 2016 to 2018 build them."""
 
+import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 from graph_resnet.data import batches
 from graph_resnet.errors import UserError
 from graph_resnet.loop import checkpoints
-from tests.helpers import QUIET, RAW, final_value, grey_stream
+from tests.helpers import QUIET, RAW, final_value, grey_stream, summaries
 from utils.learning import train_with_bn
 
 STEP = tf.GraphKeys.GLOBAL_STEP
@@ -132,3 +133,76 @@ def test_a_step_that_cannot_be_one_gives_a_one_line_error(graph, records, make, 
         loss = tf.reduce_mean(batches.train_and_validation(records, 8, 3)[0]) if data else tf.constant(1.0)
         train_with_bn(descent(loss), loss, None, None, None, 1)
     assert "\n" not in str(caught.value)
+
+
+# Summaries.
+
+TEN = np.arange(10, dtype=np.float32)
+
+
+def of_dataset(kind):
+    dataset = tf.data.Dataset.from_tensor_slices(TEN).repeat().batch(2)
+    if kind == "one-shot":
+        return tf.data.make_one_shot_iterator(dataset).get_next()
+    iterator = tf.data.make_initializable_iterator(dataset)
+    tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
+    return iterator.get_next()
+
+
+def of_queue():
+    (value,) = tf.train.slice_input_producer([TEN], shuffle=False)
+    return tf.train.batch([value], 2)
+
+
+def fed():
+    x = tf.placeholder(tf.float32, [2])
+    return x, {"feed_fn": lambda step: {x: [2 * step % 10, (2 * step + 1) % 10]}}
+
+
+INPUTS = {
+    "one-shot": lambda: (of_dataset("one-shot"), {}),
+    "initializable": lambda: (of_dataset("initializable"), {}),
+    "queue": lambda: (of_queue(), {}),
+    "fed": fed,
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("placeholder", [False, True])
+@pytest.mark.parametrize("kind", INPUTS)
+def test_a_summary_of_the_loss_takes_no_batch_from_training(tmp_path, kind, placeholder):
+    def train(directory, *, with_summaries):
+        with tf.Graph().as_default():
+            batch, options = INPUTS[kind]()
+            is_training = tf.placeholder(tf.bool, []) if placeholder else None
+            loss = tf.reduce_mean(batch if is_training is None else batch * tf.cast(is_training, tf.float32))
+            train_op = descent(loss)
+            tf.summary.scalar("mine", loss)
+            tf.summary.histogram("weights", tf.global_variables()[0])
+            options |= {"summary_op": tf.summary.merge_all()} if with_summaries else {}
+            options |= {"log_every": 1000, "eval_every": 2, "train_dir": directory}
+            train_with_bn(train_op, loss, None, tf.constant(1.0), None, 5, is_training, **options)
+        return final_value(directory, "weight", 5)
+
+    assert train(tmp_path / "with", with_summaries=True) == train(tmp_path / "without", with_summaries=False)
+    shown = [(e.step, value.simple_value) for e, value in summaries(tmp_path / "with/train") if value.tag == "mine"]
+    first = 1 if placeholder and kind != "fed" else 0  # the measurement at step 0 took a batch
+    means = TEN.reshape(5, 2).mean(1)
+    assert shown == [(step, means[(step + first) % 5]) for step in (0, 2, 4)]
+
+
+def test_a_summary_of_the_weights_is_also_written_at_the_end(graph, tmp_path):
+    loss = tf.constant(1.0)
+    train_op = descent(loss)
+    tf.summary.scalar("value", tf.global_variables()[0])
+    options = {"summary_op": tf.summary.merge_all(), "train_dir": tmp_path, "eval_every": 2}
+    train_with_bn(train_op, loss, None, loss, None, 3, **options)
+    shown = [(e.step, value.simple_value) for e, value in summaries(tmp_path / "train") if value.tag == "value"]
+    assert shown == [(step, pytest.approx(1 - step * 1e-3)) for step in (0, 2, 3)]
+
+
+@pytest.mark.parametrize("wrong", [lambda x: [tf.summary.scalar("a", x)], lambda x: x, lambda x: "merged"])
+def test_a_summary_op_that_is_none_gives_a_one_line_error(graph, wrong):
+    loss = tf.constant(1.0)
+    with pytest.raises(UserError, match="summary_op: .* is not a summary; pass tf.summary.merge_all"):
+        train_with_bn(descent(loss), loss, None, loss, None, 1, summary_op=wrong(loss))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 import tensorflow.compat.v1 as tf
@@ -10,6 +11,8 @@ from graph_resnet.data.streams import Stream, registered
 
 # Ops that pass the variable (or iterator) of their first input through.
 ALIASES = {"Identity", "RefIdentity", "Switch", "RefSwitch", "Enter", "RefEnter"}
+# Types of the stateful ops that only hold or read variables and tables.
+VARIABLE = re.compile("^VarHandle|Variable|Table|^ResourceGather")
 
 
 def ancestors(*fetches: tf.Tensor | tf.Operation) -> set[tf.Operation]:
@@ -27,6 +30,13 @@ def ancestors(*fetches: tf.Tensor | tf.Operation) -> set[tf.Operation]:
 def streams(ops: set[tf.Operation]) -> list[Stream]:
     """The registered streams that `ops` of the default graph read."""
     return [stream for stream in registered(tf.get_default_graph()) if stream.labels.op in ops]
+
+
+def takes_a_batch(fetch: tf.Tensor, training: set[tf.Operation]) -> bool:
+    """Whether fetching a tensor needs a feed, or moves an input (iterator, queue, random op) of the `training` ops."""
+    ops = ancestors(fetch)
+    moved = (op.type for op in ops & training if op.op_def is not None and op.op_def.is_stateful)
+    return any(op.type == "Placeholder" for op in ops) or any(not VARIABLE.search(kind) for kind in moved)
 
 
 def source(tensor: tf.Tensor) -> tf.Operation:

@@ -24,6 +24,7 @@ class Update:
     record: dict  # "loss" of its batch, before the update; if measured, also accuracy, learning rate, images/s
     seconds: float  # duration of the update
     mean_seconds: float  # mean duration since the clock was started
+    summary: bytes | None = None  # serialized summaries of its batch
 
 
 class Updates:
@@ -37,6 +38,7 @@ class Updates:
         adds two, one that accumulates gradients adds one every few updates.
       images: int, in a training batch; None if not known.
       steps_an_epoch: float, None if not known.
+      ops: all ops that an update or a measurement runs.
     """
 
     def __init__(self, graph: GraphToTrain):
@@ -56,7 +58,8 @@ class Updates:
         rate = math.nan if graph.learning_rate is None else graph.learning_rate
         self._rate = {"learning_rate": tf.convert_to_tensor(rate)}
         self._is_training, self._feeds = graph.is_training, FeedFunction("feed_fn", graph.feed_fn)
-        read = graphs.streams(graphs.ancestors(graph.train_op, *self._measured.values()))
+        self.ops = graphs.ancestors(graph.train_op, *self._measured.values())
+        read = graphs.streams(self.ops)
         shuffled = [stream for stream in read if not stream.in_order]
         self._shuffled = [stream for stream in shuffled if stream.start is not None]
         stream = next(iter(shuffled or read), None)
@@ -80,15 +83,21 @@ class Updates:
     def start_clock(self) -> None:
         self._since, self._updates = time.perf_counter(), 0
 
-    def run(self, session: tf.train.SingularMonitoredSession, step: int, measure: bool) -> Update:
+    def run(self, session, step: int, measure: bool, summary_op: tf.Tensor | None = None) -> Update:
         """Runs the update of global step `step`.
+
+        Args:
+          session: tf.train.SingularMonitoredSession.
+          step: the global step.
+          measure: whether to measure the batch.
+          summary_op: summaries to fetch with the update.
 
         Raises:
           tf.errors.OutOfRangeError, StopIteration: the data ended.
           UserError: a placeholder is not fed, or a loss is not one number.
         """
         begun, feed, result = time.perf_counter(), self._feeds(step), {}
-        fetches = {**self._fetches}
+        fetches = {**self._fetches} if summary_op is None else {**self._fetches, "summary": summary_op}
         if measure:
             fetches |= self._rate
             if self._is_training is None:
@@ -103,7 +112,7 @@ class Updates:
         now = time.perf_counter()
         self._updates += 1
         del result["op"]
-        step = int(result.pop("step"))
+        step, summary = int(result.pop("step")), result.pop("summary", None)
         record = {name: _number(name, value) for name, value in result.items()}
         mean = (now - self._since) / self._updates
         if measure:
@@ -113,7 +122,7 @@ class Updates:
                 record["learning_rate"] = float(f"{rate:.6g}")
             if self.images:
                 record["images_per_second"] = round(self.images / mean, 2)
-        return Update(step, record, now - begun, mean)
+        return Update(step, record, now - begun, mean, summary)
 
 
 def _counter():

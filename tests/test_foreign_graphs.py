@@ -206,3 +206,39 @@ def test_a_summary_op_that_is_none_gives_a_one_line_error(graph, wrong):
     loss = tf.constant(1.0)
     with pytest.raises(UserError, match="summary_op: .* is not a summary; pass tf.summary.merge_all"):
         train_with_bn(descent(loss), loss, None, loss, None, 1, summary_op=wrong(loss))
+
+
+# Feeds. See also test_any_graph.py.
+
+
+@pytest.mark.parametrize(
+    "feed, message",
+    [
+        ({"y:0": [1.5, 2.0]}, "the value for y:0 does not fit (float64 values would change as int32)"),
+        ({"y:0": np.array([np.nan, 1], np.float32)}, "the value for y:0 does not fit (float32 values would change"),
+        ({"y:0": [1 << 40, 1]}, "the value for y:0 does not fit (int64 values would change as int32)"),
+        ({"y:0": [1 << 70, 1]}, "the value for y:0 does not fit ("),
+        ({"y:0": np.array([-1, 1]), "x:0": [1j, 1]}, "the value for x:0 does not fit (complex128 values would change"),
+        ({"y:0": [1, 2], "flag:0": 2}, "the value for flag:0 does not fit (int64 values would change as bool)"),
+        ({"y:0": "tensor"}, "the value for y:0 does not fit (Cannot convert a symbolic tf.Tensor"),
+        ({"y:0": [1, 2], "twice": [1, 2]}, "feeds y:0 twice, as a tensor and by its name"),
+    ],
+)
+def test_a_feed_that_tensorflow_would_change_gives_a_one_line_error(graph, feed, message):
+    x, y = tf.placeholder_with_default([1.0, 2.0], [2], "x"), tf.placeholder(tf.int32, [2], "y")
+    tf.placeholder_with_default(False, [], "flag")
+    loss = tf.reduce_mean(x) + tf.cast(tf.reduce_mean(y), tf.float32)
+    feed = {{"twice": y}.get(key, key): loss if isinstance(value, str) else value for key, value in feed.items()}
+    with pytest.raises(UserError) as caught:
+        train_with_bn(descent(loss), loss, None, None, None, 1, feed_fn=lambda: feed)
+    assert f"feed_fn: {message}" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", [[1.0, 2.0], [True, False], np.array([1, 2]), np.array([1, 2], np.uint64), ["1", "2"]]
+)
+def test_a_feed_that_tensorflow_converts_without_a_change_is_taken(graph, value):
+    y = tf.placeholder(tf.int32, [2], "y")
+    loss = tf.cast(tf.reduce_sum(y), tf.float32)
+    (record,) = train_with_bn(descent(loss), loss, None, None, None, 1, feed_fn=lambda: {"y:0": value})
+    assert record["loss"] == np.sum(np.asarray(value, np.int32))

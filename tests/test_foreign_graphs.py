@@ -242,3 +242,73 @@ def test_a_feed_that_tensorflow_converts_without_a_change_is_taken(graph, value)
     loss = tf.cast(tf.reduce_sum(y), tf.float32)
     (record,) = train_with_bn(descent(loss), loss, None, None, None, 1, feed_fn=lambda: {"y:0": value})
     assert record["loss"] == np.sum(np.asarray(value, np.int32))
+
+
+# Hooks, and what else a graph holds in its collections.
+
+
+class Feeding(tf.train.SessionRunHook):
+    """Feeds a tensor and fetches another; makes the variable `rounds` and initializes it itself."""
+
+    def __init__(self, feed, fetch):
+        self.feed, self.fetch, self.seen = feed, fetch, []
+
+    def begin(self):
+        self.rounds = tf.get_variable("rounds", initializer=0.0)
+
+    def after_create_session(self, session, coord):
+        session.run(self.rounds.initializer)
+        self.seen.append(int(session.run(tf.train.get_global_step())))
+
+    def before_run(self, context):
+        return tf.train.SessionRunArgs([self.fetch, self.rounds], self.feed)
+
+    def after_run(self, context, values):
+        self.seen.append(float(values.results[0]))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("own", [None, {}, {"sharded": True}])
+def test_hooks_savers_queues_and_tables_leave_training_as_it_is(tmp_path, capsys, own):
+    seen = []
+    for end in (3, 5):
+        with tf.Graph().as_default():
+            factor, rate = tf.placeholder_with_default(7.0, []), tf.Variable(1.0, collections=["local_variables"])
+            keys = tf.lookup.KeyValueTensorInitializer(tf.constant(["a"]), tf.constant([2.0]))
+            loss = (
+                tf.reduce_mean(of_queue())
+                * factor
+                * rate
+                * tf.lookup.StaticHashTable(keys, 0.0).lookup(tf.constant("a"))
+            )
+            train_op = descent(loss, plain())
+            if own is not None:
+                tf.add_to_collection(tf.GraphKeys.SAVERS, tf.train.Saver(max_to_keep=2, **own))
+            merged, events = tf.summary.scalar("mine", loss), str(tmp_path / "hook")
+            hooks = [
+                tf.train.LoggingTensorHook({"mine": loss}, every_n_iter=1),
+                tf.train.SummarySaverHook(save_steps=1, output_dir=events, summary_op=merged),
+                tf.train.CheckpointSaverHook(str(tmp_path), save_steps=1),
+                tf.train.CheckpointSaverHook(str(tmp_path / "other"), save_steps=1, checkpoint_basename="mine"),
+                Feeding({factor: 1.0}, loss),
+            ]
+            train_with_bn(train_op, loss, None, None, None, end, train_dir=tmp_path, hooks=hooks, **QUIET)
+            seen.append(hooks[-1].seen)
+    means = [*(2 * TEN.reshape(5, 2).mean(1))]
+    assert seen == [[0, *means[:3]], [3, *means[:2]]]  # queues start again
+    assert final_value(tmp_path, "weight", 5) == pytest.approx(1 - 1e-3 * sum(means[:3] + means[:2]))
+    logged = [value.simple_value for _, value in summaries(tmp_path / "hook") if value.tag == "mine"]
+    assert logged == means[:3] + means[:2]
+    assert checkpoints.steps(tmp_path)[0] == 5
+    kept = len([*(tmp_path / "other").glob("mine-*.index")])
+    assert (kept == 6) is (own is None)  # the hook uses the graph's own saver, which keeps fewer
+
+
+@pytest.mark.parametrize("by", ["feed_fn", "is_training", "hook"])
+def test_a_hook_that_feeds_what_is_fed_gives_a_one_line_error(graph, by):
+    flag = tf.placeholder(tf.bool, [], "flag")
+    loss = tf.cast(flag, tf.float32)
+    options = {"feed_fn": {"feed_fn": lambda: {flag: True}}, "is_training": {"is_training": flag}, "hook": {}}[by]
+    hooks = [tf.train.FeedFnHook(lambda: {flag: True}) for _ in range(2 if by == "hook" else 1)]
+    with pytest.raises(UserError, match="hooks: one feeds flag:0, as feed_fn, is_training or another hook does"):
+        train_with_bn(descent(loss), loss, None, None, None, 1, hooks=hooks, **options)

@@ -135,10 +135,15 @@ def named(function: str):
     """Turns a session's error about a missing feed into one line that names the argument.
 
     Raises:
-      UserError: a placeholder was not fed, or an iterator was not initialized.
+      UserError: a placeholder was not fed, or also by a hook, or an iterator was not initialized.
     """
     try:
         yield
+    except RuntimeError as error:
+        if "Same tensor is fed" not in str(error):
+            raise
+        tensors = ", ".join(re.findall(r"<tf\.Tensor '([^']+)'", str(error)))
+        raise UserError(f"hooks: one feeds {tensors}, as {function}, is_training or another hook does too") from None
     except tf.errors.InvalidArgumentError as error:
         placeholder = re.search(r"feed a value for placeholder tensor '([^']+)'", str(error))
         if placeholder is None:

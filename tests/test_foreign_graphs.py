@@ -1,4 +1,4 @@
-"""The session loop on graphs as older programs build them: their global steps and hooks."""
+"""The session loop on graphs as the TensorFlow 1 programs of 2016 to 2018 build them."""
 
 import numpy as np
 import pytest
@@ -6,102 +6,357 @@ import tensorflow.compat.v1 as tf
 
 from graph_resnet.data import batches
 from graph_resnet.errors import UserError
-from graph_resnet.loop import Cadence, GraphToTrain, checkpoints, train_graph
-from tests.helpers import final_value
+from graph_resnet.loop import checkpoints
+from tests.helpers import QUIET, RAW, final_value, grey_stream, summaries
+from utils.learning import train_with_bn
 
-GLOBAL_STEP = tf.GraphKeys.GLOBAL_STEP
-
-
-def run(train_dir, steps, make_step=tf.train.create_global_step, hooks=lambda loss: ()):
-    """Trains a linear net on four images a step up to step `steps`; the graph's global step is `make_step()`."""
-    with tf.Graph().as_default():
-        step = make_step()
-        images, labels, val_images, val_labels = batches.load_data(8, 4, dataset="synthetic")
-        weights = tf.get_variable("weights", [192, 10], initializer=tf.zeros_initializer())
-
-        def loss_of(images, labels):
-            return tf.losses.sparse_softmax_cross_entropy(labels, tf.matmul(tf.reshape(images, [-1, 192]), weights))
-
-        loss, val_loss = loss_of(images, labels), loss_of(val_images, val_labels)
-        train_op = tf.train.GradientDescentOptimizer(0.01).minimize(loss, global_step=step)
-        graph = GraphToTrain(train_op, loss, None, val_loss, None)
-        cadence = Cadence(log_every=2, eval_every=100, eval_at_start=False)
-        return train_graph(graph, steps, train_dir=train_dir, cadence=cadence, hooks=hooks(loss))
+STEP = tf.GraphKeys.GLOBAL_STEP
 
 
-def variable(dtype=tf.int32, **options):
-    """A global step that is in no collection."""
-    return tf.Variable(tf.zeros([], dtype), name="global_step", trainable=False, **options)
+def plain(name="global_step", dtype=tf.int32, **options):
+    return tf.Variable(tf.zeros([], dtype), trainable=False, name=name, **options)
 
 
-def collected_twice():
-    step = tf.train.create_global_step()
-    tf.add_to_collection(GLOBAL_STEP, step)
+def descent(loss, step=None):
+    """A train op on one new weight: each update subtracts 0.001 * loss, starting from 1."""
+    weight = tf.get_variable("weight", initializer=1.0)
+    return tf.train.GradientDescentOptimizer(1e-3).minimize(weight * tf.stop_gradient(loss), step)
+
+
+# The global step.
+
+
+def plain_step():
+    return plain()
+
+
+def step_of_get_variable():
+    return tf.get_variable("global_step", [], tf.int64, tf.zeros_initializer(), trainable=False)
+
+
+def ref_step():
+    return plain(use_resource=False)
+
+
+def scoped_step():
+    with tf.variable_scope("train"):
+        return step_of_get_variable()
+
+
+def step_created_in_a_scope():
+    with tf.variable_scope("train"):
+        return tf.train.create_global_step()
+
+
+def listed_twice():
+    step = plain("counter")
+    for _ in range(2):
+        tf.add_to_collection(STEP, step)
     return step
 
 
-def collected_as_a_tensor():
-    step = variable(use_resource=False)
-    tf.add_to_collection(GLOBAL_STEP, step.op.outputs[0])
+def read_of_a_ref():
+    step = plain("counter", use_resource=False)
+    tf.add_to_collection(STEP, step.op.outputs[0])
     return step
 
 
-STEPS = {
-    "int32": variable,
-    "int64": lambda: variable(tf.int64),
-    "with a reference": lambda: variable(use_resource=False),
-    "get_variable": lambda: tf.get_variable("global_step", [], tf.int32, tf.zeros_initializer(), trainable=False),
-    "in the collection twice": collected_twice,
-    "in the collection as a tensor": collected_as_a_tensor,
-}
+def outer_of_two():
+    scoped_step()
+    return plain()
 
 
-@pytest.mark.parametrize("name", STEPS)
-def test_a_global_step_of_an_older_program(name, tmp_path):
-    run(tmp_path / "usual", 5)
-    for steps in (3, 5):
-        run(tmp_path / "older", steps, STEPS[name])
-    assert checkpoints.steps(tmp_path / "older") == [5, 3]
-    assert final_value(tmp_path / "older", "global_step", 5) == 5  # neither counted twice nor beside another
-    usual, older = (final_value(tmp_path / place, "weights", 5) for place in ("usual", "older"))
-    np.testing.assert_array_equal(usual, older)  # the resumed run went on with the fourth batch
+def listed_of_two():
+    plain()
+    step = plain("counter")
+    tf.add_to_collection(STEP, step)
+    return step
+
+
+STEPS = [
+    plain_step, step_of_get_variable, ref_step, scoped_step, step_created_in_a_scope, listed_twice, read_of_a_ref,
+    outer_of_two, listed_of_two,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", STEPS, ids=lambda make: make.__name__)
+def test_the_graphs_own_step_counts_names_checkpoints_and_finds_the_batch(records, tmp_path, make):
+    for end in (3, 5):
+        with tf.Graph().as_default():
+            step = make()
+            train_imgs, *_ = batches.train_and_validation(records, 8, 3, **RAW)
+            loss = tf.reduce_mean(train_imgs)
+            hooks = [tf.train.CheckpointSaverHook(str(tmp_path / "hook"), save_steps=1)]  # finds the step by itself
+            train_op = descent(loss, step)
+            train_with_bn(train_op, loss, None, None, None, end, train_dir=tmp_path, hooks=hooks, **QUIET)
+    assert checkpoints.steps(tmp_path) == [5, 3]
+    assert [final_value(tmp_path, step.op.name, n) for n in (3, 5)] == [3, 5]
+    assert final_value(tmp_path / "hook", step.op.name, 5) == 5
+    assert final_value(tmp_path, "weight", 5) == pytest.approx(1 - 1e-3 * grey_stream(records, 5, 3).mean(1).sum())
+
+
+def two_listed():
+    for name in ("one", "other"):
+        tf.add_to_collection(STEP, plain(name))
+
+
+def two_scoped():
+    plain("generator/global_step")
+    plain("discriminator/global_step")
+
+
+def local():
+    tf.add_to_collection(STEP, plain("mine", collections=[tf.GraphKeys.LOCAL_VARIABLES]))
+
+
+def placeholder():
+    tf.add_to_collection(STEP, tf.placeholder(tf.int64, [], "fed"))
 
 
 @pytest.mark.parametrize(
-    ("make", "shown"),
-    [(lambda: variable(tf.float32), r"float32 \(\)"), (lambda: tf.Variable([0], name="global_step"), r"int32 \(1,\)")],
+    "make, message",
+    [
+        (two_listed, "global step: one and other could be it; pass one of them"),
+        (two_scoped, "global step: discriminator/global_step and generator/global_step could be it"),
+        (local, r"global step: mine is not among tf.global_variables\(\)"),
+        (lambda: plain(collections=[tf.GraphKeys.LOCAL_VARIABLES]), "global step: global_step is not among"),
+        (placeholder, "global step: fed is not among"),
+        (lambda: tf.add_to_collection(STEP, "global_step"), "global step: 'global_step' in the collection"),
+        (lambda: plain(dtype=tf.float32), r"global step: global_step is float32 of shape \(\); make it a tf.int64"),
+        (lambda: tf.Variable([0], name="global_step"), r"global step: global_step is int32 of shape \(1,\)"),
+    ],
 )
-def test_a_global_step_that_cannot_count_is_refused(make, shown, tmp_path):
-    with pytest.raises(UserError, match=f"global step global_step: is {shown}, must be an integer scalar; pass "):
-        run(tmp_path, 1, make)
+@pytest.mark.parametrize("data", [True, False])
+def test_a_step_that_cannot_be_one_gives_a_one_line_error(graph, records, make, message, data):
+    make()
+    with pytest.raises(UserError, match=message) as caught:
+        loss = tf.reduce_mean(batches.train_and_validation(records, 8, 3)[0]) if data else tf.constant(1.0)
+        train_with_bn(descent(loss), loss, None, None, None, 1)
+    assert "\n" not in str(caught.value)
+
+
+# Summaries.
+
+TEN = np.arange(10, dtype=np.float32)
+
+
+def of_dataset(kind):
+    dataset = tf.data.Dataset.from_tensor_slices(TEN).repeat().batch(2)
+    if kind == "one-shot":
+        return tf.data.make_one_shot_iterator(dataset).get_next()
+    iterator = tf.data.make_initializable_iterator(dataset)
+    tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
+    return iterator.get_next()
+
+
+def of_queue():
+    (value,) = tf.train.slice_input_producer([TEN], shuffle=False)
+    return tf.train.batch([value], 2)
+
+
+def fed():
+    x = tf.placeholder(tf.float32, [2])
+    return x, {"feed_fn": lambda step: {x: [2 * step % 10, (2 * step + 1) % 10]}}
+
+
+INPUTS = {
+    "one-shot": lambda: (of_dataset("one-shot"), {}),
+    "initializable": lambda: (of_dataset("initializable"), {}),
+    "queue": lambda: (of_queue(), {}),
+    "fed": fed,
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("placeholder", [False, True])
+@pytest.mark.parametrize("kind", INPUTS)
+def test_a_summary_of_the_loss_takes_no_batch_from_training(tmp_path, kind, placeholder):
+    def train(directory, *, with_summaries):
+        with tf.Graph().as_default():
+            batch, options = INPUTS[kind]()
+            is_training = tf.placeholder(tf.bool, []) if placeholder else None
+            loss = tf.reduce_mean(batch if is_training is None else batch * tf.cast(is_training, tf.float32))
+            train_op = descent(loss)
+            tf.summary.scalar("mine", loss)
+            tf.summary.histogram("weights", tf.global_variables()[0])
+            options |= {"summary_op": tf.summary.merge_all()} if with_summaries else {}
+            options |= {"log_every": 1000, "eval_every": 2, "train_dir": directory}
+            train_with_bn(train_op, loss, None, tf.constant(1.0), None, 5, is_training, **options)
+        return final_value(directory, "weight", 5)
+
+    assert train(tmp_path / "with", with_summaries=True) == train(tmp_path / "without", with_summaries=False)
+    shown = [(e.step, value.simple_value) for e, value in summaries(tmp_path / "with/train") if value.tag == "mine"]
+    means = TEN.reshape(5, 2).mean(1)
+    assert shown == [(step, means[step]) for step in (0, 2, 4)]
+
+
+def random_digits():
+    return tf.random_uniform([2], maxval=10, seed=1), {}
+
+
+def of_python():
+    numbers = iter(TEN)
+    return tf.reshape(tf.py_func(lambda: next(numbers), [], tf.float32), [1]), {}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", [*INPUTS, "random", "python"])
+def test_a_measured_line_takes_no_batch_from_training(tmp_path, kind):
+    def train(log_every):
+        with tf.Graph().as_default():
+            batch, options = (INPUTS | {"random": random_digits, "python": of_python})[kind]()
+            is_training = tf.placeholder(tf.bool, [])
+            scale = tf.cond(is_training, lambda: tf.random_uniform([], seed=2), lambda: 1.0)  # as dropout: drawn anew
+            loss = tf.reduce_mean(batch) * scale
+            options |= {"log_every": log_every, "train_dir": tmp_path / f"{log_every}", "eval_at_start": False}
+            history = train_with_bn(descent(loss), loss, None, tf.constant(1.0), None, 5, is_training, **options)
+        measured = [record["loss"] for record in history if record["split"] == "train"]
+        return measured, final_value(options["train_dir"], "weight", 5)
+
+    (losses, weight), (fewer, calm) = train(1), train(4)
+    assert weight == calm
+    assert fewer == [losses[0], losses[4]]
+    if kind in INPUTS:
+        assert losses == list(TEN.reshape(5, 2).mean(1))
+
+
+def test_a_summary_of_the_weights_is_also_written_at_the_end(graph, tmp_path):
+    loss = tf.constant(1.0)
+    train_op = descent(loss)
+    tf.summary.scalar("value", tf.global_variables()[0])
+    options = {"summary_op": tf.summary.merge_all(), "train_dir": tmp_path, "eval_every": 2}
+    train_with_bn(train_op, loss, None, loss, None, 3, **options)
+    shown = [(e.step, value.simple_value) for e, value in summaries(tmp_path / "train") if value.tag == "value"]
+    assert shown == [(step, pytest.approx(1 - step * 1e-3)) for step in (0, 2, 3)]
+
+
+@pytest.mark.parametrize("wrong", [lambda x: [tf.summary.scalar("a", x)], lambda x: x, lambda x: "merged"])
+def test_a_summary_op_that_is_none_gives_a_one_line_error(graph, wrong):
+    loss = tf.constant(1.0)
+    with pytest.raises(UserError, match="summary_op: .* is not a summary; pass tf.summary.merge_all"):
+        train_with_bn(descent(loss), loss, None, loss, None, 1, summary_op=wrong(loss))
+
+
+# Feeds. See also test_any_graph.py.
+
+
+@pytest.mark.parametrize(
+    "feed, message",
+    [
+        ({"y:0": [1.5, 2.0]}, "the value for y:0 does not fit (float64 values would change as int32)"),
+        ({"y:0": np.array([np.nan, 1], np.float32)}, "the value for y:0 does not fit (float32 values would change"),
+        ({"y:0": [1 << 40, 1]}, "the value for y:0 does not fit (int64 values would change as int32)"),
+        ({"y:0": [1 << 70, 1]}, "the value for y:0 does not fit ("),
+        ({"y:0": np.array([-1, 1]), "x:0": [1j, 1]}, "the value for x:0 does not fit (complex128 values would change"),
+        ({"y:0": [1, 2], "flag:0": 2}, "the value for flag:0 does not fit (int64 values would change as bool)"),
+        ({"y:0": "tensor"}, "the value for y:0 does not fit (Cannot convert a symbolic tf.Tensor"),
+        ({"y:0": [1, 2], "twice": [1, 2]}, "feeds y:0 twice, as a tensor and by its name"),
+    ],
+)
+def test_a_feed_that_tensorflow_would_change_gives_a_one_line_error(graph, feed, message):
+    x, y = tf.placeholder_with_default([1.0, 2.0], [2], "x"), tf.placeholder(tf.int32, [2], "y")
+    tf.placeholder_with_default(False, [], "flag")
+    loss = tf.reduce_mean(x) + tf.cast(tf.reduce_mean(y), tf.float32)
+    feed = {{"twice": y}.get(key, key): loss if isinstance(value, str) else value for key, value in feed.items()}
+    with pytest.raises(UserError) as caught:
+        train_with_bn(descent(loss), loss, None, None, None, 1, feed_fn=lambda: feed)
+    assert f"feed_fn: {message}" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", [[1.0, 2.0], [True, False], np.array([1, 2]), np.array([1, 2], np.uint64), ["1", "2"]]
+)
+def test_a_feed_that_tensorflow_converts_without_a_change_is_taken(graph, value):
+    y = tf.placeholder(tf.int32, [2], "y")
+    loss = tf.cast(tf.reduce_sum(y), tf.float32)
+    (record,) = train_with_bn(descent(loss), loss, None, None, None, 1, feed_fn=lambda: {"y:0": value})
+    assert record["loss"] == np.sum(np.asarray(value, np.int32))
+
+
+# Hooks, and what else a graph holds in its collections.
+
+
+class Feeding(tf.train.SessionRunHook):
+    """Feeds a tensor and fetches another; makes the variable `rounds` and initializes it itself."""
+
+    def __init__(self, feed, fetch):
+        self.feed, self.fetch, self.seen = feed, fetch, []
+
+    def begin(self):
+        self.rounds = tf.get_variable("rounds", initializer=0.0)
+
+    def after_create_session(self, session, coord):
+        session.run(self.rounds.initializer)
+        self.seen.append(int(session.run(tf.train.get_global_step())))
+
+    def before_run(self, context):
+        return tf.train.SessionRunArgs([self.fetch, self.rounds], self.feed)
+
+    def after_run(self, context, values):
+        self.seen.append(float(values.results[0]))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("own", [None, {}, {"sharded": True}])
+def test_hooks_savers_queues_and_tables_leave_training_as_it_is(tmp_path, capsys, own):
+    seen = []
+    for end in (3, 5):
+        with tf.Graph().as_default():
+            factor, rate = tf.placeholder_with_default(7.0, []), tf.Variable(1.0, collections=["local_variables"])
+            keys = tf.lookup.KeyValueTensorInitializer(tf.constant(["a"]), tf.constant([2.0]))
+            loss = (
+                tf.reduce_mean(of_queue())
+                * factor
+                * rate
+                * tf.lookup.StaticHashTable(keys, 0.0).lookup(tf.constant("a"))
+            )
+            train_op = descent(loss, plain())
+            if own is not None:
+                tf.add_to_collection(tf.GraphKeys.SAVERS, tf.train.Saver(max_to_keep=2, **own))
+            merged, events = tf.summary.scalar("mine", loss), str(tmp_path / "hook")
+            hooks = [
+                tf.train.LoggingTensorHook({"mine": loss}, every_n_iter=1),
+                tf.train.SummarySaverHook(save_steps=1, output_dir=events, summary_op=merged),
+                tf.train.CheckpointSaverHook(str(tmp_path), save_steps=1),
+                tf.train.CheckpointSaverHook(str(tmp_path / "other"), save_steps=1, checkpoint_basename="mine"),
+                Feeding({factor: 1.0}, loss),
+            ]
+            train_with_bn(train_op, loss, None, None, None, end, train_dir=tmp_path, hooks=hooks, **QUIET)
+            seen.append(hooks[-1].seen)
+    means = [*(2 * TEN.reshape(5, 2).mean(1))]
+    assert seen == [[0, *means[:3]], [3, *means[:2]]]  # queues start again
+    assert final_value(tmp_path, "weight", 5) == pytest.approx(1 - 1e-3 * sum(means[:3] + means[:2]))
+    logged = [value.simple_value for _, value in summaries(tmp_path / "hook") if value.tag == "mine"]
+    assert logged == means[:3] + means[:2]
+    assert checkpoints.steps(tmp_path)[0] == 5
+    kept = len([*(tmp_path / "other").glob("mine-*.index")])
+    assert (kept == 6) is (own is None)  # the hook uses the graph's own saver, which keeps fewer
+
+
+@pytest.mark.parametrize("by", ["feed_fn", "is_training", "hook"])
+def test_a_hook_that_feeds_what_is_fed_gives_a_one_line_error(graph, by):
+    flag = tf.placeholder(tf.bool, [], "flag")
+    loss = tf.cast(flag, tf.float32)
+    options = {"feed_fn": {"feed_fn": lambda: {flag: True}}, "is_training": {"is_training": flag}, "hook": {}}[by]
+    hooks = [tf.train.FeedFnHook(lambda: {flag: True}) for _ in range(2 if by == "hook" else 1)]
+    with pytest.raises(UserError, match="hooks: one feeds flag:0, as feed_fn, is_training or another hook does"):
+        train_with_bn(descent(loss), loss, None, None, None, 1, hooks=hooks, **options)
 
 
 class ReadsABatch(tf.train.SessionRunHook):
-    """Looks at the loss before the first step."""
+    """Looks at a tensor before the first step."""
 
-    def __init__(self, loss):
-        self.loss = loss
+    def __init__(self, tensor):
+        self.tensor = tensor
 
     def after_create_session(self, session, coord):
-        session.run(self.loss)
+        session.run(self.tensor)
 
 
-def test_hooks_of_an_older_program_do_not_change_what_is_trained(tmp_path):
-    run(tmp_path / "without", 4)
-
-    def hooks(loss):
-        tf.summary.scalar("loss", loss)
-        return [
-            ReadsABatch(loss),
-            tf.train.LoggingTensorHook({"loss": loss}, every_n_iter=1),
-            tf.train.SummarySaverHook(1, output_dir=str(tmp_path / "summaries"), summary_op=tf.summary.merge_all()),
-            tf.train.CheckpointSaverHook(str(tmp_path / "own"), save_steps=2),  # without a Saver of its own
-            tf.train.StepCounterHook(2, output_dir=str(tmp_path / "summaries")),
-        ]
-
-    run(tmp_path / "with", 4, hooks=hooks)
-    weights = [final_value(tmp_path / place, "weights", 4) for place in ("without", "with", "own")]
-    assert np.abs(weights[0]).max() > 0
-    np.testing.assert_array_equal(weights[0], weights[1])
-    np.testing.assert_array_equal(weights[0], weights[2])
-    assert len(list((tmp_path / "summaries").iterdir())) == 1
+def test_a_hook_that_reads_a_batch_first_takes_none_from_training(records, tmp_path):
+    for end in (3, 5):
+        with tf.Graph().as_default():
+            loss = tf.reduce_mean(batches.train_and_validation(records, 8, 3, **RAW)[0])
+            train_op = descent(loss, tf.train.get_or_create_global_step())
+            train_with_bn(train_op, loss, None, None, None, end, train_dir=tmp_path, hooks=[ReadsABatch(loss)], **QUIET)
+    assert final_value(tmp_path, "weight", 5) == pytest.approx(1 - 1e-3 * grey_stream(records, 5, 3).mean(1).sum())

@@ -18,7 +18,7 @@ Typical use:
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from graph_resnet.data import find, global_step, streams
+from graph_resnet.data import find, steps, streams
 from graph_resnet.errors import UserError
 
 # Name of the op that yields a batch: if a session did not run the initializers, TensorFlow's error shows this name.
@@ -72,7 +72,7 @@ def train_and_validation(
     if not 0 <= crop < records.side:
         raise UserError(f"crop {crop}: the images have {records.side} pixels; shift them by fewer")
     with tf.name_scope("input"):
-        step = global_step.get_or_create()
+        step = steps.global_step()
         # A session that initializes no global variables starts the stream at batch 0.
         start = tf.cond(
             tf.is_variable_initialized(step), lambda: tf.cast(step, tf.int64), lambda: tf.constant(0, tf.int64)
@@ -92,8 +92,8 @@ def train_and_validation(
             return (*tf.split(images, parts), labels) if parts > 1 else (images, labels)
 
         train, train_ready = _record_variable("train_records", "train", records)
-        steps = tf.data.Dataset.range(start, tf.int64.max).map(train_batch)
-        iterator, restart = _iterator(steps, train_ready)
+        dataset = tf.data.Dataset.range(start, tf.int64.max).map(train_batch)
+        iterator, restart = _iterator(dataset, train_ready)
         *train_images, train_labels = iterator.get_next(NEXT)
         streams.register(
             streams.Stream(train_labels, restart, batch_size, images=records.num_train, in_order=False, start=start)

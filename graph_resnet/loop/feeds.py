@@ -68,7 +68,7 @@ class FeedFunction:
     def _checked(self, feed):
         if not isinstance(feed, Mapping):
             raise UserError(f"{self.name}: returned a {type(feed).__name__}, not a dict {{placeholder: value}}")
-        graph = tf.get_default_graph()
+        graph, fed = tf.get_default_graph(), set()
         for key, value in feed.items():
             if isinstance(key, (tf.SparseTensor, tf.IndexedSlices)):
                 continue
@@ -77,13 +77,36 @@ class FeedFunction:
             except (TypeError, ValueError, KeyError) as error:
                 reason = str(error.args[0]).splitlines()[0] if error.args else type(error).__name__
                 raise UserError(f"{self.name}: {key!r} is not a tensor of this graph ({reason})") from None
+            if tensor.name in fed:
+                raise UserError(f"{self.name}: feeds {tensor.name} twice, as a tensor and by its name")
+            fed.add(tensor.name)
             try:
-                shape = np.shape(np.asarray(value, tensor.dtype.as_numpy_dtype))
-            except (TypeError, ValueError) as error:
-                raise UserError(f"{self.name}: the value for {tensor.name} does not fit ({error})") from None
+                shape = _shape_as(value, tensor.dtype)
+            except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
+                why = str(error).partition("\n")[0]
+                raise UserError(f"{self.name}: the value for {tensor.name} does not fit ({why})") from None
             if not tensor.shape.is_compatible_with(shape):
                 raise UserError(f"{self.name}: a value of shape {shape} for {tensor.name}, which is {tensor.shape}")
         return dict(feed)
+
+
+def _shape_as(value, dtype):
+    """The shape of a value that is fed as `dtype`.
+
+    Raises:
+      TypeError, ValueError, OverflowError, NotImplementedError: it cannot be converted.
+      ValueError: the conversion, which TensorFlow makes without a word, would change it.
+    """
+    given, wanted = np.asarray(value), np.dtype(dtype.as_numpy_dtype)
+    changed = f"{given.dtype.name} values would change as {dtype.name}"
+    if given.dtype.kind == "c" != wanted.kind:
+        raise ValueError(changed)
+    with np.errstate(invalid="ignore"):
+        converted = np.asarray(given, wanted)
+    whole = wanted.kind in "iub" and given.dtype.kind in "iuf"
+    if whole and not np.can_cast(given.dtype, wanted) and not np.array_equal(given, converted):
+        raise ValueError(changed)
+    return converted.shape
 
 
 def _takes_a_number(function):
@@ -112,10 +135,15 @@ def named(function: str):
     """Turns a session's error about a missing feed into one line that names the argument.
 
     Raises:
-      UserError: a placeholder was not fed, or an iterator was not initialized.
+      UserError: a placeholder was not fed, or also by a hook, or an iterator was not initialized.
     """
     try:
         yield
+    except RuntimeError as error:
+        if "Same tensor is fed" not in str(error):
+            raise
+        tensors = ", ".join(re.findall(r"<tf\.Tensor '([^']+)'", str(error)))
+        raise UserError(f"hooks: one feeds {tensors}, as {function}, is_training or another hook does too") from None
     except tf.errors.InvalidArgumentError as error:
         placeholder = re.search(r"feed a value for placeholder tensor '([^']+)'", str(error))
         if placeholder is None:

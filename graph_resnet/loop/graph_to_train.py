@@ -156,7 +156,9 @@ class Cadence:
 class Shown:
     """What a run shows in addition to its printed lines."""
 
-    summary_op: tf.Tensor | None = None  # serialized summaries, such as weight histograms, written at each evaluation
+    # Serialized summaries, such as weight histograms, written at each evaluation. If they need a training batch, they
+    # show that of the next update, so none is lost to training; the last evaluation then has none.
+    summary_op: tf.Tensor | None = None
     first_summary: tf.Summary | None = None  # such as the first images, written when a run starts at step 0
     # function(history, confusion), called after each evaluation; confusion is the sum of `val_confusion`, int64 [C, C],
     # or None. Returns a tf.Summary for TensorBoard, or None. A StopIteration ends the run.
@@ -164,6 +166,11 @@ class Shown:
     # function(step, logits), called after each evaluation with all of `val_logits`: float [images, C], in data order.
     take_logits: Callable[[int, np.ndarray], None] | None = None
     resume_command: str | None = None  # command line that resumes the run, printed when a signal stops it
+
+    def __post_init__(self):
+        op = self.summary_op
+        if op is not None and not (isinstance(op, tf.Tensor) and op.dtype == tf.string):
+            raise UserError(f"summary_op: {op!r} is not a summary; pass tf.summary.merge_all(), or tf.summary.merge")
 
 
 def taken(kind: type, options: dict) -> dict:

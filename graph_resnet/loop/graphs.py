@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 import tensorflow.compat.v1 as tf
@@ -10,6 +11,8 @@ from graph_resnet.data.streams import Stream, registered
 
 # Ops that pass the variable (or iterator) of their first input through.
 ALIASES = {"Identity", "RefIdentity", "Switch", "RefSwitch", "Enter", "RefEnter"}
+# Types of the stateful ops that only hold or read variables and tables.
+VARIABLE = re.compile("^VarHandle|Variable|Table|^ResourceGather")
 
 
 def ancestors(*fetches: tf.Tensor | tf.Operation) -> set[tf.Operation]:
@@ -27,6 +30,30 @@ def ancestors(*fetches: tf.Tensor | tf.Operation) -> set[tf.Operation]:
 def streams(ops: set[tf.Operation]) -> list[Stream]:
     """The registered streams that `ops` of the default graph read."""
     return [stream for stream in registered(tf.get_default_graph()) if stream.labels.op in ops]
+
+
+def inputs(ops: set[tf.Operation]) -> set[tf.Operation]:
+    """The ops that give something else each time they run: iterators, queues, random ops, Python functions."""
+    stateful = {op for op in ops if op.op_def is not None and op.op_def.is_stateful}
+    return {op for op in stateful if not VARIABLE.search(op.type)}
+
+
+def takes_a_batch(fetch: tf.Tensor, training: set[tf.Operation]) -> bool:
+    """Whether fetching a tensor needs a feed, or moves an input of the `training` ops."""
+    ops = ancestors(fetch)
+    return any(op.type == "Placeholder" for op in ops) or bool(inputs(ops & training))
+
+
+def batch(training: set[tf.Operation], measured: set[tf.Operation], flag: tf.Tensor) -> list[tf.Tensor]:
+    """What the inputs that two groups of ops share give them, whatever `flag` is, without the registered streams."""
+    shared = inputs(training & measured) - {stream.labels.op for stream in streams(training)}
+    tensors = [op.outputs for op in shared if flag.op not in ancestors(op)]
+    return [tensor for outputs in tensors if _fetched(outputs) for tensor in outputs]
+
+
+def _fetched(tensors):
+    """Whether a session returns all of these tensors."""
+    return all(tensor.dtype not in (tf.resource, tf.variant) for tensor in tensors)
 
 
 def source(tensor: tf.Tensor) -> tf.Operation:

@@ -14,7 +14,7 @@ from pathlib import Path
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import files, locks
-from graph_resnet.data import global_step
+from graph_resnet.data import steps
 from graph_resnet.errors import UserError, reason
 from graph_resnet.loop import checkpoints, metrics_log
 
@@ -39,10 +39,12 @@ class Checkpoints:
         self.train_dir, self._keeps_best = train_dir, keep_best
         # We delete old checkpoints ourselves: the Saver takes '[' in a path for a pattern and deletes nothing.
         self.saver = tf.train.Saver(max_to_keep=0)
+        if not tf.get_collection(tf.GraphKeys.SAVERS):  # where a CheckpointSaverHook looks for its only saver
+            tf.add_to_collection(tf.GraphKeys.SAVERS, self.saver)
         self._variables = tf.global_variables()
         floats = [v for v in self._variables if v.dtype.base_dtype.is_floating]
         self._finite = {v.op.name: tf.reduce_all(tf.math.is_finite(v)) for v in floats}
-        self._step_name = global_step.get_or_create().op.name
+        self._step_name = steps.global_step().op.name
         self.last_step, self.resumed, self._last_path = None, False, None
 
     def newest_whole(self, say: Callable[[str], object] = print) -> str | None:

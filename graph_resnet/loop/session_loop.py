@@ -21,7 +21,7 @@ import tensorflow.compat.v1 as tf
 
 from graph_resnet import locks
 from graph_resnet.errors import UserError
-from graph_resnet.loop import batch_norm_checks, checkpoints, resume
+from graph_resnet.loop import batch_norm_checks, checkpoints, graphs, resume
 from graph_resnet.loop.graph_to_train import Cadence, GraphToTrain, Shown, check_count, checked_hooks
 from graph_resnet.loop.metrics_log import MetricsLog
 from graph_resnet.loop.precise_batch_norm import PreciseBatchNorm
@@ -32,7 +32,6 @@ from graph_resnet.loop.updates import Updates
 from graph_resnet.loop.validation import NoBatchError, Validation
 
 END_OF_DATA = (tf.errors.OutOfRangeError, StopIteration)
-SAVERS = tf.GraphKeys.SAVERS  # a collection
 
 
 def train_graph(
@@ -99,8 +98,6 @@ def train_graph(
                 session.run(broadcast)
 
         scaffold = tf.train.Scaffold(saver=saves.saver, init_fn=initialize)
-        if any(isinstance(h, tf.train.CheckpointSaverHook) for h in hooks) and not tf.get_collection(SAVERS):
-            tf.add_to_collection(SAVERS, saves.saver)  # where such a hook looks for one
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         stack.enter_context(graph.graph.as_default())
@@ -157,7 +154,7 @@ class _Loop:
     leads: bool  # whether this process evaluates and prints
 
     def __post_init__(self):
-        self.raw, self.ended = self.session.raw_session(), False
+        self.raw, self.ended, self.summary_op = self.session.raw_session(), False, None
         begin = self.step if self.saves.resumed else -1 if self.cadence.eval_at_start else 0
         self.last = {"train": self.step - 1, "val": begin}  # steps of the newest records
         self.last |= {record["split"]: record["step"] for record in self.log.history}
@@ -239,13 +236,19 @@ class _Loop:
         self.updates.start_clock()
 
     def show_weights(self):
-        if self.shown.summary_op is not None:
-            self.log.add_summary("train", self.raw.run(self.shown.summary_op), self.step)
+        """Writes `summary_op` now, or with the next update if it needs a training batch."""
+        op = self.shown.summary_op
+        if op is None:
+            return
+        if graphs.takes_a_batch(op, self.updates.ops):
+            self.summary_op = op
+        else:
+            self.log.add_summary("train", self.raw.run(op), self.step)
 
     def update(self):
         measure = self.leads and self.due("train", self.cadence.log_every)
         try:
-            update = self.updates.run(self.session, self.step, measure)
+            update = self.updates.run(self.session, self.step, measure, self.summary_op)
         except END_OF_DATA:
             self.step = self.updates.step_now(self.raw)
             self.end("[data]: the data ended")
@@ -253,6 +256,9 @@ class _Loop:
         except tf.train.NanLossDuringTrainingError:
             raise UserError(f"a hook found a loss that is NaN at step {self.step}: {self.last_good()}") from None
         self.check_finite("loss", update.record["loss"])
+        if update.summary is not None:
+            self.log.add_summary("train", update.summary, self.step)
+            self.summary_op = None
         if measure:
             self.log.add("train", self.step, **update.record)
             self.last["train"] = self.step

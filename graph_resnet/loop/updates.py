@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from graph_resnet.data import global_step
+from graph_resnet.data import steps
 from graph_resnet.errors import UserError
 from graph_resnet.loop import checkpoints, feeds, graphs
 from graph_resnet.loop.feeds import FeedFunction
@@ -24,6 +24,7 @@ class Update:
     record: dict  # "loss" of its batch, before the update; if measured, also accuracy, learning rate, images/s
     seconds: float  # duration of the update
     mean_seconds: float  # mean duration since the clock was started
+    summary: bytes | None = None  # serialized summaries of its batch
 
 
 class Updates:
@@ -37,10 +38,11 @@ class Updates:
         adds two, one that accumulates gradients adds one every few updates.
       images: int, in a training batch; None if not known.
       steps_an_epoch: float, None if not known.
+      ops: all ops that an update or a measurement runs.
     """
 
     def __init__(self, graph: GraphToTrain):
-        self._step = global_step.get_or_create()
+        self._step = steps.global_step()
         step_op = graphs.source(_handle(self._step))
         moves = [always for variable, always in _assignments(graph.train_op) if variable is step_op]
         self.plain = moves in ([], [True])
@@ -56,7 +58,11 @@ class Updates:
         rate = math.nan if graph.learning_rate is None else graph.learning_rate
         self._rate = {"learning_rate": tf.convert_to_tensor(rate)}
         self._is_training, self._feeds = graph.is_training, FeedFunction("feed_fn", graph.feed_fn)
-        read = graphs.streams(graphs.ancestors(graph.train_op, *self._measured.values()))
+        training, measuring = graphs.ancestors(graph.train_op), graphs.ancestors(*self._measured.values())
+        self.ops = training | measuring
+        flag = graph.is_training
+        self._batch = [] if flag is None else graphs.batch(training, measuring, flag)
+        read = graphs.streams(self.ops)
         shuffled = [stream for stream in read if not stream.in_order]
         self._shuffled = [stream for stream in shuffled if stream.start is not None]
         stream = next(iter(shuffled or read), None)
@@ -80,15 +86,22 @@ class Updates:
     def start_clock(self) -> None:
         self._since, self._updates = time.perf_counter(), 0
 
-    def run(self, session: tf.train.SingularMonitoredSession, step: int, measure: bool) -> Update:
+    def run(self, session, step: int, measure: bool, summary_op: tf.Tensor | None = None) -> Update:
         """Runs the update of global step `step`.
+
+        Args:
+          session: tf.train.SingularMonitoredSession.
+          step: the global step.
+          measure: whether to measure the batch.
+          summary_op: summaries to fetch with the update.
 
         Raises:
           tf.errors.OutOfRangeError, StopIteration: the data ended.
           UserError: a placeholder is not fed, or a loss is not one number.
         """
         begun, feed, result = time.perf_counter(), self._feeds(step), {}
-        fetches = {**self._fetches}
+        training = {} if self._is_training is None else {self._is_training: True}
+        fetches = {**self._fetches} if summary_op is None else {**self._fetches, "summary": summary_op}
         if measure:
             fetches |= self._rate
             if self._is_training is None:
@@ -96,14 +109,14 @@ class Updates:
         with feeds.named("feed_fn"):
             if measure and self._is_training is not None:
                 raw = session.raw_session()
-                result = raw.run(self._measured, {self._is_training: False, **feed})
-                self.rewind(raw)  # the update must get the same batch
-            training = {} if self._is_training is None else {self._is_training: True}
+                result, batch = raw.run((self._measured, self._batch), {self._is_training: False, **feed})
+                self.rewind(raw)  # the update gets the same batch, either anew or fed
+                training |= zip(self._batch, batch, strict=True)
             result = {**session.run(fetches, {**training, **feed}), **result}
         now = time.perf_counter()
         self._updates += 1
         del result["op"]
-        step = int(result.pop("step"))
+        step, summary = int(result.pop("step")), result.pop("summary", None)
         record = {name: _number(name, value) for name, value in result.items()}
         mean = (now - self._since) / self._updates
         if measure:
@@ -113,7 +126,7 @@ class Updates:
                 record["learning_rate"] = float(f"{rate:.6g}")
             if self.images:
                 record["images_per_second"] = round(self.images / mean, 2)
-        return Update(step, record, now - begun, mean)
+        return Update(step, record, now - begun, mean, summary)
 
 
 def _counter():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import tower
-from graph_resnet.data import batches, global_step
+from graph_resnet.data import batches, steps
 from graph_resnet.errors import UserError
 from graph_resnet.loop.graph_to_train import GraphToTrain
 from graph_resnet.training import filter_gradients, lookahead, muon, towers, whitening
@@ -72,7 +72,7 @@ def on_batches(recipe, tensors, records, *, precision="float32", trainable_scope
         val_logits = towers.validation_logits(recipe, val_imgs, records.num_classes)
         val_loss, val_acc = tower.loss_and_accuracy(val_logits, val_labels)
         val_confusion = tower.confusion(val_logits, val_labels)
-    step = global_step.get_or_create()
+    step = steps.global_step()
     with tf.name_scope("learning_rate"):
         rate = learning_rate(recipe, step, recipe.total_steps(records.num_train))
     update = optimizer(recipe, rate)

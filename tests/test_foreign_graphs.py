@@ -360,3 +360,56 @@ def test_a_hook_that_reads_a_batch_first_takes_none_from_training(records, tmp_p
             train_op = descent(loss, tf.train.get_or_create_global_step())
             train_with_bn(train_op, loss, None, None, None, end, train_dir=tmp_path, hooks=[ReadsABatch(loss)], **QUIET)
     assert final_value(tmp_path, "weight", 5) == pytest.approx(1 - 1e-3 * grey_stream(records, 5, 3).mean(1).sum())
+
+
+class Raises(tf.train.SessionRunHook):
+    """Raises before or after the update of step 3."""
+
+    def __init__(self, when):
+        self.when, self.seen = when, 0
+
+    def before_run(self, context):
+        self.seen += 1
+        if self.seen == 4 and self.when == "before":
+            raise ZeroDivisionError("mine")
+
+    def after_run(self, context, values):
+        if self.seen == 4:
+            raise ZeroDivisionError("mine")
+
+
+def raises_at_three(step):
+    if step == 3:
+        raise ZeroDivisionError("mine")
+    return {}
+
+
+def raises_at_the_second_evaluation(history, confusion):
+    if len(history) > 1:
+        raise ZeroDivisionError("mine")
+
+
+@pytest.mark.parametrize(
+    "options, step",
+    [
+        (lambda: {"hooks": [Raises("before")]}, 3),
+        (lambda: {"hooks": [Raises("after")]}, 4),
+        (lambda: {"feed_fn": raises_at_three}, 3),
+        (lambda: {"after_evaluation": raises_at_the_second_evaluation, "eval_every": 3}, 3),
+    ],
+)
+def test_an_error_of_the_callers_own_code_loses_no_step(tmp_path, capsys, options, step):
+    with tf.Graph().as_default():
+        loss = tf.constant(1.0)
+        options = {**QUIET, "train_dir": tmp_path, **options()}
+        with pytest.raises(ZeroDivisionError, match="mine"):
+            train_with_bn(descent(loss), loss, None, loss, None, 9, **options)
+    assert f"[stop]: ZeroDivisionError at step {step} of 9: the last good checkpoint is" in capsys.readouterr().out
+    assert final_value(tmp_path, "weight", step) == pytest.approx(1 - 1e-3 * step)
+
+
+@pytest.mark.parametrize("function", [lambda one, two: {}, lambda *, one: {}, lambda step, *, key: {}])
+def test_a_feed_function_with_other_parameters_gives_a_one_line_error(graph, function):
+    loss = tf.constant(1.0)
+    with pytest.raises(UserError, match=r"^feed_fn: takes \(.*\); it is called with the number of the batch, or noth"):
+        train_with_bn(descent(loss), loss, None, None, None, 1, feed_fn=function)

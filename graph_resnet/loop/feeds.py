@@ -21,11 +21,14 @@ class FeedFunction:
     Args:
       name: of the argument, for errors: 'feed_fn' or 'val_feed_fn'.
       function: None feeds nothing.
+
+    Raises:
+      UserError: the function takes something else.
     """
 
     def __init__(self, name: str, function: Callable | None):
         self.name, self._function = name, function
-        self._numbered = function is not None and _takes_a_number(function)
+        self._numbered = function is not None and _takes_a_number(name, function)
 
     def __bool__(self) -> bool:
         return self._function is not None
@@ -109,14 +112,21 @@ def _shape_as(value, dtype):
     return converted.shape
 
 
-def _takes_a_number(function):
+def _takes_a_number(name, function):
     """Whether a function has a positional parameter without a default, for the step or batch number."""
     try:
-        parameters = inspect.signature(function).parameters.values()
+        signature = inspect.signature(function)
     except (TypeError, ValueError):  # some builtins have none
         return False
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return any(p.kind in positional and p.default is p.empty for p in parameters)
+    numbered = any(p.kind in positional and p.default is p.empty for p in signature.parameters.values())
+    try:
+        signature.bind(*([0] if numbered else []))
+    except TypeError as error:
+        raise UserError(
+            f"{name}: takes {signature}; it is called with the number of the batch, or nothing ({error})"
+        ) from None
+    return numbered
 
 
 def _same(first, second):

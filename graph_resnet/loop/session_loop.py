@@ -74,6 +74,7 @@ def train_graph(
     Raises:
       UserError: the newest checkpoint is beyond `max_step`, a loss or a weight is not finite, a placeholder is not
         fed, or a checkpoint or a metric cannot be written.
+      Exception: what a hook, `feed_fn` or a callback raised; the run is saved.
       Interrupted: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     check_count("max_step", max_step, least=0)
@@ -123,7 +124,8 @@ def train_graph(
         loop = _Loop(
             session, updates, validation, precise, saves, log, progress, stop, cadence, shown, step, max_step, leads
         )
-        return loop.run(cluster.finished if cluster else lambda: None)
+        with loop.saving():
+            return loop.run(cluster.finished if cluster else lambda: None)
 
 
 def _warn(graph, validation):
@@ -187,6 +189,22 @@ class _Loop:
             say(f"[val]: not measured at the end: {error}")
         self.save()
         return self.log.history
+
+    @contextlib.contextmanager
+    def saving(self):
+        """Saves if the caller's code (a hook, `feed_fn`, a callback) raises: the weights are as after the last update.
+
+        After an error of TensorFlow's they may be half updated.
+        """
+        try:
+            yield
+        except (UserError, tf.errors.OpError):
+            raise
+        except Exception as error:
+            self.step = self.updates.step_now(self.raw)
+            self.save()
+            say(f"[stop]: {type(error).__name__} at step {self.step} of {self.max_step}: {self.last_good()}")
+            raise
 
     def due(self, split, every):
         """Whether a record is due. An update may add more than one to the step and so skip a multiple of `every`."""

@@ -13,7 +13,7 @@ import sys
 import types
 import warnings
 
-from . import moved_names, tables, v1_names
+from . import moved_names, one_keras, tables, v1_names
 from .import_hooks import when_imported
 from .modules import GoneError, gone_message, gone_reason, is_module, locate, table_module
 from .modules import install as install_finder
@@ -39,7 +39,7 @@ class TensorFlow1(types.ModuleType):
         if name in tables.NAMES:
             return locate(tables.NAMES[name])
         if name == "keras":
-            return keras()
+            return one_keras.keras
         if is_module(name):
             return table_module(name)
         for module in (self._real.compat.v1, self._real):
@@ -55,13 +55,6 @@ class TensorFlow1(types.ModuleType):
     @property
     def __all__(self):
         return [name for name in dir(self) if not name.startswith("_")]
-
-
-def keras():
-    """The Keras of TensorFlow 1 programs: tf_keras if TensorFlow was told to use it, else the one inside TensorFlow."""
-    if os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true"):
-        return locate("v1:keras")
-    return importlib.import_module(".keras", __package__)
 
 
 def _switch_to_v1(real):

@@ -6,10 +6,9 @@ There are two such modules: the attribute `tf.compat.v1`, and the one that `impo
 import functools
 import importlib
 import importlib.metadata
-import os
 import sys
 
-from . import gone, modules, tables
+from . import gone, modules, one_keras, tables
 from .import_hooks import when_imported
 
 
@@ -39,7 +38,7 @@ def _is_lost(holder, child, probe):
 
 def _keras_is_3():
     """Whether TensorFlow would take Keras 3 for its Keras."""
-    if os.environ.get("TF_USE_LEGACY_KERAS") in ("true", "True", "1"):
+    if one_keras.is_tf_keras():
         return False
     try:
         return importlib.metadata.version("keras").startswith("3.")

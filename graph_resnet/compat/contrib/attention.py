@@ -7,10 +7,12 @@ Sources: [1] D. Bahdanau et al., 2014 (additive score); [2] M.-T. Luong et al., 
 import functools
 
 import tensorflow as tf
-from tensorflow.python.layers.core import Dense
 from tensorflow.python.util import nest
 
+from ..one_keras import layers
+
 _v1 = tf.compat.v1
+Dense = layers.Dense
 
 
 def hardmax(logits, name=None):

@@ -3,11 +3,12 @@
 import collections
 
 import tensorflow as tf
-from tensorflow.python.layers.core import Dense
-from tensorflow.python.ops.rnn_cell import RNNCell
 from tensorflow.python.util import nest
 
+from ..one_keras import layers, rnn_cell
+
 _v1 = tf.compat.v1
+Dense, RNNCell = layers.Dense, rnn_cell.RNNCell
 
 _FIELDS = ("cell_state", "attention", "time", "alignments", "alignment_history", "attention_state")
 

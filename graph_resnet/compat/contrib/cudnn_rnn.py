@@ -5,11 +5,12 @@ that its checkpoints fit.
 """
 
 import tensorflow as tf
-from tensorflow.python.ops.rnn_cell import BasicRNNCell, LSTMStateTuple
 
+from ..one_keras import rnn_cell
 from .rnn_blocks import CudnnCompatibleGRUCell, CudnnCompatibleLSTMCell
 
 _v1 = tf.compat.v1
+BasicRNNCell, LSTMStateTuple = rnn_cell.BasicRNNCell, rnn_cell.LSTMStateTuple
 CUDNN_RNN_UNIDIRECTION, CUDNN_RNN_BIDIRECTION = "unidirectional", "bidirectional"
 CUDNN_INPUT_LINEAR_MODE, CUDNN_INPUT_AUTO_MODE = "linear_input", "auto_select"
 

@@ -1,11 +1,12 @@
 """The fused and the cuDNN-compatible cells of `tf.contrib.rnn`, with the same variables, in plain operations."""
 
 import tensorflow as tf
-from tensorflow.python.layers.base import Layer
 from tensorflow.python.ops import gen_rnn_ops
-from tensorflow.python.ops.rnn_cell import GRUCell, LSTMStateTuple, RNNCell
+
+from ..one_keras import layers, rnn_cell
 
 _v1 = tf.compat.v1
+Layer, GRUCell, LSTMStateTuple, RNNCell = layers.Layer, rnn_cell.GRUCell, rnn_cell.LSTMStateTuple, rnn_cell.RNNCell
 
 
 def _add_lstm_variables(layer, input_shape):

@@ -5,11 +5,12 @@ Each is a cell for `tf.nn.static_rnn`, `tf.nn.dynamic_rnn` and `MultiRNNCell`: `
 """
 
 import tensorflow as tf
-from tensorflow.python.ops.rnn_cell import GRUCell, LSTMStateTuple, RNNCell
 
+from ..one_keras import rnn_cell
 from .rnn import Linear
 
 _v1 = tf.compat.v1
+GRUCell, LSTMStateTuple, RNNCell = rnn_cell.GRUCell, rnn_cell.LSTMStateTuple, rnn_cell.RNNCell
 
 
 class LayerNormBasicLSTMCell(RNNCell):

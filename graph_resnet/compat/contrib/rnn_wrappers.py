@@ -1,12 +1,13 @@
 """The cells of `tf.contrib.rnn` that wrap another cell, with TensorFlow 1's variable names."""
 
 import tensorflow as tf
-from tensorflow.python.ops.rnn_cell import RNNCell
 from tensorflow.python.util import nest
 
+from ..one_keras import rnn_cell
 from .rnn import _linear
 
 _v1 = tf.compat.v1
+RNNCell = rnn_cell.RNNCell
 
 
 class AttentionCellWrapper(RNNCell):

@@ -38,7 +38,7 @@ tf_slim.metrics tf_slim.summaries_test tf_slim.training`: 506 pass, 44 fail, for
   with one element, an error since numpy 2.4. They pass with an older numpy.
 
 `tf_slim.nets` on TensorFlow 2.21: all tests pass of alexnet (7), inception_v1 (11), inception_v2 (14), inception_v3
-(15), resnet_v1 (15) and resnet_v2 (15); those of vgg and overfeat were not run to the end. `tf_slim.queues` has none.
+(15), overfeat (7), resnet_v1 (15), resnet_v2 (15) and vgg (21). `tf_slim.queues` has none.
 """
 
 import contextlib

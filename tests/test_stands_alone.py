@@ -67,6 +67,30 @@ def test_the_block_trains_beside_a_foreign_utils(kind, place, tmp_path):
     assert (done.returncode, done.stdout) == (0, "foreign\n"), done.stderr
 
 
+EAGER = """
+import tensorflow.compat.v1 as tf
+from graph_resnet.data import batches
+from graph_resnet.errors import UserError
+try:
+    batches.load_data(16, 8, dataset="synthetic")
+except UserError as error:
+    print(error)
+tf.disable_eager_execution()
+images, *_ = batches.load_data(16, 8, dataset="synthetic")
+print(images.shape)
+"""
+
+
+def test_data_in_an_eager_process_gives_one_line_and_in_a_graph_no_warnings(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", EAGER], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    error, shape = done.stdout.splitlines() or [done.stderr] * 2
+    assert error.startswith("data: needs a TensorFlow 1 graph; call tf.compat.v1.disable_eager_execution()")
+    assert (shape, "deprecated" in done.stderr) == ("(8, 16, 16, 3)", False), done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command, kind",

@@ -69,6 +69,11 @@ def train_and_validation(
     """
     if image_size < 1 or batch_size < 1:
         raise ValueError(f"image_size and batch_size must be positive, got {image_size} and {batch_size}")
+    if tf.executing_eagerly():
+        raise UserError(
+            "data: needs a TensorFlow 1 graph; call tf.compat.v1.disable_eager_execution() first, or build the graph "
+            "in `with tf.Graph().as_default():`"
+        )
     if not 0 <= crop < records.side:
         raise UserError(f"crop {crop}: the images have {records.side} pixels; shift them by fewer")
     with tf.name_scope("input"):
@@ -245,7 +250,7 @@ def _normalized(images, mean, std):
 def _resized(images, image_size):
     if images.shape[1:3] == (image_size, image_size):
         return images
-    return tf.image.resize_bilinear(images, [image_size, image_size], half_pixel_centers=True)
+    return tf.raw_ops.ResizeBilinear(images=images, size=[image_size, image_size], half_pixel_centers=True)
 
 
 def _iterator(dataset, ready):
@@ -258,10 +263,11 @@ def _iterator(dataset, ready):
     options.threading.private_threadpool_size = 1
     options.threading.max_intra_op_parallelism = 1
     dataset = dataset.prefetch(2).with_options(options)
-    types, shapes = tf.data.get_output_types(dataset), tf.data.get_output_shapes(dataset)
-    iterator = tf.data.Iterator.from_structure(types, shapes)
+    iterator = tf.data.make_initializable_iterator(dataset)
+    restart = iterator.initializer
     # Two initializers: the first waits until the records are read; the second restarts the stream without reading them
     # again. (The iterator is created outside this block, or it would read them for every batch.)
     with tf.control_dependencies([ready]):
-        tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.make_initializer(dataset))
-    return iterator, iterator.make_initializer(dataset)
+        variant, handle = restart.inputs
+        tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, tf.raw_ops.MakeIterator(dataset=variant, iterator=handle))
+    return iterator, restart

@@ -32,15 +32,22 @@ TensorFlow that programs use.
 def install(numpy: bool = True):
     """Switches this process to TensorFlow 1; prints to stderr which modules have imported TensorFlow 2 already.
 
+    The processes that `multiprocessing` starts are switched too.
+
     Args:
         numpy: restore names that numpy, scipy and Python have removed.
     """
-    from graph_resnet.compat import facade, removed_names
+    from graph_resnet.compat import children, facade, removed_names
 
     package = os.path.dirname(os.path.abspath(__file__))
-    late = facade.install(own_directories=(package, _doorway()))
+    own = package, _doorway()
+    late = facade.install(own_directories=own)
+    switch = "import graph_resnet.tf1"
     if numpy:
         removed_names.install()
+    else:
+        switch = f"from graph_resnet.compat import facade; facade.install({own!r})"
+    children.run_first(f"import sys; sys.path.append({os.path.dirname(package)!r}); {switch}")
     if late:
         modules = ", ".join(sorted(late))
         print(

@@ -118,6 +118,24 @@ def test_what_python_does(tmp_path, arguments, stdin):
     assert ours.stderr.splitlines()[-1:] == pythons.stderr.splitlines()[-1:] or "null bytes" in ours.stderr
 
 
+CHILDREN = """
+import multiprocessing, sys
+def square(x):
+    import numpy, tensorflow as tf
+    return tf.contrib.__name__, hasattr(numpy, "float"), x * x
+if __name__ == "__main__":
+    with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
+        print(pool.map(square, [3]))
+"""
+
+
+@pytest.mark.parametrize("method, flags", [("fork", []), ("spawn", []), ("forkserver", []), ("spawn", ["--no-numpy"])])
+def test_the_processes_of_a_program_are_switched_too(tmp_path, method, flags):
+    write(tmp_path, "a.py", CHILDREN)
+    result = run(tmp_path, *flags, "a.py", method)
+    assert result.stdout == f"[('tensorflow.contrib', {not flags}, 9)]\n", result.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_script(tmp_path, number):
     write(tmp_path, "a.py", f"import os, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(9)\n")

@@ -412,6 +412,23 @@ def test_one_keras_in_a_graph(tmp_path):
     assert "tf_keras" in layer_of_tf_keras  # its module if it is installed, else that it has the layer
 
 
+LATE = """
+import tensorflow.compat.v1 as tf
+from tensorflow.compat.v1.keras import backend
+from tensorflow.compat.v1.keras.layers import Dense
+import tensorflow
+print(tf.estimator.ModeKeys.TRAIN, backend is tensorflow.keras.backend, Dense is tensorflow.keras.layers.Dense)
+print(tensorflow.keras.__version__.split(".")[0], Dense(3)(tf.zeros([2, 4])).shape.as_list())
+print("Sequential" in dir(tf.keras))
+"""
+
+
+def test_a_late_program_on_compat_v1_gets_the_same_keras(tmp_path):
+    write(tmp_path, "a.py", LATE)
+    result = run(tmp_path, "a.py")
+    assert result.stdout.splitlines() == ["train True True", "2 [2, 3]", "True"], result.stderr
+
+
 CONTRIB = """
 import numpy as np
 import tensorflow as tf

@@ -13,7 +13,7 @@ import sys
 import types
 import warnings
 
-from . import moved_names, one_keras, tables, v1_names
+from . import moved_names, tables, v1_names
 from .import_hooks import when_imported
 from .modules import GoneError, gone_message, gone_reason, is_module, locate, table_module
 from .modules import install as install_finder
@@ -38,8 +38,6 @@ class TensorFlow1(types.ModuleType):
     def _look_up(self, name):
         if name in tables.NAMES:
             return locate(tables.NAMES[name])
-        if name == "keras":
-            return one_keras.keras
         if is_module(name):
             return table_module(name)
         for module in (self._real.compat.v1, self._real):
@@ -99,7 +97,7 @@ def _wants_tensorflow_2(importer) -> bool:
 def _v1_module(name):
     """A submodule such as `tensorflow.keras.layers` of the facade, or None if the real module is needed."""
     module = facade()
-    for part in name.split(".")[1:]:
+    for part in name.removeprefix("tensorflow.compat.v1.").removeprefix("tensorflow.").split("."):
         module = getattr(module, part, None)
         if not isinstance(module, types.ModuleType):
             return None
@@ -108,7 +106,7 @@ def _v1_module(name):
 
 def _is_version_neutral(name):
     """Whether a submodule is the same in TensorFlow 1 and 2: TensorFlow's internals, and modules from the tables."""
-    part = name.split(".")[1] if "." in name else ""
+    part = name.split(".")[1] if "." in name and not name.startswith("tensorflow.compat.v1.keras") else ""
     return part in ("python", "core", "compat", "contrib", "examples", "_api", "tools", "compiler", "lite", "include")
 
 

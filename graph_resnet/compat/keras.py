@@ -10,6 +10,7 @@ import importlib
 from .modules import explain_gone, locate
 
 _PACKAGE = "tensorflow.python.keras"
+__version__ = "2.6.0-tf"
 
 # Names that the package lacks: (module, name) -> the place that has them.
 _ADDED = {
@@ -65,7 +66,7 @@ def _complete():
                 setattr(holder, name, locate(place))
     package = importlib.import_module(_PACKAGE)
     if not hasattr(package, "__version__"):
-        package.__version__ = "2.6.0-tf"  # written into the files that it saves
+        package.__version__ = __version__  # written into the files that it saves
     for module in ("keras", "keras.layers"):
         explain_gone(importlib.import_module(f"tensorflow.python.{module}"), module)
 
@@ -81,6 +82,10 @@ def __getattr__(name):
         except ModuleNotFoundError:
             pass
     return getattr(importlib.import_module(_PACKAGE), name)
+
+
+def __dir__():
+    return sorted({*dir(importlib.import_module(_PACKAGE)), *_FROM_KERAS_3})
 
 
 _complete()

@@ -170,6 +170,7 @@ NAMES = {
     "contrib.testing.mock": "unittest.mock",
     "contrib.tfprof.tfprof_logger": "tensorflow.python.profiler.tfprof_logger",
     "contrib.variables": "tf_slim.ops.variables",
+    "keras": ".one_keras:lazy_keras",
     "estimator.ModeKeys": ".contrib.learn:EstimatorModeKeys",
     "saved_model.main_op": "tensorflow.python.saved_model.main_op",
     "test.mock": "unittest.mock",
@@ -206,6 +207,8 @@ ADDED_INSIDE = {
 # there, and not just a stub that says that Keras 3 is installed.
 ADDED_TO_V1 = {
     "config.experimental_list_devices": None,
+    "estimator": None,
+    "keras": "backend",
     "layers": "dense",
     "nn.rnn_cell": "LSTMCell",
     "pywrap_tensorflow": None,

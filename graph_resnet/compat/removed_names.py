@@ -1,7 +1,7 @@
-"""Restores names that numpy, scipy, Pillow and Python have removed since TensorFlow 1, in processes that ask for it.
+"""Restores names that numpy, scipy, Pillow, TensorBoard and Python have removed since TensorFlow 1.
 
-Each row says what replaced the name. Existing names are not changed, and nothing is imported: the names are added when
-the program imports the module.
+Only in processes that ask for it. Each row says what replaced the name. Existing names are not changed, and nothing is
+imported: the names are added when the program imports the module.
 """
 
 import collections
@@ -109,6 +109,11 @@ REMOVED = {
         "urlencode": "__import__('urllib.parse').parse.urlencode",
         "urlopen": "__import__('urllib.request').request.urlopen",
         "urlretrieve": "__import__('urllib.request').request.urlretrieve",
+    },
+    "tensorboard.summary": {
+        name: f"m.v1.{name}"
+        for name in "audio_pb custom_scalar custom_scalar_pb histogram_pb image_pb pr_curve pr_curve_pb "
+        "pr_curve_raw_data_op pr_curve_raw_data_pb pr_curve_streaming_op scalar_pb text_pb".split()
     },
     "time": {"clock": "m.perf_counter"},
     "fractions": {"gcd": "math.gcd"},

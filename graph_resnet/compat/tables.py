@@ -196,6 +196,7 @@ ADDED_INSIDE = {
     ("tensorflow.python.ops.rnn_cell_impl", "_linear"): ".contrib.rnn:_linear",
     ("tensorflow.python.ops.rnn_cell_impl", "_Linear"): ".contrib.rnn:Linear",
     ("tensorflow.python.framework.tensor_shape", "scalar"): ".contrib.framework:scalar_shape",
+    ("tensorflow.python.pywrap_tensorflow", "EventsWriter"): ".contrib.framework:pywrap.EventsWriter",
     ("tensorflow.python.pywrap_tensorflow", "NewCheckpointReader"): ".contrib.framework:pywrap.NewCheckpointReader",
     ("tensorflow.python.layers.normalization", "BatchNormalization"): ".batch_normalization:BatchNormalization",
     ("tensorflow.python.layers.normalization", "batch_normalization"): ".batch_normalization:batch_normalization",

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -208,3 +209,14 @@ def test_removed_names_of_numpy_and_python(tmp_path):
     result = run(tmp_path, "--no-numpy", "a.py")
     assert result.returncode == 1
     assert "AttributeError" in result.stderr.splitlines()[-1] or "np.int" in result.stderr
+
+
+@pytest.mark.parametrize("statement", ["int(np.array([1]))", "np.zeros(2)[0] = np.array([1.0])"])
+def test_an_error_of_a_new_numpy_gets_a_hint(tmp_path, statement):
+    write(tmp_path, "a.py", f"import numpy as np\n{statement}\n")
+    result = run(tmp_path, "a.py")
+    if np.lib.NumpyVersion(np.__version__) < "2.4.0":
+        assert result.returncode == 0, result.stderr
+    else:
+        assert result.returncode == 1
+        assert result.stderr.splitlines()[-1].endswith("pip install 'numpy<2.4' to run this program")

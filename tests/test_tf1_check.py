@@ -16,6 +16,8 @@ from tensorflow.contrib import rnn
 from tensorflow.contrib.rnn.python.ops.core_rnn_cell import _linear
 x = tf.placeholder(tf.float32)
 cell = rnn.GRUCell(3)
+from tensorflow import estimator
+hook = estimator.SessionRunHook()
 raise SystemExit("this file must not run")
 """,
     "differs.py": "import tensorflow as tf\n\ny = tf.layers.batch_normalization(tf.zeros([2, 3]))\n",
@@ -87,6 +89,8 @@ def test_works_works_differently_and_gone_with_file_and_line(findings):
         "float32": ("works", [4]),
         "placeholder": ("works", [4]),
         "contrib.rnn.GRUCell": ("works", [5]),
+        "estimator": ("works", [6]),
+        "estimator.SessionRunHook": ("works", [7]),
     }
     assert findings["link.py"] == [{**finding, "file": "./link.py"} for finding in findings["works.py"]]
     assert brief(findings["differs.py"])["layers.batch_normalization"] == ("works differently", [3])
@@ -132,7 +136,7 @@ def test_the_text_has_a_line_for_each_name_and_counts(tree):
     assert lines[-1] == "[check]: 1 works, 1 works differently, 5 gone"
     result = run(tree, "--check", "works.py", "sub/empty.py")
     assert result.returncode == 0
-    assert result.stdout.splitlines()[-1] == "[check]: 5 works, 0 works differently, 0 gone"
+    assert result.stdout.splitlines()[-1] == "[check]: 7 works, 0 works differently, 0 gone"
 
 
 @pytest.mark.parametrize(

@@ -482,3 +482,32 @@ def test_contrib_small_parts_and_what_is_gone(tmp_path):
     for line, name in zip(lines[4:], [*gone, "data.experimental.StatsAggregator "]):
         assert line.startswith(f"tf.{name}") and "is not available on today's TensorFlow: " in line
     assert lines[11:] == [f"module 'tensorflow.{name}' has no attribute 'nonsense'" for name in ("nn", "contrib")]
+
+
+ASSUMED = """
+import numpy as np
+import tensorflow as tf
+from tensorboard import summary as tensorboard_summary
+from tensorflow.python import pywrap_tensorflow
+
+x = tf.placeholder(tf.float32, [True, None])
+noise = tf.get_variable('noise', [1, True, 2, np.bool_(True)])
+print(x.shape.as_list(), noise.shape.as_list(), tf.train.Int64List(value=[True, np.bool_(False), 7, np.int64(8)]).value)
+print(tf.estimator.SessionRunHook is tf.train.SessionRunHook)
+print(type(x) is tf.Tensor, isinstance(x, tf.Tensor), type(x) is tf.Variable, isinstance(noise, tf.Tensor))
+print(tensorboard_summary.scalar_pb('tag', 2.0).value[0].tag)
+writer = pywrap_tensorflow.EventsWriter(b'events')
+writer.WriteEvent(tf.Event(step=3, summary=tf.Summary(value=[tf.Summary.Value(tag='a', simple_value=1.5)])))
+writer.Close()
+path, = tf.gfile.Glob('events*')
+print([(event.step, value.simple_value) for event in tf.train.summary_iterator(path) for value in event.summary.value])
+with tf.Session() as sess:
+    sess.run(tf.py_function(lambda: print(isinstance(tf.constant(1), tf.Tensor)), [], []))
+"""
+
+
+def test_what_programs_assume_of_classes_and_protocol_buffers(tmp_path):
+    write(tmp_path, "a.py", ASSUMED)
+    lines = (result := run(tmp_path, "a.py")).stdout.splitlines()
+    assert lines[:3] == ["[1, None] [1, 1, 2, 1] [1, 0, 7, 8]", "True", "True True False False"], result.stderr
+    assert lines[3:] == ["tag/scalar_summary", "[(3, 1.5)]", "True"], result.stderr

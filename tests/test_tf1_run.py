@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -211,6 +212,7 @@ print(isinstance([], collections.Iterable), time.clock() > 0, inspect.getargspec
 import itertools, urllib, cPickle, Queue
 print(list(xrange(2)), isinstance("a", basestring), list(itertools.izip("a", "b")), urllib.quote(" "))
 print(cPickle.loads(cPickle.dumps(1)), Queue.mine)
+print(np.array([1, 2], copy=False).sum(), np.array([[1], [2, 3]], copy=False).shape)
 """
 
 
@@ -220,8 +222,19 @@ def test_removed_names_of_numpy_and_python(tmp_path):
     result = run(tmp_path, "a.py")
     assert result.stdout.splitlines() == [
         *("3 float64 <class 'object'> (2, 2)", "True True ['a']", "[0, 1] True [('a', 'b')] %20"),
-        "1 the program has its own",
+        *("1 the program has its own", "3 (2,)"),
     ], result.stderr
     result = run(tmp_path, "--no-numpy", "a.py")
     assert result.returncode == 1
     assert "AttributeError" in result.stderr.splitlines()[-1] or "np.int" in result.stderr
+
+
+@pytest.mark.parametrize("statement", ["int(np.array([1]))", "np.zeros(2)[0] = np.array([1.0])"])
+def test_an_error_of_a_new_numpy_gets_a_hint(tmp_path, statement):
+    write(tmp_path, "a.py", f"import numpy as np\n{statement}\n")
+    result = run(tmp_path, "a.py")
+    if np.lib.NumpyVersion(np.__version__) < "2.4.0":
+        assert result.returncode == 0, result.stderr
+    else:
+        assert result.returncode == 1
+        assert result.stderr.splitlines()[-1].endswith("pip install 'numpy<2.4' to run this program")

@@ -48,9 +48,14 @@ def resolve(name: str) -> tuple[str, str, str]:
             return known, GONE, _reason(known, error)
         if not isinstance(value, types.ModuleType):
             break
-        if end == len(parts) and gone_reason(known) and not tables.MODULES.get(known):
+        if end == len(parts) and gone_reason(known) and not _has_names(known):
             return known, GONE, gone_reason(known)
     return known, *_difference(known)
+
+
+def _has_names(module):
+    """Whether a module, which may be gone otherwise, still has names."""
+    return tables.MODULES.get(module) or any(name.startswith(f"{module}.") for name in tables.NAMES)
 
 
 def _reason(name, error):

@@ -13,7 +13,7 @@ import sys
 import types
 import warnings
 
-from . import moved_names, tables, v1_names
+from . import booleans, moved_names, tables, v1_names
 from .import_hooks import when_imported
 from .modules import GoneError, gone_message, gone_reason, is_module, locate, table_module
 from .modules import install as install_finder
@@ -47,6 +47,13 @@ class TensorFlow1(types.ModuleType):
             raise GoneError(gone_message(name), name=name, obj=self)
         raise AttributeError(f"module 'tensorflow' has no attribute {name!r}", name=name, obj=self)
 
+    @property
+    def Tensor(self):  # noqa: N802
+        """The class of a graph's tensors, for `type(x) is tf.Tensor`; in eager mode the base class of all tensors."""
+        from tensorflow.python.framework import ops
+
+        return self._real.Tensor if self._real.executing_eagerly() else ops.SymbolicTensor
+
     def __dir__(self):
         return sorted({*super().__dir__(), *dir(self._real.compat.v1), *dir(self._real), "contrib"})
 
@@ -71,6 +78,7 @@ def _switch_to_v1(real):
     v1_names.explain_gone()
     dimension = real.compat.v1.Dimension
     dimension.__truediv__ = dimension.__floordiv__  # as in Python 2; an error without
+    booleans.accept_for_integers(real.compat.v1)
 
 
 def facade() -> types.ModuleType:

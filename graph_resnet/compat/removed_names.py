@@ -1,7 +1,7 @@
-"""Restores names that numpy, scipy, Pillow and Python have removed since TensorFlow 1, in processes that ask for it.
+"""Restores names that numpy, scipy, Pillow, TensorBoard and Python have removed since TensorFlow 1.
 
-Each row says what replaced the name. Existing names are not changed, and nothing is imported: the names are added when
-the program imports the module.
+Only in processes that ask for it. Each row says what replaced the name. Existing names are not changed, and nothing is
+imported: the names are added when the program imports the module.
 """
 
 import collections
@@ -59,8 +59,8 @@ REMOVED = {
         "mat": "m.asmatrix",
         "float128": "m.longdouble",
         "reshape": "_reshape(m)",
-        "array": "_ragged(m, m.array)",
-        "asarray": "_ragged(m, m.asarray)",
+        "array": "_lenient(m.array)",
+        "asarray": "_lenient(m.asarray)",
     },
     "scipy.misc": {
         "imread": "_imread",
@@ -110,6 +110,11 @@ REMOVED = {
         "urlopen": "__import__('urllib.request').request.urlopen",
         "urlretrieve": "__import__('urllib.request').request.urlretrieve",
     },
+    "tensorboard.summary": {
+        name: f"m.v1.{name}"
+        for name in "audio_pb custom_scalar custom_scalar_pb histogram_pb image_pb pr_curve pr_curve_pb "
+        "pr_curve_raw_data_op pr_curve_raw_data_pb pr_curve_streaming_op scalar_pb text_pb".split()
+    },
     "time": {"clock": "m.perf_counter"},
     "fractions": {"gcd": "math.gcd"},
     "inspect": {"getargspec": "_getargspec(m)"},
@@ -158,10 +163,15 @@ def _reshape(numpy):
     return reshape
 
 
-def _ragged(numpy, original):
-    """numpy.array or asarray that turns rows of different lengths into an array of objects, as before numpy 1.24."""
+def _lenient(original):
+    """numpy.array or asarray that turns rows of different lengths into an array of objects, as before numpy 1.24.
+
+    And numpy.array with `copy=False` copies if necessary, as before numpy 2.
+    """
 
     def array(a, dtype=None, **kwargs):
+        if original.__name__ == "array" and kwargs.get("copy") is False:
+            kwargs["copy"] = None
         try:
             return original(a, dtype=dtype, **kwargs)
         except ValueError as error:

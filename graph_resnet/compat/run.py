@@ -13,6 +13,14 @@ import types
 _OWN_DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
+# The end of an error message -> what to do about it.
+_HINTS = {
+    "only 0-dimensional arrays can be converted to Python scalars": (
+        "numpy 2.4 removed float() and int() of arrays with one element; pip install 'numpy<2.4' to run this program"
+    ),
+}
+
+
 def _hide_own_frames(traceback):
     """The traceback without the frames of this package, so that it starts and ends in the user's program."""
     frames = []
@@ -34,18 +42,21 @@ def _first_user_frame(traceback):
 
 
 def _hook_tracebacks():
-    """Removes this package's frames from the traceback of an uncaught error."""
+    """Removes this package's frames from the traceback of an uncaught error, and adds a hint."""
 
     def show(kind, value, traceback):
-        seen = set()
+        seen, hints = set(), {}
         error = value
         while error is not None and id(error) not in seen:
             seen.add(id(error))
             error.__traceback__ = _hide_own_frames(error.__traceback__)
+            hints.update({text: hint for text, hint in _HINTS.items() if str(error).endswith(text)})
             error = error.__cause__ or error.__context__
         cut = _hide_own_frames(_first_user_frame(traceback))
         value.__traceback__ = cut
         sys.__excepthook__(kind, value, cut)
+        for hint in hints.values():
+            print(f"graph_resnet.tf1: {hint}", file=sys.stderr)
 
     sys.excepthook = show
 

@@ -185,6 +185,12 @@ for _package, _modules in {
 }.items():
     NAMES.update({f"contrib.slim.{_module}": f"tensorflow.python.{_package}.{_module}" for _module in _modules.split()})
 
+# Hooks and their classes, which `tf.estimator` had from `tf.train`.
+_HOOKS = """CheckpointSaverHook CheckpointSaverListener FeedFnHook FinalOpsHook GlobalStepWaiterHook LoggingTensorHook
+    NanLossDuringTrainingError NanTensorHook ProfilerHook SecondOrStepTimer SessionRunArgs SessionRunContext
+    SessionRunHook SessionRunValues StepCounterHook StopAtStepHook SummarySaverHook"""
+NAMES.update({f"estimator.{_name}": f"v1:train.{_name}" for _name in _HOOKS.split()})
+
 # Names that TensorFlow's internal modules have lost: (module, name) -> the place.
 ADDED_INSIDE = {
     ("tensorflow.python.keras.utils", "get_file"): "keras:utils.get_file",
@@ -196,6 +202,7 @@ ADDED_INSIDE = {
     ("tensorflow.python.ops.rnn_cell_impl", "_linear"): ".contrib.rnn:_linear",
     ("tensorflow.python.ops.rnn_cell_impl", "_Linear"): ".contrib.rnn:Linear",
     ("tensorflow.python.framework.tensor_shape", "scalar"): ".contrib.framework:scalar_shape",
+    ("tensorflow.python.pywrap_tensorflow", "EventsWriter"): ".contrib.framework:pywrap.EventsWriter",
     ("tensorflow.python.pywrap_tensorflow", "NewCheckpointReader"): ".contrib.framework:pywrap.NewCheckpointReader",
     ("tensorflow.python.layers.normalization", "BatchNormalization"): ".batch_normalization:BatchNormalization",
     ("tensorflow.python.layers.normalization", "batch_normalization"): ".batch_normalization:batch_normalization",

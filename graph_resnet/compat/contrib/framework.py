@@ -3,7 +3,7 @@
 import types
 
 import tensorflow as tf
-from tensorflow.python.client import device_lib
+from tensorflow.python.client import _pywrap_events_writer, device_lib
 from tensorflow.python.training import py_checkpoint_reader
 from tensorflow.python.util import nest as _nest
 
@@ -25,6 +25,7 @@ if not hasattr(_nest, "is_sequence"):
 
 pywrap = types.ModuleType("tensorflow.pywrap_tensorflow")
 pywrap.NewCheckpointReader = py_checkpoint_reader.NewCheckpointReader
+pywrap.EventsWriter = _pywrap_events_writer.EventsWriter
 pywrap.list_devices = device_lib.list_local_devices
 
 

@@ -111,6 +111,7 @@ def run(main: Callable[[], int]) -> NoReturn:
     output, errors = _Output("stdout", 1), _Output("stderr", 2, stops=False)
     sys.stdout, sys.stderr = output, errors
     signals.handle(_interrupt)
+    os.environ["MPLBACKEND"] = "agg"  # pictures go to files; a backend for windows may be missing or misspelled
     message = None
     try:
         machine.check_system()

@@ -59,8 +59,8 @@ REMOVED = {
         "mat": "m.asmatrix",
         "float128": "m.longdouble",
         "reshape": "_reshape(m)",
-        "array": "_lenient(m.array)",
-        "asarray": "_lenient(m.asarray)",
+        "array": "_lenient(m, m.array)",
+        "asarray": "_lenient(m, m.asarray)",
     },
     "scipy.misc": {
         "imread": "_imread",
@@ -163,14 +163,15 @@ def _reshape(numpy):
     return reshape
 
 
-def _lenient(original):
+def _lenient(numpy, original):
     """numpy.array or asarray that turns rows of different lengths into an array of objects, as before numpy 1.24.
 
     And numpy.array with `copy=False` copies if necessary, as before numpy 2.
     """
+    is_numpy_2 = int(numpy.__version__.partition(".")[0]) >= 2
 
     def array(a, dtype=None, **kwargs):
-        if original.__name__ == "array" and kwargs.get("copy") is False:
+        if is_numpy_2 and original.__name__ == "array" and kwargs.get("copy") is False:
             kwargs["copy"] = None
         try:
             return original(a, dtype=dtype, **kwargs)

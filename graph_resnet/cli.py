@@ -23,6 +23,8 @@ from graph_resnet.errors import UserError, printable, reason
 from graph_resnet.loop import signals
 
 HELP_WIDTH = 80  # columns, of texts that argparse does not wrap
+# argparse's own pattern lacks -1e-3 and -inf, and calls them missing values.
+NEGATIVE = re.compile(r"-\.?\d.*|-(inf|infinity|nan)", re.IGNORECASE)
 
 positive = flags.typed(fields.Whole())
 
@@ -37,6 +39,7 @@ class _Parser(argparse.ArgumentParser):
         for action in self._option_string_actions.values():
             if not isinstance(action, argparse.BooleanOptionalAction):
                 action.option_strings = _main_name(action.option_strings)
+        self._negative_number_matcher = NEGATIVE  # what looks like one is a value unless a flag is named like it
         return super().parse_args(arguments(args), namespace)
 
     def error(self, message: str) -> NoReturn:

@@ -234,7 +234,7 @@ def _finish(job, config, history, last_pass, seconds, first):
         page, notes = report.write_report(job.directory, evaluation=evaluation, data=job.records)
         for line in (*notes, f"[report]: {page}"):
             say(line)
-    except (UserError, OSError, MemoryError, tf.errors.OpError) as error:  # the data may be gone, for example
+    except Exception as error:  # the data is gone, a plot cannot be drawn, ...: the run is finished
         say(f"[report]: not written ({reason(error)})")
     return Result(job.directory, **measured, seconds=round(seconds, 1))
 

@@ -347,7 +347,9 @@ def test_records_out_of_order_are_an_error(tmp_path):
     steps = (0, 4, 4, 8, 7)
     lines = [json.dumps({"step": step, "split": "train", "loss": 1}) for step in steps]
     (tmp_path / metrics_log.FILE).write_text("\n".join(lines) + "\n")
-    with pytest.raises(UserError, match=r"line 5 is not a record of a run \(its step 7 follows step 8\); fix or remove"):
+    with pytest.raises(
+        UserError, match=r"line 5 is not a record of a run \(its step 7 follows step 8\); fix or remove"
+    ):
         metrics_log.read(tmp_path / metrics_log.FILE)
 
 

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import graph_resnet
 from graph_resnet import fields, files, flags, machine
-from graph_resnet.errors import UserError, printable, reason
+from graph_resnet.errors import UserError, printable, printable_lines, reason
 from graph_resnet.loop import signals
 
 HELP_WIDTH = 80  # columns, of texts that argparse does not wrap
@@ -137,7 +137,7 @@ def run(main: Callable[[], int]) -> NoReturn:
             why = os.strerror(output.lost)
             status, message = 1, f"error: cannot write the output ({why}); {message or 'it is incomplete'}"
     if message is not None:
-        print(message, file=sys.stderr)
+        print(printable_lines(str(message)), file=sys.stderr)  # a stop names the command, and so a path
     errors.flush()
     sys.exit(status)
 

@@ -43,6 +43,7 @@ class _Parser(argparse.ArgumentParser):
         return super().parse_args(arguments(args), namespace)
 
     def error(self, message: str) -> NoReturn:
+        message = re.sub(r"ignored explicit argument (.*)", r"takes no value, got \1", message, flags=re.DOTALL)
         hint = self._hint(message)
         self.exit(2, f"error: {printable(message)}{hint}; --help lists the flags\n")
 

@@ -162,6 +162,7 @@ def test_one_number_applies_to_all_channels():
         (["--exclude-scopes", "a,,b"], "argument --exclude-scopes: 'a,,b' is not names"),
         (["--trainable-scopes="], "argument --trainable-scopes: '' is not names, none of them empty"),
         (["--keep-best"], "argument --keep-best: needs --hold-out N"),
+        (["--flip=no"], "argument --flip/--no-flip: takes no value, got 'no'"),
         (["--step", "3"], "unrecognized arguments: --step 3; did you mean --steps?"),
         (["--dataset", "cifar1O"], "argument --dataset: 'cifar1O' is not one of cifar10, cifar100, synthetic, "),
         (["--dataset", "cifar1O"], "did you mean cifar10"),

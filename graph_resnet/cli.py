@@ -19,10 +19,12 @@ from typing import NoReturn
 
 import graph_resnet
 from graph_resnet import fields, files, flags, machine
-from graph_resnet.errors import UserError, printable, reason
+from graph_resnet.errors import UserError, printable, printable_lines, reason
 from graph_resnet.loop import signals
 
 HELP_WIDTH = 80  # columns, of texts that argparse does not wrap
+# argparse's own pattern lacks -1e-3 and -inf, and calls them missing values.
+NEGATIVE = re.compile(r"-\.?\d.*|-(inf|infinity|nan)", re.IGNORECASE)
 
 positive = flags.typed(fields.Whole())
 
@@ -37,9 +39,11 @@ class _Parser(argparse.ArgumentParser):
         for action in self._option_string_actions.values():
             if not isinstance(action, argparse.BooleanOptionalAction):
                 action.option_strings = _main_name(action.option_strings)
+        self._negative_number_matcher = NEGATIVE  # what looks like one is a value unless a flag is named like it
         return super().parse_args(arguments(args), namespace)
 
     def error(self, message: str) -> NoReturn:
+        message = re.sub(r"ignored explicit argument (.*)", r"takes no value, got \1", message, flags=re.DOTALL)
         hint = self._hint(message)
         self.exit(2, f"error: {printable(message)}{hint}; --help lists the flags\n")
 
@@ -111,7 +115,6 @@ def run(main: Callable[[], int]) -> NoReturn:
     output, errors = _Output("stdout", 1), _Output("stderr", 2, stops=False)
     sys.stdout, sys.stderr = output, errors
     signals.handle(_interrupt)
-    os.environ["MPLBACKEND"] = "agg"  # pictures go to files; a backend for windows may be missing or misspelled
     message = None
     try:
         machine.check_system()
@@ -135,7 +138,7 @@ def run(main: Callable[[], int]) -> NoReturn:
             why = os.strerror(output.lost)
             status, message = 1, f"error: cannot write the output ({why}); {message or 'it is incomplete'}"
     if message is not None:
-        print(message, file=sys.stderr)
+        print(printable_lines(str(message)), file=sys.stderr)  # a stop names the command, and so a path
     errors.flush()
     sys.exit(status)
 

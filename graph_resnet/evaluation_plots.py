@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from graph_resnet.plot_text import class_labels, finish
-from graph_resnet.plots import TRAIN, VALIDATION, Record, new_figure
+from graph_resnet.plots import TRAIN, VALIDATION, Record, new_figure, plot
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COUNTED = 20  # maximum number of classes for which a confusion matrix shows its numbers
 
 
+@plot
 def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], title: str = "") -> Figure:
     """The confusion matrix as a figure.
 
@@ -60,6 +61,7 @@ def _counts(axes: Axes, matrix: np.ndarray, share: np.ndarray) -> None:
             axes.text(column, row, f"{count:,}", ha="center", va="center", color=color, fontsize=8)
 
 
+@plot
 def calibration(bins: Sequence[Record], error: float, title: str = "") -> Figure:
     """A reliability diagram: accuracy over confidence, with the share of images in each bin.
 

@@ -5,10 +5,14 @@ Imports matplotlib on first use; needs no display.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
+import os
 import re
+import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +31,37 @@ CAPTION_LENGTH, RUN_LENGTH = 22, 28  # characters in a line of a caption, in the
 Record = Mapping[str, Any]
 
 
+@contextlib.contextmanager
+def _defaults() -> Iterator[None]:
+    """Imports matplotlib, and sets its defaults inside the block."""
+    if "matplotlib" not in sys.modules:
+        backend = os.environ.pop("MPLBACKEND", None)
+        import matplotlib
+
+        if backend is not None:  # as matplotlib does it, but a name that it does not know is no error: none is needed
+            os.environ["MPLBACKEND"] = backend
+            with contextlib.suppress(ValueError):
+                matplotlib.rcParams["backend"] = backend
+    import matplotlib.style
+
+    with matplotlib.style.context("default"):
+        yield
+
+
+def plot(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates a function that draws or writes a figure: the user's matplotlibrc has no effect on it.
+
+    It may ask for LaTeX, which is not there, or turn images upside down.
+    """
+
+    @functools.wraps(draw)
+    def drawn(*args, **options):
+        with _defaults():
+            return draw(*args, **options)
+
+    return drawn
+
+
 def new_figure(width: float, height: float, title: str = "") -> Figure:
     """An empty figure of that size in inches, with a title."""
     from matplotlib.figure import Figure
@@ -38,6 +73,7 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
     return figure
 
 
+@plot
 def curves(history: Sequence[Record], title: str = "", steps_an_epoch: float | None = None) -> Figure:
     """Loss, accuracy and, if recorded, learning rate of a run, each in its own panel.
 
@@ -59,6 +95,7 @@ def panels(history: Sequence[Record]) -> list[str]:
     return ["loss", "accuracy", *(["learning_rate"] if rated else [])]
 
 
+@plot
 def curve(name: str, history: Sequence[Record], steps_an_epoch: float | None = None) -> Figure:
     """One panel of `curves`, for a narrow page."""
     figure = new_figure(5.2, 3.4)
@@ -115,6 +152,7 @@ def _points(history: Sequence[Record], split: str, name: str) -> tuple[list[int]
     return [record["step"] for record in records], [record[name] for record in records]
 
 
+@plot
 def comparison(
     runs: Mapping[str, Sequence[Record]], title: str = "", steps_an_epoch: Mapping[str, float] | None = None
 ) -> Figure:
@@ -132,6 +170,7 @@ def comparison(
     return finish(figure)
 
 
+@plot
 def compared(
     name: str, runs: Mapping[str, Sequence[Record]], steps_an_epoch: Mapping[str, float] | None = None
 ) -> Figure:
@@ -163,6 +202,7 @@ def _compared(
     axes.set_xlabel("epoch" if steps_an_epoch else "step")
 
 
+@plot
 def run_color(k: int) -> str:
     """The colour of run number `k`: '#1f77b4' for the first."""
     from matplotlib.colors import to_hex
@@ -203,6 +243,7 @@ def denormalized(images: np.ndarray, mean: Sequence[float], std: Sequence[float]
     return (images * std + mean).clip(0, 1)
 
 
+@plot
 def image_grid(
     images: np.ndarray | Sequence[np.ndarray],
     captions: Sequence[str],
@@ -230,6 +271,7 @@ def image_grid(
     return finish(figure)
 
 
+@plot
 def png(figure: Figure) -> bytes:
     """A figure as a PNG file with twice a screen's resolution."""
     file = io.BytesIO()
@@ -237,6 +279,7 @@ def png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
+@plot
 def svg(figure: Figure) -> str:
     """A figure as an `<svg>` element for a page: transparent, with text in the page's colour and font."""
     import matplotlib

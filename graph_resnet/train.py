@@ -188,8 +188,8 @@ def main(argv: list[str] | None = None) -> int:
         else:
             result = training.train(recipe, directory, seed=seed, show=show, minutes=flags.minutes, **rows)
     if result is not None:
-        print(f"[files]: curves {Path(directory, 'curves.png')}, checkpoints {Path(directory, 'model.ckpt-*')}, "
-              f"event files: tensorboard --logdir {directory}\n[final]: {result}")  # fmt: skip
+        show.line(f"[files]: curves {Path(directory, 'curves.png')}, checkpoints {Path(directory, 'model.ckpt-*')}, "
+                  f"event files: tensorboard --logdir {directory}\n[final]: {result}")  # fmt: skip
     return 0
 
 

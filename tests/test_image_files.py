@@ -1,8 +1,10 @@
 """Image files of every kind, created here: the resulting pixels, and the error for unusable files."""
 
+import glob
 import io
 import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -226,6 +228,26 @@ def test_expand(tmp_path, monkeypatch):
     assert refused("bare").startswith("bare: no .png, .jpg, ") and refused("bare").endswith("file in this directory")
     (tmp_path / "bare" / "1.HEIC").touch()
     assert refused("bare").endswith("file in this directory; it has 1 .heic file")
+
+
+def test_a_pattern_does_not_follow_links(tmp_path, monkeypatch):
+    """Two links to a parent folder give 2**40 paths before the system refuses the next."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("0.png", "[x]/y/1.png", "[x]/y/z/2.png", ".hidden/3.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    Path("[x]/here").symlink_to(".")
+    Path("[x]/up").symlink_to("..")
+    inner = ["[x]/y/1.png", "[x]/y/z/2.png"]
+    for pattern, files in (
+        ("**/*.png", ["0.png", *inner]),
+        ("**/**/y/**", inner),
+        ("./**/z//*.png", ["./[x]/y/z/2.png"]),
+        ("[[]x]/**/*.png", inner),
+        ("[[]x]/here/**/1.png", ["[x]/here/y/1.png"]),
+        (f"{glob.escape(str(tmp_path))}/**/0.png", [str(tmp_path / "0.png")]),
+    ):
+        assert image_files.expand(pattern).files == files
 
 
 def test_skipped_files_and_folders_of_a_directory(tmp_path, monkeypatch):

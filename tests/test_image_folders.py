@@ -1,5 +1,6 @@
 """Folders of images: accepted layouts, the resulting bytes, and what is refused or skipped."""
 
+import itertools
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graph_resnet import config, recipes, train
+from graph_resnet import config, recipes, train, training
 from graph_resnet.data import find, image_folders, of_runs
 from graph_resnet.data.records import hold_out
 from graph_resnet.errors import UserError
@@ -312,6 +313,19 @@ def test_train_dirs_are_not_classes(folder):
     after = image_folders.records(folder, 4)
     assert after.class_names == ("a", "b") and after.train == before.train
     assert after.notes[-1] == "skipped 2 train dirs"
+
+
+@pytest.mark.parametrize("run_dir", [".", "train", "val", "train/a"])
+def test_a_train_dir_among_the_images_is_refused(folder, tmp_path, run_dir):
+    """Its lock would make a class, or the validation images, a train dir that is skipped."""
+    for part, name in itertools.product(("train", "val"), "ab"):
+        numbered(folder / part, name, 2)
+    (tmp_path / "link").symlink_to(folder / run_dir)
+    before = sorted(folder.rglob("*"))
+    for directory in (folder / run_dir, tmp_path / "link"):
+        with pytest.raises(UserError, match=f"train dir {directory}: holds images of the dataset_dir {folder}; pass"):
+            training.train("notebook", directory, data=training.Data(dataset_dir=str(folder)))
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_classes_that_differ_only_in_case_stay_separate(folder):

@@ -1,7 +1,10 @@
 """Plots: their content, and text in any script, on any page."""
 
 import logging
+import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib
@@ -12,6 +15,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from graph_resnet import evaluation_plots, plot_text, plots
+from tests.helpers import ROOT
 
 HISTORY = [
     *({"step": s, "split": "train", "loss": 2 / (s + 1), "accuracy": s / 9, "learning_rate": 0.1} for s in range(9)),
@@ -67,6 +71,22 @@ def test_a_font_of_this_machine_is_found(monkeypatch):
         "STIXGeneral",
     ]
     plot_text._search.cache_clear()
+
+
+def test_the_settings_of_matplotlib_that_a_user_has_do_not_matter(tmp_path):
+    """A backend that does not exist, LaTeX that is not installed, images upside down."""
+    draw = "from graph_resnet import plots; import numpy as np; print(plots.run_color(0)); print(hash(plots.png(" \
+        "plots.image_grid(np.arange(12.0).reshape(1, 2, 2, 3) / 12, ['a_b']))))"  # fmt: skip
+    results = []
+    for settings, backend in (("", "agg"), ("text.usetex: True\nimage.origin: lower\nimage.cmap: nosuch", "nosuch")):
+        (tmp_path / "matplotlibrc").write_text(settings)
+        env = {**os.environ, "MPLBACKEND": backend, "PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT)}
+        process = subprocess.run(
+            [sys.executable, "-c", draw], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        )
+        assert (process.returncode, process.stderr) == (0, "")
+        results.append(process.stdout)
+    assert results[0] == results[1]
 
 
 def test_a_recorded_learning_rate_gets_a_panel():

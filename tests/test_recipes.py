@@ -155,10 +155,14 @@ def test_one_number_applies_to_all_channels():
         (["--threads", "1000000"], "argument --threads: '1000000' is not a whole number from 1 to 1,024"),
         (["--steps", "1" + "0" * 18], "argument --steps: '1"),
         (["--mean", "inf"], "argument --mean: 'inf' is not a number from -1000 to 1000"),
+        (["--mean", "-inf"], "argument --mean: '-inf' is not a number from -1000 to 1000"),
+        (["--learning-rate", "-1e-3"], "argument --learning-rate: '-1e-3' is not a number from 0 to 1000"),
+        (["--steps", "-.5e1"], "argument --steps: '-.5e1' is not a whole number from 1"),
         (["--mean", "1,2"], "argument --mean: expected 1 or 3 values, got 2"),
         (["--exclude-scopes", "a,,b"], "argument --exclude-scopes: 'a,,b' is not names"),
         (["--trainable-scopes="], "argument --trainable-scopes: '' is not names, none of them empty"),
         (["--keep-best"], "argument --keep-best: needs --hold-out N"),
+        (["--flip=no"], "argument --flip/--no-flip: takes no value, got 'no'"),
         (["--step", "3"], "unrecognized arguments: --step 3; did you mean --steps?"),
         (["--dataset", "cifar1O"], "argument --dataset: 'cifar1O' is not one of cifar10, cifar100, synthetic, "),
         (["--dataset", "cifar1O"], "did you mean cifar10"),
@@ -182,3 +186,8 @@ def test_wrong_flags_are_named(words, message, capsys):
     err = capsys.readouterr().err
     assert err.startswith("error: ") and message in err
     assert err.count("\n") == 1 and len(err) < 1000
+
+
+def test_negative_numbers_in_scientific_notation_are_values():
+    recipe, _ = train.parse(["--mean", "-1e-3", "-.5", "-2E-1"])
+    assert recipe.mean == (-1e-3, -0.5, -0.2)

@@ -5,13 +5,14 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 import sys
 
 import pytest
 import tensorflow.compat.v1 as tf
 
 from graph_resnet.session import has_bfloat16
-from tests.helpers import TINY, comparable, records_of, run, start, summaries, wait_for_step
+from tests.helpers import ROOT, TINY, comparable, records_of, run, start, summaries, wait_for_step
 
 LENGTH = "--steps 24 --save-every 5 --eval-every 12 --optimizer muon --lookahead 4 --precise-batch-norm 2".split()
 
@@ -195,3 +196,16 @@ def test_flags_have_their_effect(tmp_path):
     assert f" loss = {plain['loss']:.4f} acc = {plain['accuracy']:.4f} " in lines[-1]  # also with that mean and std
     other = evaluated("--split", "test", "--checkpoint", tmp_path / "model.ckpt-2", "--tta", "--precision", "float32")
     assert (other["step"], other["images"], other["tta"]) == (2, 1000, True)
+
+
+@pytest.mark.slow
+def test_terminal_codes_in_the_name_of_a_train_dir_are_escaped(tmp_path):
+    """Also in the last lines, and in the command that goes on after a signal."""
+    directory = tmp_path / "\x1b[31mred"
+    status, lines, err = run(*TINY, "--steps", 1, "--train-dir", directory)
+    assert (status, err) == (0, "")
+    assert "\x1b" not in "".join(lines) and rf"checkpoints {tmp_path}/\x1b[31mred/model.ckpt-*" in lines[-2]
+    stop = "from graph_resnet import cli; from graph_resnet.loop.signals import Interrupted\n" \
+        "def main(): raise Interrupted(15, 'to go on: \x1b[31mred')\ncli.run(main)"  # fmt: skip
+    process = subprocess.run([sys.executable, "-c", stop], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stderr) == (143, "to go on: \\x1b[31mred\n")

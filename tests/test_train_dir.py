@@ -342,6 +342,17 @@ def test_a_record_is_checked_field_by_field(tmp_path, record, fault):
         metrics_log.read(tmp_path / metrics_log.FILE)
 
 
+def test_records_out_of_order_are_an_error(tmp_path):
+    """A file that was reversed or appended to itself: the run would repeat records and draw its curves backwards."""
+    steps = (0, 4, 4, 8, 7)
+    lines = [json.dumps({"step": step, "split": "train", "loss": 1}) for step in steps]
+    (tmp_path / metrics_log.FILE).write_text("\n".join(lines) + "\n")
+    with pytest.raises(
+        UserError, match=r"line 5 is not a record of a run \(its step 7 follows step 8\); fix or remove"
+    ):
+        metrics_log.read(tmp_path / metrics_log.FILE)
+
+
 @pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symlink", "hard link"])
 def test_a_run_does_not_write_through_links(records, tmp_path, link):
     directory, outside = tmp_path / "run", tmp_path / "outside"

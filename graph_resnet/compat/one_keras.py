@@ -4,6 +4,7 @@ It is tf_keras if TensorFlow was told to use it, else the Keras 2 that TensorFlo
 `keras`, `version`, `layers` and `rnn_cell`, looked up when they are used.
 """
 
+import importlib.util
 import os
 import types
 
@@ -19,8 +20,9 @@ _PLACES = {
 
 
 def is_tf_keras() -> bool:
-    """Whether TensorFlow was told to use tf_keras."""
-    return os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true")
+    """Whether tf_keras is installed and TensorFlow was told to use it."""
+    told = os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true")
+    return told and importlib.util.find_spec("tf_keras") is not None
 
 
 class _LazyKeras(types.ModuleType):

@@ -6,6 +6,7 @@ one line.
 
 import glob
 import os
+import re
 import stat
 from collections import Counter
 from pathlib import Path
@@ -74,10 +75,27 @@ def expand(argument: str) -> Expansion:
 
 def _matching(pattern):
     """The files that match a glob."""
-    files = [name for name in sorted(glob.glob(pattern, recursive=True)) if not os.path.isdir(name)]
+    files = [name for name in sorted(_glob(pattern)) if not os.path.isdir(name)]
     if not files:
         raise UserError(f"{pattern}: no such file" + (", nor any that matches" if glob.has_magic(pattern) else ""))
     return files
+
+
+def _glob(pattern):
+    """The paths that match a glob, as a set.
+
+    `**` does not follow links, unlike that of `glob`: two links to a parent folder give more paths than can be listed.
+    """
+    match = re.search(r"(?:^|(?<=/))\*\*(/+\*\*)*(/+|$)", pattern)
+    if match is None:
+        return set(glob.glob(pattern))
+    paths, rest = set(), pattern[match.end() :] or "*"
+    for root in glob.glob(pattern[: match.start()]) if match.start() else [""]:
+        for folder, subfolders, _ in os.walk(root or os.curdir):
+            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+            inner = folder if root else os.path.relpath(folder)
+            paths |= _glob(os.path.join("" if inner == os.curdir else glob.escape(inner), rest))
+    return paths
 
 
 def _below(directory):

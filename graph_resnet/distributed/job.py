@@ -29,7 +29,7 @@ def train(recipe: Recipe, directory: str | Path, *, seed: int, show: training.Sh
     if place is None:
         return training.train(recipe, directory, seed=seed, show=show, **rows)
     directory, data, machine = Path(directory), rows["data"], rows["machine"]
-    with claimed(directory) if place.is_chief else contextlib.nullcontext():
+    with claimed(directory, data.dataset_dir) if place.is_chief else contextlib.nullcontext():
         records = records_of(recipe, data, show)
         if show.before_tensorflow is not None:
             show.before_tensorflow()

@@ -46,7 +46,7 @@ def read(path: str | os.PathLike) -> tuple[list[dict], list[int]]:
             record = json.loads(line)
         except (ValueError, RecursionError):
             record = None
-        fault = _fault(record)
+        fault = _fault(record, records[-1]["step"] if records else 0)
         if fault:
             raise UserError(f"{path}: line {number} is not a record of a run ({fault}); fix or remove that line")
         end += len(line) + 1
@@ -55,13 +55,15 @@ def read(path: str | os.PathLike) -> tuple[list[dict], list[int]]:
     return records, ends
 
 
-def _fault(record):
-    """What is wrong with a record, None if nothing is."""
+def _fault(record, before):
+    """What is wrong with a record that follows one of step `before`, None if nothing is."""
     if not isinstance(record, dict):
         return "not a JSON object"
     step = record.get("step")
     if not (type(step) is int and 0 <= step < 2**63):
         return "its step is not a whole number from 0 to 2**63 - 1"
+    if step < before:  # what is resumed, drawn and reported relies on the order
+        return f"its step {step} follows step {before}"
     if record.get("split") not in ("train", "val"):
         return "its split is neither train nor val"
     if "loss" not in record:

@@ -129,7 +129,7 @@ def train(
     if minutes is None and not (recipe.steps or recipe.epochs):
         raise UserError(f"recipe {recipe.name}: it has neither steps nor epochs; pass --steps N")
     directory = Path(directory or train_dir.default(recipe.name))
-    with _goes_on(show.command), claimed(directory):
+    with _goes_on(show.command), claimed(directory, data.dataset_dir):
         records = records_of(recipe, data, show)
         if minutes is not None:
             recipe = replace(recipe, steps=_steps_counted(directory, minutes), epochs=None)
@@ -178,10 +178,14 @@ def records_of(recipe: Recipe, data: Data, show: Show) -> find.Records:
 
 
 @contextlib.contextmanager
-def claimed(directory: Path) -> Iterator[None]:
-    """Locks a train dir. If the block fails, removes the directories that it created if they are empty."""
+def claimed(directory: Path, dataset_dir: str | os.PathLike | None) -> Iterator[None]:
+    """Locks a train dir that holds no images of `dataset_dir`.
+
+    If the block fails, removes the directories that it created if they are empty.
+    """
     whole = Path(os.path.abspath(directory))
     missing = [path for path in (whole, *whole.parents) if not os.path.lexists(path)]
+    train_dir.check_apart(directory, dataset_dir)
     lock = train_dir.claim(directory)
     try:
         with lock:

@@ -18,6 +18,26 @@ def claim(train_dir):
     return locks.claim(train_dir)
 
 
+def check_apart(train_dir: str | os.PathLike, dataset_dir: str | os.PathLike | None) -> None:
+    """Refuses a new train dir that holds images of `dataset_dir`: its lock would make it no class any more.
+
+    Raises:
+      UserError: it is in that directory, and has images.
+    """
+    from graph_resnet import config  # here: it imports numpy, which `--help` does without
+    from graph_resnet.data import image_files
+
+    if dataset_dir is None or os.path.lexists(os.path.join(train_dir, config.FILE)):  # a run has plots
+        return
+    whole, images = os.path.realpath(train_dir), os.path.realpath(os.path.expanduser(dataset_dir))
+    if whole != images and not whole.startswith(os.path.join(images, "")):
+        return
+    if any(image_files.has_image_ending(name) for _, _, names in os.walk(whole) for name in names):
+        raise UserError(
+            f"train dir {train_dir}: holds images of the dataset_dir {dataset_dir}; pass another --train-dir"
+        )
+
+
 def default(recipe_name: str) -> str:
     """'runs/NAME'.
 

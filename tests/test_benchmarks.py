@@ -227,6 +227,7 @@ def finished(tmp_path):
         {"step": step, "split": "val", "loss": 1.0, "accuracy": value, "images": 100}
         for step, value in ((1000, 0.69), (2000, 0.81), (3600, 0.74), (4000, 0.85))
     ]
+    records.sort(key=lambda record: record["step"])
     (directory / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     return directory
 

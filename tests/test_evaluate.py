@@ -355,10 +355,3 @@ def test_classes_of_the_same_name_have_a_row_each(records):
     rows = [line.split() for line in evaluation.table(result.as_json()).splitlines()[6:]]
     assert [row[:2] for row in rows] == [["a", "2"], ["a", "3"], ["b", "2"]]
     assert [row[3] for row in rows] == ["b", "a", "a"]
-
-
-def test_a_misspelled_backend_of_matplotlib_does_not_matter(trained_dir, tmp_path):
-    env = {**os.environ, "MPLBACKEND": "nonsense"}
-    status, _, err = command("--train-dir", trained_dir[0], "--output-dir", tmp_path, env=env)
-    assert status == 0, err
-    assert {path.name for path in tmp_path.iterdir()} >= {"confusion-val.png", "mistakes-val.png"}

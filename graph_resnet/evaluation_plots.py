@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from graph_resnet.plot_defaults import plot
 from graph_resnet.plot_text import class_labels, finish
-from graph_resnet.plots import TRAIN, VALIDATION, Record, new_figure, plot
+from graph_resnet.plots import TRAIN, VALIDATION, Record, new_figure
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,18 +5,15 @@ Imports matplotlib on first use; needs no display.
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import io
-import os
 import re
-import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graph_resnet import files
+from graph_resnet.plot_defaults import plot
 from graph_resnet.plot_text import finish, readable, shortened
 
 if TYPE_CHECKING:
@@ -29,37 +26,6 @@ TRAIN, VALIDATION, RATE = "tab:blue", "tab:orange", "tab:green"
 CAPTION_LENGTH, RUN_LENGTH = 22, 28  # characters in a line of a caption, in the name of a run
 
 Record = Mapping[str, Any]
-
-
-@contextlib.contextmanager
-def _defaults() -> Iterator[None]:
-    """Imports matplotlib, and sets its defaults inside the block."""
-    if "matplotlib" not in sys.modules:
-        backend = os.environ.pop("MPLBACKEND", None)
-        import matplotlib
-
-        if backend is not None:  # as matplotlib does it, but a name that it does not know is no error: none is needed
-            os.environ["MPLBACKEND"] = backend
-            with contextlib.suppress(ValueError):
-                matplotlib.rcParams["backend"] = backend
-    import matplotlib.style
-
-    with matplotlib.style.context("default"):
-        yield
-
-
-def plot(draw: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorates a function that draws or writes a figure: the user's matplotlibrc has no effect on it.
-
-    It may ask for LaTeX, which is not there, or turn images upside down.
-    """
-
-    @functools.wraps(draw)
-    def drawn(*args, **options):
-        with _defaults():
-            return draw(*args, **options)
-
-    return drawn
 
 
 def new_figure(width: float, height: float, title: str = "") -> Figure:

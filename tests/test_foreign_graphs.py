@@ -135,6 +135,14 @@ def test_a_step_that_cannot_be_one_gives_a_one_line_error(graph, records, make, 
     assert "\n" not in str(caught.value)
 
 
+def test_the_graph_can_be_written_as_tensorflow_2_20_does_it(graph, tmp_path):
+    from tensorflow.python.framework import graph_io
+
+    loss = tf.constant(1.0, name="one")
+    train_with_bn(descent(loss), loss, None, None, None, 1, **QUIET)
+    assert 'name: "one"' in graph_io.text_format.MessageToString(graph.as_graph_def(), float_format="")
+
+
 # Summaries.
 
 TEN = np.arange(10, dtype=np.float32)

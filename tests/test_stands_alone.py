@@ -191,6 +191,7 @@ BASE = {
         "locks",
         "machine",
         "own_code",
+        "plot_defaults",
         "plot_text",
         "plots",
         "recipes",

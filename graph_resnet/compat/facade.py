@@ -13,7 +13,7 @@ import sys
 import types
 import warnings
 
-from . import booleans, moved_names, tables, v1_names
+from . import booleans, graph_text, moved_names, tables, v1_names
 from .import_hooks import when_imported
 from .modules import GoneError, gone_message, gone_reason, is_module, locate, table_module
 from .modules import install as install_finder
@@ -79,6 +79,7 @@ def _switch_to_v1(real):
     dimension = real.compat.v1.Dimension
     dimension.__truediv__ = dimension.__floordiv__  # as in Python 2; an error without
     booleans.accept_for_integers(real.compat.v1)
+    graph_text.accept_float_format()
 
 
 def facade() -> types.ModuleType:

@@ -31,7 +31,7 @@ def _is_lost(holder, child, probe):
         if type(value).__name__ == "KerasLazyLoader" and _keras_is_3():
             return True
         getattr(value, probe)
-    except (AttributeError, ImportError):  # ImportError: TF_USE_LEGACY_KERAS is set, but tf_keras is not installed
+    except AttributeError:
         return True
     return False
 

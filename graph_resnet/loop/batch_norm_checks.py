@@ -18,6 +18,12 @@ FORGOTTEN = """warning: the training op never updates {} of batch norm's moving 
 _SHARED = {"Const", "Placeholder", "PlaceholderWithDefault", "ReadVariableOp", "VarIsInitializedOp"}
 
 
+def warnings(graph: GraphToTrain, leaks: bool) -> list[str]:
+    """What to tell the user; `leaks` is whether the training op reads validation batches."""
+    missing = forgotten(graph)
+    return [*([LEAK] if leaks else []), *([FORGOTTEN.format(missing)] if missing else [])]
+
+
 def forgotten(graph: GraphToTrain) -> int:
     """The number of variables that the training tower's UPDATE_OPS update but the training op does not.
 

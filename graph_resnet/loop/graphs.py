@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import re
 from collections.abc import Iterable, Iterator
 
@@ -46,9 +47,24 @@ def takes_a_batch(fetch: tf.Tensor, training: set[tf.Operation]) -> bool:
 
 def batch(training: set[tf.Operation], measured: set[tf.Operation], flag: tf.Tensor) -> list[tf.Tensor]:
     """What the inputs that two groups of ops share give them, whatever `flag` is, without the registered streams."""
-    shared = inputs(training & measured) - {stream.labels.op for stream in streams(training)}
-    tensors = [op.outputs for op in shared if flag.op not in ancestors(op)]
-    return [tensor for outputs in tensors if _fetched(outputs) for tensor in outputs]
+    both = training & measured
+    shared = inputs(both) - {stream.labels.op for stream in streams(training)} - _dependents(both, flag.op)
+    return [tensor for op in shared if _fetched(op.outputs) for tensor in op.outputs]
+
+
+def _dependents(ops, source):
+    """Those of `ops` that need the result of the op `source`."""
+    users = collections.defaultdict(list)
+    for op in ops:
+        for needed in (*(tensor.op for tensor in op.inputs), *op.control_inputs):
+            users[needed].append(op)
+    todo, seen = [source], set()
+    while todo:
+        op = todo.pop()
+        if op not in seen:
+            seen.add(op)
+            todo += users[op]
+    return seen
 
 
 def _fetched(tensors):

@@ -20,6 +20,7 @@ from pathlib import Path
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import locks
+from graph_resnet.compat import graph_text
 from graph_resnet.errors import UserError
 from graph_resnet.loop import batch_norm_checks, checkpoints, graphs, resume
 from graph_resnet.loop.graph_to_train import Cadence, GraphToTrain, Shown, check_count, checked_hooks
@@ -79,11 +80,13 @@ def train_graph(
     """
     check_count("max_step", max_step, least=0)
     hooks = checked_hooks(hooks)
+    graph_text.accept_float_format()  # a hook may write the graph
     # For TensorBoard, before the loop adds its own ops.
     drawn = None if train_dir is None else graph.graph.as_graph_def(add_shapes=True)
     with graph.graph.as_default(), tf.name_scope("session_loop"):
         updates, validation = Updates(graph), Validation(graph)
-        _warn(graph, validation)
+        for warning in batch_norm_checks.warnings(graph, validation.leaks):
+            say(warning)
         precise = PreciseBatchNorm(graph, cluster) if graph.precise_batch_norm else None
         broadcast = cluster.broadcast() if cluster else None
         saves = Checkpoints(train_dir, keep_best=keep_best)
@@ -126,15 +129,6 @@ def train_graph(
         )
         with loop.saving():
             return loop.run(cluster.finished if cluster else lambda: None)
-
-
-def _warn(graph, validation):
-    """Prints warnings about the graph's batch norm."""
-    if validation.leaks:
-        say(batch_norm_checks.LEAK)
-    missing = batch_norm_checks.forgotten(graph)
-    if missing:
-        say(batch_norm_checks.FORGOTTEN.format(missing))
 
 
 @dataclass

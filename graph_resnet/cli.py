@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import NoReturn
 
 import graph_resnet
-from graph_resnet import fields, files, flags, machine
+from graph_resnet import fields, files, flags, machine, session
 from graph_resnet.errors import UserError, printable, printable_lines, reason
 from graph_resnet.loop import signals
 
@@ -225,12 +225,13 @@ def import_tensorflow() -> ModuleType:
 
 
 def import_quietly() -> ModuleType:
-    """Imports TensorFlow without its start-up messages and without the warnings of TF-Slim's layers.
+    """Imports TensorFlow without its start-up messages and without the warnings of TF-Slim's layers, with oneDNN.
 
     A stop signal is handled after the import: an exception in its middle would turn into another one. A second signal
     ends the process at once.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors that matter are raised as exceptions
+    session.use_onednn()
     before = signals.handle(lambda signum, frame: os._exit(128 + signum))
     try:
         with signals.StopRequest() as stop, _silenced_stderr():  # some messages precede the log level

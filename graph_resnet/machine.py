@@ -1,4 +1,4 @@
-"""The machine: whether the commands support this system, and the CPU cores that this process may use."""
+"""The machine: whether the commands support this system, its CPU, and the cores that this process may use."""
 
 from __future__ import annotations
 
@@ -31,6 +31,15 @@ def has_directory() -> bool:
         return bool(os.getcwd())
     except OSError:
         return False
+
+
+def cpu_flags() -> set[str]:
+    """What the CPU can do, as Linux names it, such as 'avx2'; empty on other systems."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return {flag for line in lines if line.startswith("flags") for flag in line.partition(":")[2].split()}
 
 
 def affinity() -> list[int] | None:

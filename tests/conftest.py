@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graph_resnet import session
+
+session.use_onednn()  # as the commands, whose bits tests compare with those of this process
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # tests read what commands print; TensorFlow's log would get in between
 os.environ.pop("PYTHONUNBUFFERED", None)  # buffered streams, which keep what they could not write, are harder
 # Signals that the parent process ignores (nohup, a background job) would also be ignored in child processes.

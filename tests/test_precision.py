@@ -80,12 +80,15 @@ def test_a_measurement_times_both(recipe):
     )  # the graph is not empty
 
 
-def test_small_steps_have_one_thread(monkeypatch):
+def test_small_steps_have_one_thread_where_a_second_costs_more(monkeypatch):
     """At 96x96: 2 units x (24^2 x 17,408 + 12^2 x 278,528) products, times 2 operations, 3 passes, 64 images."""
     notebook = RECIPES["notebook"]
     assert step_work(notebook) == 2 * (24**2 * 17_408 + 12**2 * 278_528) * 2 * 3 * 64
     sizes = [(96, 64), (48, 64), (32, 64), (32, 16)]
     recipes = [dataclasses.replace(notebook, image_size=side, batch_size=batch) for side, batch in sizes]
+    monkeypatch.setattr(machine, "cpu_flags", lambda: {"avx2"})
+    assert [default_threads(recipe) for recipe in recipes] == [None] * 4
+    monkeypatch.setattr(machine, "cpu_flags", lambda: {"avx2", "avx512f"})
     assert [default_threads(recipe) for recipe in recipes] == [None, None, 1, 1]
     towers = [dataclasses.replace(recipe, towers=2) for recipe in recipes]
     for cores, threads in ((4, 2), (1, 1)):  # one for each, and no more than there are

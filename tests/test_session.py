@@ -1,8 +1,12 @@
 """The precisions that a session supports, and the error for those it does not."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
-from graph_resnet import session
+from graph_resnet import machine, session
 from graph_resnet.errors import UserError
 
 
@@ -12,7 +16,7 @@ def cpu(monkeypatch):
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
 
     def has(*flags):
-        monkeypatch.setattr(session, "_cpu_flags", lambda: {"fpu", *flags})
+        monkeypatch.setattr(machine, "cpu_flags", lambda: {"fpu", *flags})
 
     has("avx512f", "avx512_bf16")
     return has
@@ -51,3 +55,37 @@ def test_without_onednn_there_is_no_bfloat16(monkeypatch):
     assert not session.has_bfloat16()
     with pytest.raises(UserError, match="precision bfloat16: TF_ENABLE_ONEDNN_OPTS=0 switches bfloat16 off; pass"):
         session.check_precision("bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked", "set_to"),
+    [(("avx2",), None, "1"), (("avx2", "avx512f"), "0", "0"), (("avx",), None, None)],
+    ids=["a CPU with AVX2", "the user says no", "an old CPU"],
+)
+def test_onednn_is_on_where_tensorflow_leaves_it_off(cpu, monkeypatch, flags, asked, set_to):
+    cpu(*flags)
+    # The first of the two is undone after the test, and so is what `use_onednn` sets.
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", asked or "")
+    if asked is None:
+        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    session.use_onednn()
+    assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == set_to
+
+
+def test_commands_ask_for_onednn_before_tensorflow_is_imported():
+    """TensorFlow reads the variable once, in its import."""
+    program = """
+import os, sys
+from graph_resnet import cli, machine
+machine.cpu_flags = lambda: {"avx2"}
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == "tensorflow":
+            print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"), flush=True)
+            os._exit(0)
+sys.meta_path.insert(0, Finder())
+cli.import_tensorflow()
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.stdout == "1\n", done.stderr

@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from graph_resnet import session
+
 
 @dataclass
 class Peer:
@@ -53,6 +55,7 @@ def main():
     module, function, arguments = sys.argv[1:]
     with os.fdopen(os.dup(1), "w", buffering=1) as answers:
         os.dup2(2, 1)  # messages of libraries must not mix with the answers
+        session.use_onednn()  # for every peer in TensorFlow, so that nets are compared, not kernels
         peer = getattr(importlib.import_module(f"benchmarks.speed.{module}"), function)(**json.loads(arguments))
         print(json.dumps({"tasks": list(peer.tasks), "versions": peer.versions, **peer.facts}), file=answers)
         for line in sys.stdin:

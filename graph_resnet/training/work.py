@@ -8,14 +8,15 @@ from graph_resnet import machine
 from graph_resnet.architectures import Architecture, Group
 from graph_resnet.recipes import Recipe
 
-# Multiplications and additions of a step below which a second thread costs more time than it saves: waking it takes
-# about 40 us, as long as many of the 470 ops of such a small step. Measured in docs/speed.md.
+# Multiplications and additions of a step below which a second thread costs more time than it saves on a CPU with
+# AVX-512: waking it takes about 40 us, as long as many of the 470 ops of such a small step. On the slower CPUs without,
+# a second thread saves time even with four images of 32x32. Measured in docs/speed.md.
 SMALL_STEP = 5e9
 
 
 def default_threads(recipe: Recipe) -> int | None:
     """CPU threads of a recipe's training step: None (all cores); where towers are small, at most one for each."""
-    small = step_work(recipe) < SMALL_STEP * recipe.towers
+    small = "avx512f" in machine.cpu_flags() and step_work(recipe) < SMALL_STEP * recipe.towers
     return min(recipe.towers, machine.cores()) if small else None
 
 

@@ -15,7 +15,7 @@ def use_onednn() -> None:
 
     TensorFlow reads the variable when it is imported, so call this before. By default it uses them only on CPUs with
     instructions made for neural nets (avx512_vnni, avx_vnni, AMX). The others gain most from them: on an AMD Zen 3 a
-    training step takes 0.4 to 0.7 of the time (docs/speed.md).
+    training step takes 0.5 to 0.7 of the time (docs/speed.md).
     """
     if "avx2" in machine.cpu_flags():
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -209,16 +209,30 @@ def draft_directory(parent: str | os.PathLike) -> Iterator[Path]:
       UserError: `parent` was claimed and has been lost.
     """
     locks.check(parent)
-    path = Path(os.path.abspath(parent)) / _draft_name()
-    path.mkdir()  # not tempfile.mkdtemp, whose mode 0700 would exclude other users
-    descriptor = os.open(path, os.O_RDONLY)
+    path, descriptor = _locked_draft(Path(os.path.abspath(parent)))
     try:
-        with contextlib.suppress(OSError):  # the file system has no locks
-            locks.try_lock(descriptor)
         yield path
     finally:
         os.close(descriptor)
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _locked_draft(parent):
+    """(path, descriptor that holds its lock) of a new directory. `remove_drafts` of another process may come first."""
+    while True:
+        path = parent / _draft_name()
+        path.mkdir()  # not tempfile.mkdtemp, whose mode 0700 would exclude other users
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            ours = locks.try_lock(descriptor) and path.is_dir()
+        except OSError:  # the file system has no locks
+            ours = True
+        if ours:
+            return path, descriptor
+        os.close(descriptor)
 
 
 def publish(draft: Path, target: str | os.PathLike, last: str | None = None) -> None:

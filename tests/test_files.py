@@ -241,3 +241,24 @@ def test_every_path_flag_is_checked(module, flag, capsys):
             parse(words)
         assert end.value.code == 2
         assert re.search("an empty path|not a path on this machine|no user of that name", capsys.readouterr().err)
+
+
+def test_a_new_draft_is_not_removed_before_its_writer_locks_it(tmp_path):
+    """Two writers that each begin by removing what others left, as in `new_directory`."""
+    lost = []
+
+    def work():
+        try:
+            for _ in range(1000):
+                files.remove_drafts(tmp_path)
+                with files.draft_directory(tmp_path) as draft:
+                    (draft / "a").write_text("whole")
+        except OSError as error:
+            lost.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (lost, list(tmp_path.iterdir())) == ([], [])

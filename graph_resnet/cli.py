@@ -225,7 +225,7 @@ def import_tensorflow() -> ModuleType:
 
 
 def import_quietly() -> ModuleType:
-    """Imports TensorFlow without its start-up messages and without the warnings of TF-Slim's layers, with oneDNN.
+    """Imports TensorFlow with oneDNN's kernels, without its start-up messages and the warnings of TF-Slim's layers.
 
     A stop signal is handled after the import: an exception in its middle would turn into another one. A second signal
     ends the process at once.

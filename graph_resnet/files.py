@@ -136,12 +136,9 @@ def draft(path: str | os.PathLike) -> Iterator[typing.BinaryIO]:
     """
     path = Path(path)
     locks.check(path)
-    name = path.parent / _draft_name()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    with open(os.open(name, flags, 0o666), "wb") as file:
+    name, descriptor = _locked_draft(path.parent, _create_file)
+    with open(descriptor, "wb") as file:
         try:
-            with contextlib.suppress(OSError):  # the file system has no locks
-                locks.try_lock(file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -154,8 +151,41 @@ def draft(path: str | os.PathLike) -> Iterator[typing.BinaryIO]:
     sync_directory(path.parent)
 
 
-def _draft_name():
-    return f".graph_resnet-{secrets.token_hex(8)}.draft"  # without the final name, which may have 255 bytes already
+def _locked_draft(parent, create):
+    """(path, descriptor that holds its lock) of a new draft in `parent`.
+
+    Until it is locked, `remove_drafts` of another process may remove it; then another one is made.
+
+    Args:
+      parent: a directory.
+      create: function(path) that makes a file or directory; returns a descriptor, or None if it is gone already.
+    """
+    while True:
+        # Without the final name, which may have 255 bytes already.
+        path = parent / f".graph_resnet-{secrets.token_hex(8)}.draft"
+        descriptor = create(path)
+        if descriptor is None:
+            continue
+        try:
+            ours = locks.try_lock(descriptor) and os.path.lexists(path)
+        except OSError:  # the file system has no locks
+            ours = True
+        if ours:
+            return path, descriptor
+        os.close(descriptor)
+
+
+def _create_file(path):
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return os.open(path, flags, 0o666)
+
+
+def _create_directory(path):
+    path.mkdir()  # not tempfile.mkdtemp, whose mode 0700 would exclude other users
+    try:
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
 
 
 def sync(path: str | os.PathLike) -> None:
@@ -209,30 +239,12 @@ def draft_directory(parent: str | os.PathLike) -> Iterator[Path]:
       UserError: `parent` was claimed and has been lost.
     """
     locks.check(parent)
-    path, descriptor = _locked_draft(Path(os.path.abspath(parent)))
+    path, descriptor = _locked_draft(Path(os.path.abspath(parent)), _create_directory)
     try:
         yield path
     finally:
         os.close(descriptor)
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _locked_draft(parent):
-    """(path, descriptor that holds its lock) of a new directory. `remove_drafts` of another process may come first."""
-    while True:
-        path = parent / _draft_name()
-        path.mkdir()  # not tempfile.mkdtemp, whose mode 0700 would exclude other users
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            continue
-        try:
-            ours = locks.try_lock(descriptor) and path.is_dir()
-        except OSError:  # the file system has no locks
-            ours = True
-        if ours:
-            return path, descriptor
-        os.close(descriptor)
 
 
 def publish(draft: Path, target: str | os.PathLike, last: str | None = None) -> None:

@@ -36,8 +36,9 @@ def check_precision(precision: str) -> None:
 
 def bfloat16_fault() -> str | None:
     """Why TensorFlow cannot compute in bfloat16 here, as a phrase; None if it can."""
-    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
-        return "TF_ENABLE_ONEDNN_OPTS=0 switches bfloat16 off"
+    told = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "")
+    if told.lower() in ("0", "false"):
+        return f"TF_ENABLE_ONEDNN_OPTS={told} switches bfloat16 off"
     flags = machine.cpu_flags()
     if flags and not flags & EMULATED:
         return "this CPU has none of " + ", ".join(sorted(EMULATED))

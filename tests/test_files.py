@@ -243,22 +243,28 @@ def test_every_path_flag_is_checked(module, flag, capsys):
         assert re.search("an empty path|not a path on this machine|no user of that name", capsys.readouterr().err)
 
 
-def test_a_new_draft_is_not_removed_before_its_writer_locks_it(tmp_path):
-    """Two writers that each begin by removing what others left, as in `new_directory`."""
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_a_new_draft_is_not_removed_before_it_is_locked(kind, tmp_path):
+    """Writers that each begin by removing what others left, as in `new_directory`."""
     lost = []
 
-    def work():
+    def work(number):
         try:
             for _ in range(1000):
                 files.remove_drafts(tmp_path)
-                with files.draft_directory(tmp_path) as draft:
-                    (draft / "a").write_text("whole")
+                if kind == "file":
+                    with files.draft(tmp_path / str(number)) as file:
+                        file.write(b"whole")
+                    (tmp_path / str(number)).unlink()
+                else:
+                    with files.draft_directory(tmp_path) as draft:
+                        (draft / "a").write_text("whole")
         except OSError as error:
             lost.append(error)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work, args=[number]) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (lost, list(tmp_path.iterdir())) == ([], [])
+    assert (lost, listing(tmp_path)) == ([], [])

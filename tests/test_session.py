@@ -50,10 +50,11 @@ def test_bfloat16_is_refused_where_it_would_run_as_float32(cpu):
         session.check_precision("half")
 
 
-def test_without_onednn_there_is_no_bfloat16(monkeypatch):
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+@pytest.mark.parametrize("told", ["0", "False"])  # as TensorFlow reads it
+def test_without_onednn_there_is_no_bfloat16(monkeypatch, told):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", told)
     assert not session.has_bfloat16()
-    with pytest.raises(UserError, match="precision bfloat16: TF_ENABLE_ONEDNN_OPTS=0 switches bfloat16 off; pass"):
+    with pytest.raises(UserError, match=f"bfloat16: TF_ENABLE_ONEDNN_OPTS={told} switches bfloat16 off; pass"):
         session.check_precision("bfloat16")
 
 
@@ -64,10 +65,7 @@ def test_without_onednn_there_is_no_bfloat16(monkeypatch):
 )
 def test_onednn_is_on_where_tensorflow_leaves_it_off(cpu, monkeypatch, flags, asked, set_to):
     cpu(*flags)
-    # The first of the two is undone after the test, and so is what `use_onednn` sets.
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", asked or "")
-    if asked is None:
-        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    monkeypatch.setattr(os, "environ", {} if asked is None else {"TF_ENABLE_ONEDNN_OPTS": asked})
     session.use_onednn()
     assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == set_to
 

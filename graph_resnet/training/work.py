@@ -9,8 +9,8 @@ from graph_resnet.architectures import Architecture, Group
 from graph_resnet.recipes import Recipe
 
 # Multiplications and additions of a step below which a second thread costs more time than it saves on a CPU with
-# AVX-512: waking it takes about 40 us, as long as many of the 470 ops of such a small step. On the slower CPUs without,
-# a second thread saves time even with four images of 32x32. Measured in docs/speed.md.
+# AVX-512: waking it takes about 40 us, as long as many of the 470 ops of such a small step. On a slower CPU without it,
+# a Zen 3, a second thread saves time even with four images of 32x32. Measured in docs/speed.md.
 SMALL_STEP = 5e9
 
 

@@ -1,6 +1,7 @@
 """Session options: oneDNN's kernels, threads, and bfloat16 on CPUs that have it."""
 
 import os
+import sys
 
 from graph_resnet import machine
 from graph_resnet.errors import UserError
@@ -13,11 +14,11 @@ EMULATED = {"avx512f", "avx_ne_convert"}  # oneDNN has bfloat16 kernels for CPUs
 def use_onednn() -> None:
     """Makes TensorFlow use oneDNN's kernels on any CPU with AVX2, unless TF_ENABLE_ONEDNN_OPTS says otherwise.
 
-    TensorFlow reads the variable when it is imported, so call this before. By default it uses them only on CPUs with
-    instructions made for neural nets (avx512_vnni, avx_vnni, AMX). The others gain most from them: on an AMD Zen 3 a
-    training step takes 0.5 to 0.7 of the time (docs/speed.md).
+    TensorFlow reads the variable when it is imported: after that, this does nothing. By default it uses them only on
+    CPUs with instructions made for neural nets (avx512_vnni, avx_vnni, AMX). The others gain most from them: on an AMD
+    Zen 3 a training step takes 0.5 to 0.7 of the time (docs/speed.md).
     """
-    if "avx2" in machine.cpu_flags():
+    if "tensorflow" not in sys.modules and "avx2" in machine.cpu_flags():
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
@@ -42,7 +43,16 @@ def bfloat16_fault() -> str | None:
     flags = machine.cpu_flags()
     if flags and not flags & EMULATED:
         return "this CPU has none of " + ", ".join(sorted(EMULATED))
+    if "tensorflow" in sys.modules and not _uses_onednn():
+        return "TensorFlow was imported without oneDNN; set TF_ENABLE_ONEDNN_OPTS=1 before that"
     return None
+
+
+def _uses_onednn() -> bool:
+    """Whether TensorFlow, as it was imported, computes with oneDNN's kernels."""
+    from tensorflow.python.util import _pywrap_util_port
+
+    return _pywrap_util_port.IsMklEnabled()
 
 
 def has_bfloat16() -> bool:

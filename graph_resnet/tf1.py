@@ -37,8 +37,10 @@ def install(numpy: bool = True):
     Args:
         numpy: restore names that numpy, scipy and Python have removed.
     """
+    from graph_resnet import session
     from graph_resnet.compat import children, facade, removed_names
 
+    session.use_onednn()
     package = os.path.dirname(os.path.abspath(__file__))
     own = package, _doorway()
     late = facade.install(own_directories=own)

@@ -14,6 +14,7 @@ from graph_resnet.errors import UserError
 def cpu(monkeypatch):
     """Sets the flags of the CPU, initially one with bfloat16."""
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    monkeypatch.setattr(session, "_uses_onednn", lambda: True)
 
     def has(*flags):
         monkeypatch.setattr(machine, "cpu_flags", lambda: {"fpu", *flags})
@@ -65,25 +66,56 @@ def test_without_onednn_there_is_no_bfloat16(monkeypatch, told):
 )
 def test_onednn_is_on_where_tensorflow_leaves_it_off(cpu, monkeypatch, flags, asked, set_to):
     cpu(*flags)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     monkeypatch.setattr(os, "environ", {} if asked is None else {"TF_ENABLE_ONEDNN_OPTS": asked})
     session.use_onednn()
     assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == set_to
 
 
-def test_commands_ask_for_onednn_before_tensorflow_is_imported():
+@pytest.mark.parametrize(
+    "start",
+    [
+        "from graph_resnet import cli; cli.import_tensorflow()",
+        "from graph_resnet import inference; inference.evaluate; import tensorflow",
+        "from graph_resnet import training; training.train; import tensorflow",
+        "import graph_resnet.tf1, tensorflow",
+    ],
+    ids=["command", "inference", "training", "tf1"],
+)
+def test_onednn_is_asked_for_before_tensorflow_is_imported(start):
     """TensorFlow reads the variable once, in its import."""
-    program = """
+    program = f"""
 import os, sys
-from graph_resnet import cli, machine
-machine.cpu_flags = lambda: {"avx2"}
+from graph_resnet import machine
+machine.cpu_flags = lambda: {{"avx2"}}
 class Finder:
     def find_spec(self, name, *rest):
         if name == "tensorflow":
             print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"), flush=True)
             os._exit(0)
 sys.meta_path.insert(0, Finder())
-cli.import_tensorflow()
+{start}
 """
     environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.stdout == "1\n", done.stderr
+
+
+def test_after_tensorflow_is_imported_its_choice_stands(cpu, monkeypatch):
+    import tensorflow  # noqa: F401
+
+    cpu("avx2", "avx512f")
+    session.use_onednn()
+    assert "TF_ENABLE_ONEDNN_OPTS" not in os.environ
+    monkeypatch.setattr(session, "_uses_onednn", lambda: False)
+    with pytest.raises(UserError, match="bfloat16: TensorFlow was imported without oneDNN; set TF_ENABLE_ONEDNN_OPTS"):
+        session.check_precision("bfloat16")
+
+
+@pytest.mark.skipif("avx2" not in machine.cpu_flags(), reason="oneDNN is not asked for on this CPU")
+@pytest.mark.parametrize(("told", "uses"), [("0", "False"), ("1", "True")])
+def test_whether_tensorflow_uses_onednn(told, uses):
+    program = "import tensorflow; from graph_resnet import session; print(session._uses_onednn())"
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": told}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.stdout == f"{uses}\n", done.stderr

@@ -20,7 +20,7 @@ the caller's default graph (except `logits`, which builds in it), eager mode, or
 imported by the call that needs it.
 """
 
-from graph_resnet import lazy
+from graph_resnet import lazy, session
 
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
@@ -36,4 +36,5 @@ __getattr__, __dir__, __all__ = lazy.names(
         "write_report": "report",
         "write_comparison": "comparison",
     },
+    before=session.use_onednn,
 )

@@ -11,7 +11,7 @@ It raises `graph_resnet.errors.UserError`, a one-line message, for bad input, an
 graph or eager mode. Names are imported on first use; TensorFlow is imported by the call that needs it.
 """
 
-from graph_resnet import lazy
+from graph_resnet import lazy, session
 
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
@@ -24,4 +24,5 @@ __getattr__, __dir__, __all__ = lazy.names(
         "Machine": "options",
         "Show": "options",
     },
+    before=session.use_onednn,
 )

@@ -10,7 +10,6 @@ import errno
 import os
 import re
 import signal
-import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +19,10 @@ from typing import NoReturn
 import graph_resnet
 from graph_resnet import fields, files, flags, machine, session
 from graph_resnet.errors import UserError, printable, printable_lines, reason
+from graph_resnet.last_words import last_words
 from graph_resnet.loop import signals
 
+DIED = "error: the process crashed or was killed, perhaps because memory ran out; run the same command again"
 HELP_WIDTH = 80  # columns, of texts that argparse does not wrap
 # argparse's own pattern lacks -1e-3 and -inf, and calls them missing values.
 NEGATIVE = re.compile(r"-\.?\d.*|-(inf|infinity|nan)", re.IGNORECASE)
@@ -118,7 +119,8 @@ def run(main: Callable[[], int]) -> NoReturn:
     message = None
     try:
         machine.check_system()
-        status = main()
+        with last_words(DIED):
+            status = main()
     except UserError as error:
         status, message = 1, f"error: {error}"
     except signals.Interrupted as stop:
@@ -202,21 +204,6 @@ def _interrupt(signum, frame):
     raise signals.Interrupted(signum, f"stopped by {signal.Signals(signum).name}")
 
 
-@contextlib.contextmanager
-def last_words(line: str) -> Iterator[None]:
-    """Prints `line` to stderr if the process dies inside this block.
-
-    The process dies when memory runs out inside an op, or when the system kills it for that. Only another process can
-    report it: a shell that waits for the end of a pipe that nothing writes to.
-    """
-    wait = 'read nothing; printf "%s\\n" "$0" >&2'
-    with subprocess.Popen(["sh", "-c", wait, line], stdin=subprocess.PIPE, cwd="/", start_new_session=True) as shell:
-        try:
-            yield
-        finally:
-            shell.kill()
-
-
 def import_tensorflow() -> ModuleType:
     """Imports TensorFlow quietly, in graph mode. For commands only, because it is global."""
     tf = import_quietly()
@@ -233,8 +220,13 @@ def import_quietly() -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors that matter are raised as exceptions
     session.use_onednn()
     before = signals.handle(lambda signum, frame: os._exit(128 + signum))
+    flags = "".join(f"; is {name} right?" for name in ("TF_XLA_FLAGS", "XLA_FLAGS") if name in os.environ)
     try:
-        with signals.StopRequest() as stop, _silenced_stderr():  # some messages precede the log level
+        with (
+            last_words(f"error: TensorFlow ended the process while it was imported{flags}"),
+            signals.StopRequest() as stop,
+            _silenced_stderr(),  # some messages precede the log level
+        ):
             with _skipped("keras.src", "jax"):
                 import tensorflow.compat.v1 as tf
 

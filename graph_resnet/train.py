@@ -14,6 +14,7 @@ from graph_resnet import cli, own_code, recipes
 from graph_resnet.errors import UserError
 from graph_resnet.fields import Choice, Whole
 from graph_resnet.flags import add_flags, flag
+from graph_resnet.last_words import last_words
 from graph_resnet.recipes import Recipe
 from graph_resnet.training import options, train_dir
 
@@ -180,7 +181,7 @@ def main(argv: list[str] | None = None) -> int:
     command = shlex.join([sys.orig_argv[0], "-m", "graph_resnet.train", *cli.arguments(argv)])
     command = os.environ.get("GRAPH_RESNET_COMMAND", command)  # set by --workers
     show = training.Show(print, command=command, before_tensorflow=cli.import_tensorflow)
-    with cli.last_words(DIED):
+    with last_words(DIED):
         if os.environ.get("TF_CONFIG"):
             from graph_resnet.distributed import job
 

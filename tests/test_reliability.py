@@ -17,6 +17,7 @@ import tensorflow.compat.v1 as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graph_resnet import cli
 from graph_resnet import config as config_json
 from graph_resnet.data import find, synthetic
 from graph_resnet.errors import UserError
@@ -256,8 +257,34 @@ except KeyboardInterrupt:
     [("os.kill(os.getpid(), 9)", -9, "out of memory?\n"), ("os.abort()", -6, "out of memory?\n"), ("pass", 0, "")],
 )
 def test_last_words_of_a_process_that_dies(end, status, message):
-    source = f"import os\nfrom graph_resnet import cli\nwith cli.last_words('out of memory?'):\n    {end}"
+    source = f"import os\nfrom graph_resnet.last_words import last_words\nwith last_words('out of memory?'):\n    {end}"
     assert python(source) == (status, "", message)
+
+
+@pytest.mark.parametrize(("where", "words"), [("inner", "inner\n"), ("after", "outer\n"), ("outside", "")])
+def test_last_words_are_those_of_the_innermost_block(where, words):
+    source = f"""
+import os
+from graph_resnet.last_words import last_words
+def die(here):
+    if here == {where!r}:
+        os.abort()
+with last_words("outer"):
+    with last_words("inner"):
+        die("inner")
+    die("after")
+die("outside")
+"""
+    assert python(source) == (-6, "", words)
+
+
+def test_a_crash_in_the_import_of_tensorflow_is_one_line(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import os; os.abort()")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "XLA_FLAGS": "--no_such_flag"}
+    arguments = [sys.executable, "-m", "graph_resnet.train", "--dataset", "synthetic", "--train-dir", "a"]
+    done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    line = "error: TensorFlow ended the process while it was imported; is XLA_FLAGS right?\n"
+    assert (done.returncode, done.stderr) == (-signal.SIGABRT, line), done.stdout
 
 
 COMMAND = """
@@ -274,6 +301,7 @@ cli.run(main)
     "act, status, message",
     [
         ("return 0", 0, ""),
+        ("os.kill(os.getpid(), signal.SIGKILL)", -9, f"{cli.DIED}\n"),
         ("os.kill(os.getpid(), signal.SIGINT)", 130, "stopped by SIGINT\n"),
         ("os.kill(os.getpid(), signal.SIGTERM)", 143, "stopped by SIGTERM\n"),
         ("os.kill(os.getpid(), signal.SIGHUP)", 129, "stopped by SIGHUP\n"),

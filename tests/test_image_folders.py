@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from graph_resnet import config, recipes, train, training
-from graph_resnet.data import find, image_folders, of_runs
+from graph_resnet.data import find, image_folders, image_listing, of_runs
 from graph_resnet.data.records import hold_out
 from graph_resnet.errors import UserError
 from tests.helpers import as_nobody, needs_root, run
@@ -334,6 +334,24 @@ def test_classes_that_differ_only_in_case_stay_separate(folder):
     found = image_folders.records(folder, 4)
     assert found.class_names == ("Cat", "cat", "dog")
     assert "classes whose names differ only in case: Cat, cat" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        (("fold1", "fold2", "fold_10"), True),
+        (("Part A", "Part B"), False),  # more than a number
+        (("images", "masks"), True),
+        (("batch", "bathtub"), False),
+    ],
+)
+def test_classes_that_are_called_like_parts_are_mentioned(folder, names, hint):
+    for name in names:
+        numbered(folder, name, 3)
+    found = image_folders.records(folder, 4)
+    assert found.class_names == tuple(sorted(names))
+    line = f"{', '.join(sorted(names))} become classes, but look like parts of a dataset; {image_listing.WANTED}"
+    assert (line in found.notes) == hint
 
 
 def test_two_spellings_of_a_class_are_one(folder):

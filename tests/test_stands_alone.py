@@ -187,6 +187,7 @@ BASE = {
         "fields",
         "files",
         "flags",
+        "last_words",
         "lazy",
         "locks",
         "machine",

@@ -15,6 +15,7 @@ the files' content. Typical use:
 
 import hashlib
 import os
+import re
 import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -60,7 +61,7 @@ def records(directory: str | Path, side: int, *, seed: int = 0) -> Records:
     else:
         train, val = _divided(images, len(names), seed)
         notes.append(f"a tenth of each class is kept for validation: {per_class(names, _counts(val, len(names)))}")
-    notes += _duplicates(train, val) + _alike(names)
+    notes += _duplicates(train, val) + _alike(names) + _parts(names)
     return _records(directory, side, seed, names, {"train.bin": train, "val.bin": val}, skipped, notes)
 
 
@@ -235,6 +236,15 @@ def _alike(names):
     lower = [name.casefold() for name in names]
     alike = [name for name in names if lower.count(name.casefold()) > 1]
     return [f"classes whose names differ only in case: {image_listing.some(alike)}"] if alike else []
+
+
+def _parts(names):
+    """A line about classes that are called like parts of a dataset, such as fold1 and fold2, or none."""
+    words = {re.sub(r"[\W\d_]", "", name.casefold()).removesuffix("s") for name in names}
+    if not words <= {"fold", "part", "batch", "chunk", "shard", "image", "img", "mask", "label", "annotation"}:
+        return []
+    return [f"{image_listing.some(names)} become classes, but look like parts of a dataset; "
+            f"{image_listing.WANTED}"]  # fmt: skip
 
 
 def _records(directory, side, seed, names, images, skipped, notes):

@@ -123,6 +123,8 @@ def test_class_names_come_from_the_file(tmp_path):
     assert cifar("cifar10", directory).class_names == tuple("abcdefghij")
     (directory / "batches.meta.txt").write_text("a\nb\nc\n")
     assert error("cifar10", directory).startswith(f"{directory / 'batches.meta.txt'}: 3 class names, not 10")
+    (directory / "batches.meta.txt").write_text("".join(f"{name}\n" for name in [*"abcdefghi", "c"]))
+    assert error("cifar10", directory).startswith(f"{directory / 'batches.meta.txt'}: two classes are called 'c'")
     (directory / "batches.meta.txt").unlink()
     (directory / "batches.meta.txt").mkdir()
     assert str(directory / "batches.meta.txt") in error("cifar10", directory)

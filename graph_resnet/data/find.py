@@ -224,6 +224,9 @@ def _class_names(directory, label, dataset):
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
     if len(names) != len(label.names):
         raise UserError(f"{path}: {len(names)} class names, not {len(label.names)}; fix that, or delete it")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{path}: two classes are called {twice!r:.80}; give each its own name, or delete the file")
     if names == drawn and not is_synthetic(dataset):
         raise UserError(f"{path}: synthetic images, not {LAYOUTS[dataset].title}; pass --dataset synthetic")
     return names

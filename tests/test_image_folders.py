@@ -222,7 +222,7 @@ WANTED = "expected one folder of images per class, in it or in its train/ and va
         (("train/1.png", "other/1.png"), "train/ holds no class folders"),
         (("train/1.png", "test/1.png", "cat/1.png"), "train/ holds no class folders"),
         (("train/a/1.png", "train/b/1.png", "val/1.png"), "val/ holds no class folders"),
-        (("test/a/1.png", "test/b/1.png"), "holds test/ but no train/"),
+        (("test/a/1.png", "test/b/1.png"), WANTED + "; to use its images alone, pass "),
         (("val/1.png", "test/1.png"), "holds val/ but no train/"),
         (("cat/1.png", "dog/1.png", "test/1.png"), "rename test/ if it is a class"),
         (("train/a/1.png", "Train/a/1.png", "val/a/1.png"), "Train, train look like the same part of the data"),

@@ -89,7 +89,10 @@ def find_split(directory: Path) -> Split | None:
     train, val, test = (parts[kind][0] if kind in parts else None for kind in PARTS)
     if train is None:
         name = val or test
-        raise UserError(f"{where}: holds {name}/ but no train/; {WANTED}; rename {name}/ if it is a class")
+        fix = f"rename {name}/ if it is a class"
+        if folders(inside(directory / name)):
+            fix = f"to use its images alone, pass {directory / name}"
+        raise UserError(f"{where}: holds {name}/ but no train/; {WANTED}; {fix}")
     for name in filter(None, (train, val)):
         if not folders(inside(directory / name)):
             raise UserError(f"{where}: {name}/ holds no class folders; {WANTED}, such as {name}/CLASS/*.jpg")

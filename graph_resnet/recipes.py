@@ -69,17 +69,19 @@ class Recipe:
     epochs: int | None = declared(Maybe(EPOCHS), flag=False, default=None)
     schedule: str = declared(
         Choice(SCHEDULES),
-        "of the learning rate over the run: to a tenth after half and again after three quarters (piecewise), down to "
+        "of the learning rate over the run: a tenth after half, a hundredth after three quarters (piecewise), down to "
         "zero at the end (cosine, linear), or from 0.2 of it up to all of it at 0.23 of the run, then down "
         "to 0.07 of it (triangular)",
         default="constant",
     )
     warmup_steps: int = declared(
         Whole(0, 10**9),
-        "steps in which the rate rises from zero; in a run that is not longer, a tenth of it",
+        "steps in which the rate rises from zero; if the run has no more steps than that, a tenth of the run",
         default=0,
     )
-    momentum: float = declared(Number(0, 1), "of momentum and nesterov; with muon, of all but filters", default=0.9)
+    momentum: float = declared(
+        Number(0, 1), "of the optimizers momentum and nesterov; with muon, of all but filters", default=0.9
+    )
     beta_rate: float = declared(
         Number(0, 1e3),
         "learning rate of batch norm's beta, as a multiple of that of the weights; adam ignores it",
@@ -107,8 +109,8 @@ class Recipe:
         Switch(), "batch norm uses the statistics of the whole batch, not of each worker's part", default=False
     )
     towers: int = declared(
-        Whole(1, 1024), "make each step of N towers side by side, each with its part of the batch and of the threads, "
-        "and batch norm over its own part: as N workers, in one process (docs/speed.md)", default=1,
+        Whole(1, 1024), "split each step into N towers side by side, each with its part of the batch and of the "
+        "threads, and batch norm over its part: as N workers, in one process (docs/speed.md)", default=1,
     )  # fmt: skip
     whitening: bool = declared(
         Switch(), "the first convolution starts with filters that whiten the training images", default=False

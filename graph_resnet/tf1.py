@@ -22,9 +22,10 @@ TensorFlow that programs use.
 
   SCRIPT        a Python file, a directory with a __main__.py, or - for stdin
   -m MODULE     a module, as for `python -m`
-  --no-numpy    do not restore names that numpy, scipy and Python have removed
+  --no-numpy    do not restore names that numpy, scipy, Pillow, TensorBoard and
+                Python have removed
   --check       read the files without running them; exit with 1 if a name is
-                gone
+                gone or a file cannot be read
   --json        the list as JSON
 """
 

@@ -25,11 +25,12 @@ DIED = (
 EXAMPLES = """examples:
   python -m graph_resnet.train --steps 20000
       the tutorial's net on CIFAR-10 at 96x96
-  python -m graph_resnet.train --dataset synthetic --steps 300
+  python -m graph_resnet.train --dataset synthetic --steps 300 --train-dir a
       a test without any data
   python -m graph_resnet.train --recipe resnet18-cifar100 --data-dir ~/data
       another recipe; its train dir is runs/resnet18-cifar100
-  python -m graph_resnet.train --dataset-dir ~/flowers --steps 2000
+  python -m graph_resnet.train --dataset-dir ~/flowers --steps 2000 \\
+      --train-dir runs/flowers
       your own images, one folder per class
   python -m graph_resnet.train --dataset cifar100 --train-dir runs/finetuned \\
       --init-checkpoint runs/notebook --exclude-scopes resnet/classification

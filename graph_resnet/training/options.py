@@ -93,7 +93,9 @@ class Machine:
         Choice(PRECISIONS), "auto: the faster one, by a short measurement (default)", default="auto"
     )
     threads: int | None = declared(
-        Maybe(Whole(1, 1024)), "CPU threads (default: all cores, one for a small step)", default=None
+        Maybe(Whole(1, 1024)),
+        "CPU threads (default: all cores; on a CPU with AVX-512, one for each tower of a small step)",
+        default=None,
     )
     cluster_timeout: int = declared(
         Whole(1, 10**6), "seconds to wait for the other workers at the start (default: 300)", default=300

@@ -40,6 +40,7 @@ def train_and_validation(
     *,
     seed=0,
     flip=True,
+    alternating_flips=False,
     crop=0,
     mean=CIFAR10_MEAN,
     std=CIFAR10_STD,
@@ -55,6 +56,7 @@ def train_and_validation(
       batch_size: int, images in a training batch.
       seed: int, of the shuffling and the augmentation.
       flip: mirrors each training image with probability 1/2.
+      alternating_flips: mirrors instead one half of the training images in one epoch, the other half in the next.
       crop: int, shifts each training image by up to that many record pixels in both directions; reflection fills the
         border.
       mean, std: of each channel, in units of x / 255; images become (x / 255 - mean) / std.
@@ -88,7 +90,10 @@ def train_and_validation(
             index = _shuffled(k, batch_size, records.num_train, seed)[rows]
             images, labels = _decoded(tf.gather(train, index), records)
             if flip:
-                mirrored = tf.random.stateless_uniform([batch_size], seed=[seed, k])[rows] < 0.5
+                if alternating_flips:
+                    mirrored = _in_turn(k, batch_size, records.num_train, seed, rows, index)
+                else:
+                    mirrored = tf.random.stateless_uniform([batch_size], seed=[seed, k])[rows] < 0.5
                 images = tf.where(mirrored, tf.reverse(images, [2]), images)
             if crop:
                 shifts = tf.random.stateless_uniform([2, batch_size], [seed + 1, k], -crop, crop + 1, tf.int64)
@@ -223,6 +228,17 @@ def _shuffled(k, batch_size, size, seed):
     return tf.raw_ops.RandomIndexShuffle(
         index=position % size, seed=tf.cast(seeds, tf.uint32), max_index=tf.constant(size - 1, tf.int64)
     )
+
+
+def _in_turn(k, batch_size, size, seed, rows, index):
+    """Whether to mirror each image of batch k, bool: half of the records in even epochs, the others in odd ones.
+
+    K. Jordan: 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:2404.00498, 2024. `index`: the record numbers of
+    the batch's `rows`.
+    """
+    position = k * batch_size + tf.range(batch_size, dtype=tf.int64)[rows]
+    half = tf.gather(tf.random.stateless_uniform([size], seed=[seed, -1]) < 0.5, index)
+    return tf.equal(half, tf.equal(position // size % 2, 0))
 
 
 def _shifted(images, down, right):

@@ -36,6 +36,7 @@ def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cl
         recipe.batch_size,
         seed=seed,
         flip=recipe.flip,
+        alternating_flips=recipe.alternating_flips,
         crop=recipe.crop,
         mean=recipe.mean,
         std=recipe.std,

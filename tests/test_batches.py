@@ -89,6 +89,20 @@ def test_crops_are_shifts_filled_up_by_reflection(numbered):
     assert {image.astype(padded.dtype).tobytes() for image in images} == windows  # exactly these
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_alternating_flips_mirror_each_image_in_every_other_epoch(numbered, seed):
+    """Batches of 4 of 6 records: every third batch spans two epochs."""
+    labels, images, _ = _pictures(numbered, 12, 4, seed=seed, alternating_flips=True)
+    mirrored = images[:, 0, 0] == 104
+    np.testing.assert_array_equal(images[~mirrored, 0, 0], 100)
+    by_epoch = [dict(zip(*epoch)) for epoch in zip(labels.reshape(8, 6), mirrored.reshape(8, 6))]
+    assert 0 < sum(by_epoch[0].values()) < 6
+    for this, following in zip(by_epoch, by_epoch[1:]):
+        assert following == {label: not was for label, was in this.items()}
+    _, part, _ = _pictures(numbered, 12, 4, seed=seed, alternating_flips=True, rows=slice(1, 3))  # of a worker
+    np.testing.assert_array_equal(part, images.reshape(12, 4, 5, 5)[:, 1:3].reshape(24, 5, 5))
+
+
 def test_a_crop_as_large_as_the_image_is_refused(numbered):
     with pytest.raises(UserError, match="crop 5: the images have 5 pixels"):
         _pictures(numbered, 1, 1, crop=5)

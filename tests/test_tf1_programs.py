@@ -493,6 +493,8 @@ from tensorflow.python import pywrap_tensorflow
 x = tf.placeholder(tf.float32, [True, None])
 noise = tf.get_variable('noise', [1, True, 2, np.bool_(True)])
 print(x.shape.as_list(), noise.shape.as_list(), tf.train.Int64List(value=[True, np.bool_(False), 7, np.int64(8)]).value)
+config = tf.ConfigProto(device_count={'GPU': False}, inter_op_parallelism_threads=True, allow_soft_placement=True)
+print(tf.train.Int64List(value=np.array([True, False])).value, dict(config.device_count), config.allow_soft_placement)
 print(tf.estimator.SessionRunHook is tf.train.SessionRunHook)
 print(type(x) is tf.Tensor, isinstance(x, tf.Tensor), type(x) is tf.Variable, isinstance(noise, tf.Tensor))
 print(tensorboard_summary.scalar_pb('tag', 2.0).value[0].tag)
@@ -509,5 +511,6 @@ with tf.Session() as sess:
 def test_what_programs_assume_of_classes_and_protocol_buffers(tmp_path):
     write(tmp_path, "a.py", ASSUMED)
     lines = (result := run(tmp_path, "a.py")).stdout.splitlines()
-    assert lines[:3] == ["[1, None] [1, 1, 2, 1] [1, 0, 7, 8]", "True", "True True False False"], result.stderr
-    assert lines[3:] == ["tag/scalar_summary", "[(3, 1.5)]", "True"], result.stderr
+    assert lines[:2] == ["[1, None] [1, 1, 2, 1] [1, 0, 7, 8]", "[1, 0] {'GPU': 0} True"], result.stderr
+    assert lines[2:4] == ["True", "True True False False"], result.stderr
+    assert lines[4:] == ["tag/scalar_summary", "[(3, 1.5)]", "True"], result.stderr

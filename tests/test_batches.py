@@ -1,6 +1,7 @@
 """The input: decoding, order, augmentation, evaluation passes, and batches as a function of (seed, step)."""
 
 import dataclasses
+import itertools
 import subprocess
 import sys
 
@@ -97,7 +98,7 @@ def test_alternating_flips_mirror_each_image_in_every_other_epoch(numbered, seed
     np.testing.assert_array_equal(images[~mirrored, 0, 0], 100)
     by_epoch = [dict(zip(*epoch)) for epoch in zip(labels.reshape(8, 6), mirrored.reshape(8, 6))]
     assert 0 < sum(by_epoch[0].values()) < 6
-    for this, following in zip(by_epoch, by_epoch[1:]):
+    for this, following in itertools.pairwise(by_epoch):
         assert following == {label: not was for label, was in this.items()}
     _, part, _ = _pictures(numbered, 12, 4, seed=seed, alternating_flips=True, rows=slice(1, 3))  # of a worker
     np.testing.assert_array_equal(part, images.reshape(12, 4, 5, 5)[:, 1:3].reshape(24, 5, 5))

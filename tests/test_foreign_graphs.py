@@ -421,3 +421,102 @@ def test_a_feed_function_with_other_parameters_gives_a_one_line_error(graph, fun
     loss = tf.constant(1.0)
     with pytest.raises(UserError, match=r"^feed_fn: takes \(.*\); it is called with the number of the batch, or noth"):
         train_with_bn(descent(loss), loss, None, None, None, 1, feed_fn=function)
+
+
+# Other parts of such graphs.
+
+
+def _classes(inputs):
+    """(loss, accuracy, a placeholder of labels) of a layer with two classes."""
+    labels = tf.placeholder(tf.int32, [None])
+    logits = tf.matmul(inputs, tf.get_variable("classes", [inputs.shape[1], 2]))
+    loss = tf.losses.sparse_softmax_cross_entropy(labels, logits)
+    return (
+        loss,
+        tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, 1, output_type=tf.int32), labels), tf.float32)),
+        labels,
+    )
+
+
+def a_loop(flag, x):
+    """Dropout inside a while loop."""
+    rate = tf.where(flag, 0.5, 0.0)
+    _, total = tf.while_loop(lambda i, _: i < 3, lambda i, t: (i + 1, t + tf.nn.dropout(x, rate=rate)), [0, x])
+    return total
+
+
+def a_branch(flag, x):
+    noisy = tf.cond(tf.random_uniform([]) > 0.5, lambda: x + tf.random_normal([4]), lambda: x)
+    return noisy * tf.where(flag, 1.0, 2.0)
+
+
+def a_map(flag, x):
+    return tf.map_fn(lambda row: 2 * tf.random_shuffle(row), x) * tf.where(flag, 1.0, 2.0)
+
+
+@pytest.mark.parametrize("build", [a_loop, a_branch, a_map])
+@pytest.mark.parametrize("version", [1, 2], ids=["version 1", "version 2"])
+def test_random_ops_inside_control_flow_with_is_training(build, version):
+    """What is inside a loop or a branch of version 1 cannot be fetched, or fed to the measurement."""
+    (tf.disable_control_flow_v2 if version == 1 else tf.enable_control_flow_v2)()
+    try:
+        with tf.Graph().as_default():
+            flag, x = tf.placeholder(tf.bool, []), tf.placeholder(tf.float32, [None, 4])
+            loss, accuracy, labels = _classes(build(flag, x))
+            op = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+            feed = {x: np.eye(4, dtype=np.float32), labels: np.arange(4) % 2}
+            fns = {"feed_fn": lambda: feed, "val_feed_fn": lambda: iter([feed])}
+            history = train_with_bn(op, loss, accuracy, loss, accuracy, 3, flag, **fns, **QUIET)
+    finally:
+        tf.enable_control_flow_v2()
+    assert [r["step"] for r in history if r["split"] == "val"][-1] == 3
+
+
+def test_tf_metrics_measure_each_evaluation_by_itself():
+    """By hand: the fed predictions of an evaluation are right in 1 of 2 and 2 of 2 images, then in none of 4."""
+    with tf.Graph().as_default():
+        x, right = tf.placeholder(tf.float32, [None]), tf.placeholder(tf.int32, [None])
+        loss = tf.reduce_mean(x) * tf.get_variable("weight", initializer=1.0)
+        _, accuracy = tf.metrics.accuracy(tf.ones_like(right), right)
+        op = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+        rounds = iter([[[1, 0], [1, 1]], [[0, 0], [0, 0]], [[1, 1], [1, 1]]])
+
+        def evaluation():
+            return iter([{x: [0.0, 0.0], right: batch} for batch in next(rounds)])
+
+        train = lambda: {x: [0.0, 0.0], right: [1, 1]}  # noqa: E731
+        options = {"feed_fn": train, "val_feed_fn": evaluation, **QUIET, "eval_every": 1}
+        history = train_with_bn(op, loss, None, loss, accuracy, 2, **options)
+    assert [r["accuracy"] for r in history if r["split"] == "val"] == [0.75, 0.0, 1.0]
+
+
+def test_a_sparse_feed(tmp_path):
+    with tf.Graph().as_default():
+        x = tf.sparse_placeholder(tf.float32)
+        loss = tf.reduce_mean(tf.sparse_tensor_dense_matmul(x, tf.get_variable("weight", [4, 2])))
+        op = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+        feed = {x: tf.SparseTensorValue([[0, 0], [2, 1]], [1.0, 2.0], (3, 4))}
+        fns = {"feed_fn": lambda: feed, "val_feed_fn": lambda: iter([feed, feed])}
+        history = train_with_bn(op, loss, None, loss, None, 2, **fns, **QUIET)
+    assert [r["images"] for r in history if r["split"] == "val"][-1] == 6
+
+
+def test_a_variable_that_holds_infinity_is_saved_and_resumed(tmp_path):
+    """A best loss so far begins there. A weight must still be finite, and nothing may be NaN."""
+
+    def train(steps, start=np.inf, trainable=False):
+        with tf.Graph().as_default():
+            best = tf.get_variable("best_loss", initializer=np.float32(start), trainable=trainable)
+            x = tf.placeholder(tf.float32, [None])
+            loss = tf.reduce_mean(x) * tf.get_variable("weight", initializer=1.0)
+            keep = best.assign(tf.minimum(best, np.inf))
+            op = tf.group(tf.train.GradientDescentOptimizer(0.1).minimize(loss), keep)
+            options = {"feed_fn": lambda: {x: [1.0]}, **QUIET}
+            train_with_bn(op, loss, None, None, None, steps, train_dir=tmp_path / f"{trainable}{start}", **options)
+
+    train(2)
+    train(4)
+    assert final_value(tmp_path / "Falseinf", "best_loss", 4) == np.inf
+    for start, trainable in ((np.inf, True), (np.nan, False)):
+        with pytest.raises(UserError, match="a weight is not finite after step . \\(best_loss\\), not saved"):
+            train(2, start, trainable)

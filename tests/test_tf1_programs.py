@@ -514,3 +514,107 @@ def test_what_programs_assume_of_classes_and_protocol_buffers(tmp_path):
     assert lines[:2] == ["[1, None] [1, 1, 2, 1] [1, 0, 7, 8]", "[1, 0] {'GPU': 0} True"], result.stderr
     assert lines[2:4] == ["True", "True True False False"], result.stderr
     assert lines[4:] == ["tag/scalar_summary", "[(3, 1.5)]", "True"], result.stderr
+
+
+RARELY = """
+import numpy as np
+import tensorflow as tf
+from tensorflow.contrib.learn.python.learn.datasets.mnist import read_data_sets
+from tensorflow.contrib.framework.python.ops import audio_ops
+
+seq2seq = tf.contrib.seq2seq
+three = np.array(3)
+print(tf.train.batch([tf.constant(1)], 8).shape, tf.placeholder(tf.float32, [three, True]).shape, tf.Dimension(three))
+print(callable(read_data_sets), callable(audio_ops.decode_wav))
+
+
+class Uniform(seq2seq.BahdanauAttention):
+    def __call__(self, query, state):
+        alignments = self._probability_fn(tf.zeros([2, 4]), state)
+        return alignments, alignments
+
+
+class Doubled(seq2seq.GreedyEmbeddingHelper):
+    def next_inputs(self, time, outputs, state, sample_ids, name=None):
+        return sample_ids < 0, 2 * self._embedding_fn(sample_ids), state
+
+
+alignments = Uniform(3, tf.ones([2, 4, 5]), memory_sequence_length=[1, 4])(tf.ones([2, 3]), None)[0]
+doubled = seq2seq.LuongAttention(5, tf.ones([2, 3, 5]), custom_key_value_fn=lambda k, v: (k * 0, v * 2)).values
+inputs = Doubled(tf.eye(2), [0, 1], 1).next_inputs(0, None, None, tf.constant([1, 0]))[1]
+scores = tf.placeholder(tf.float32, [None, None, 3])
+tags, best = tf.contrib.crf.crf_decode(scores, tf.zeros([3, 3]), tf.constant([1, 1]))
+plain = tf.contrib.training.bucket([tf.constant(1.)], tf.constant(0), 4, 2)[1]
+cell = tf.contrib.rnn.CoupledInputForgetGateLSTMCell(1, True, tf.ones_initializer(), num_proj=2, proj_clip=1.0)
+output, _ = cell(tf.ones([1, 1]), cell.zero_state(1, tf.float32))
+
+weights = tf.Variable([[1., 2.], [3., -4.], [.5, .25]])
+lars = tf.contrib.opt.LARSOptimizer(.1, weight_decay=.1, momentum=0., eeta=1.)
+lars = lars.minimize(tf.reduce_sum(weights ** 2 * [[1.], [2.], [3.]]), var_list=[weights])
+row, updates = tf.placeholder(tf.int32, []), []
+for optimizer in tf.contrib.opt.NadamOptimizer, tf.contrib.opt.AdaMaxOptimizer:
+    for resource in False, True:
+        name, ones = 'table%d' % len(updates), tf.ones_initializer()
+        table = tf.get_variable(name, [2, 1], initializer=ones, use_resource=resource)
+        loss = tf.reduce_sum(tf.nn.embedding_lookup(table, [row]))
+        updates.append((table, optimizer(.1).minimize(loss, var_list=[table])))
+
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    print(sess.run(alignments).tolist(), sess.run(doubled).max(), sess.run(inputs).tolist())
+    print([a.tolist() for a in sess.run([tags, best], {scores: [[[1, 2, 1]], [[3, 1, 1]]]})], plain[0].shape)
+    print(sess.run(output).tolist(), [v.op.name.split('/')[-1] for v in cell.weights])
+    sess.run(lars)
+    print(sess.run(weights)[0].round(5).tolist())
+    for table, update in updates:
+        first, second = (sess.run([update, table], {row: i}) and sess.run(table).ravel() for i in (0, 1))
+        print(first[0] == second[0], first[1], second[1] < 1, first[0].round(4))
+"""
+
+
+def test_what_programs_seldom_use(tmp_path):
+    """LARS by hand: 0.1 * |w| / (|g| + 0.1 |w|) * g; Nadam's first step 0.1 * (0.09 + 0.1) / 0.1, AdaMax's 0.1."""
+    write(tmp_path, "a.py", RARELY)
+    lines = (result := run(tmp_path, "a.py")).stdout.splitlines()
+    assert lines[:2] == ["(8,) (3, 1) 3", "True True"], result.stderr
+    assert lines[2] == f"{[[1.0, 0.0, 0.0, 0.0], [0.25] * 4]} 2.0 [[0.0, 2.0], [2.0, 0.0]]"
+    assert lines[3] == "[[[1], [0]], [2.0, 3.0]] (4,)"
+    output, names = lines[4].split("]] ")
+    c = (1 - 1 / (1 + np.exp(-2))) * np.tanh(1)  # all weights are 1, the bias of the forget gate too
+    assert eval(f"{output}]]") == [[pytest.approx(np.tanh(c) / (1 + np.exp(-1 - c)), rel=1e-5)] * 2]
+    assert names == "['W_0', 'B', 'W_F_diag', 'W_O_diag', 'W_P_0']"
+    w, scale = np.array([[1, 2], [3, -4], [0.5, 0.25]]), np.array([[1], [2], [3]])
+    norms = np.linalg.norm(w), np.linalg.norm(2 * w * scale)
+    after = w - 0.1 * norms[0] / (norms[1] + 0.1 * norms[0]) * 2 * w * scale
+    assert eval(lines[5]) == pytest.approx(after[0], abs=1e-5)
+    assert lines[6:] == ["True 1.0 True 0.81"] * 2 + ["True 1.0 True 0.9"] * 2
+
+
+BUCKETS = """
+import tensorflow as tf
+
+number, length = tf.train.slice_input_producer([tf.range(40), [1] * 2 + [5] * 38], num_epochs=1, shuffle=False)
+example = {'number': number, 'length': tf.constant(7)}
+_, batch = tf.contrib.training.bucket_by_sequence_length(
+    length, example, 2, [2], capacity=2, bucket_capacities=[50, 50], allow_smaller_final_batch=True)
+seen = []
+with tf.Session() as sess:
+    sess.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+    coordinator = tf.train.Coordinator()
+    threads = tf.train.start_queue_runners(sess, coordinator)
+    try:
+        while True:
+            values = sess.run(batch)
+            seen += values['number'].tolist()
+    except tf.errors.OutOfRangeError:
+        print(sorted(seen) == list(range(40)), set(values['length']))
+    coordinator.request_stop()
+    coordinator.join(threads)
+"""
+
+
+def test_buckets_give_every_example_once(tmp_path):
+    """The first bucket is empty long before the other."""
+    write(tmp_path, "a.py", BUCKETS)
+    result = run(tmp_path, "a.py")
+    assert result.stdout.splitlines() == ["True {np.int32(7)}"], result.stderr

@@ -1,18 +1,22 @@
 """Accepts booleans where TensorFlow 1 programs pass them for integers; newer versions of protobuf refuse them."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 
 def _as_integer(value):
-    """The value, with integers for the booleans that it is or, as a dict or an iterable, holds."""
-    if isinstance(value, dict):
+    return int(value) if isinstance(value, (bool, np.bool_)) else value
+
+
+def _with_integers(value):
+    """The value of a message's field, with integers for the booleans that it is or holds."""
+    if isinstance(value, Mapping):
         return {key: _as_integer(each) for key, each in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
         return [_as_integer(each) for each in value]
-    return int(value) if isinstance(value, (bool, np.bool_)) else value
+    return _as_integer(value)
 
 
 def accept_for_integers(v1):
@@ -41,6 +45,6 @@ def _accept(message):
 
     @functools.wraps(init)
     def message_init(self, *args, **kwargs):
-        init(self, *args, **{name: _as_integer(value) for name, value in kwargs.items()})
+        init(self, *args, **{name: _with_integers(value) for name, value in kwargs.items()})
 
     message.__init__ = message_init

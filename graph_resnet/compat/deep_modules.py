@@ -3,7 +3,9 @@
 # Whole packages of tf.contrib: deep path -> today's package or module.
 HOMES = {
     "contrib.framework.python.ops": "tf_slim.ops",
+    "contrib.framework.python.ops.audio_ops": "tensorflow.python.ops.gen_audio_ops",
     "contrib.layers.python.layers": "tf_slim.layers",
+    "contrib.learn.python.learn.datasets.mnist": ".contrib.mnist",
     "contrib.losses.python.losses": "tf_slim.losses",
     "contrib.losses.python.metric_learning.metric_loss_ops": "tf_slim.losses.metric_learning",
     "contrib.metrics.python.metrics": "tf_slim.metrics",

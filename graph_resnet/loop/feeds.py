@@ -136,7 +136,8 @@ def _same(first, second):
 
 def count(feed: dict) -> int | None:
     """Images in a fed batch: the first dimension of its arrays, None if they differ."""
-    lengths = {shape[0] for value in feed.values() if (shape := np.shape(value))}
+    shapes = [value[2] if isinstance(value, tf.SparseTensorValue) else np.shape(value) for value in feed.values()]
+    lengths = {int(shape[0]) for shape in shapes if len(shape)}
     return lengths.pop() if len(lengths) == 1 else None
 
 

@@ -12,8 +12,8 @@ from graph_resnet.data.streams import Stream, registered
 
 # Ops that pass the variable (or iterator) of their first input through.
 ALIASES = {"Identity", "RefIdentity", "Switch", "RefSwitch", "Enter", "RefEnter"}
-# Types of the stateful ops that only hold or read variables and tables.
-VARIABLE = re.compile("^VarHandle|Variable|Table|^ResourceGather")
+# Types of the stateful ops that only hold or read variables and tables, or a loop's arrays.
+VARIABLE = re.compile("^VarHandle|Variable|Table|^ResourceGather|^TensorArray|^Stack")
 
 
 def ancestors(*fetches: tf.Tensor | tf.Operation) -> set[tf.Operation]:
@@ -49,7 +49,9 @@ def batch(training: set[tf.Operation], measured: set[tf.Operation], flag: tf.Ten
     """What the inputs that two groups of ops share give them, whatever `flag` is, without the registered streams."""
     both = training & measured
     shared = inputs(both) - {stream.labels.op for stream in streams(training)} - _dependents(both, flag.op)
-    return [tensor for op in shared if _fetched(op.outputs) for tensor in op.outputs]
+    # What is inside a loop or a branch cannot be fetched.
+    whole = [op for op in shared if op.graph.is_fetchable(op) and _fetched(op.outputs)]
+    return [tensor for op in whole for tensor in op.outputs]
 
 
 def _dependents(ops, source):

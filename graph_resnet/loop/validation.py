@@ -70,6 +70,10 @@ class Validation:
         self._restart += [data.restart for data in self._passes if data.restart is not None]
         sizes = [tf.size(stream.labels) for stream in self._streams[:1]]
         sizes += [data.leading for data in self._passes if data.leading is not None]
+        assigned = {variable for variable, _ in graphs.assignments(ops)}
+        counters = [v for v in tf.get_collection(tf.GraphKeys.METRIC_VARIABLES) if v.op in assigned]
+        # tf.metrics counts on from one evaluation to the next.
+        self._reset = [v.initializer for v in counters]
         self._sizes = tf.concat([tf.reshape(size, [-1]) for size in sizes], 0) if sizes else None
 
     def __bool__(self) -> bool:
@@ -107,6 +111,8 @@ class Validation:
                 if expected is not None and sum(counts) >= expected:
                     break
                 between_batches()
+                if self._reset:
+                    session.run(self._reset)
                 try:
                     with feeds.named("val_feed_fn"):
                         means, matrix, logits, sizes = session.run(fetches, {**self._feed, **feed})

@@ -39,23 +39,31 @@ class AttentionMechanism:
         memory_layer=None,
         check_inner_dims_defined=True,
         score_mask_value=None,
+        custom_key_value_fn=None,
+        name=None,
     ):
-        self.query_layer, self.memory_layer = query_layer, memory_layer
+        self._query_layer, self._memory_layer = query_layer, memory_layer
         memory = nest.map_structure(tf.convert_to_tensor, memory)
         self.dtype = memory.dtype
         self._lengths = None if memory_sequence_length is None else tf.convert_to_tensor(memory_sequence_length)
         steps = _v1.dimension_value(memory.shape[1])
-        self.alignments_size = steps if steps is not None else tf.shape(memory)[1]
+        self._alignments_size = steps if steps is not None else tf.shape(memory)[1]
         if self._lengths is not None:
             mask = tf.sequence_mask(self._lengths, tf.shape(memory)[1], dtype=memory.dtype)
             memory = memory * tf.reshape(mask, [*tf.unstack(tf.shape(mask)), *[1] * (memory.shape.ndims - 2)])
         self._values = memory
         self._keys = memory_layer(memory) if memory_layer is not None else memory
+        if custom_key_value_fn is not None:
+            self._keys, self._values = custom_key_value_fn(self._keys, self._values)
         size = _v1.dimension_value(memory.shape[0])
-        self.batch_size = size if size is not None else tf.shape(memory)[0]
+        self._batch_size = size if size is not None else tf.shape(memory)[0]
         self._mask_value = self.dtype.as_numpy_dtype(-float("inf")) if score_mask_value is None else score_mask_value
-        self._probability_fn = probability_fn
+        self._of_score = probability_fn
 
+    query_layer = property(lambda self: self._query_layer)
+    memory_layer = property(lambda self: self._memory_layer)
+    alignments_size = property(lambda self: self._alignments_size)
+    batch_size = property(lambda self: self._batch_size)
     keys = property(lambda self: self._keys)
     values = property(lambda self: self._values)
     state_size = property(lambda self: self.alignments_size)
@@ -66,16 +74,17 @@ class AttentionMechanism:
 
     initial_state = initial_alignments
 
-    def _probabilities(self, score, state):
+    def _probability_fn(self, score, state):
+        """Alignments [B, T] of a score, 0 after each sequence's end. Subclasses of TensorFlow 1 programs call it."""
         if self._lengths is not None:
             mask = tf.sequence_mask(self._lengths, tf.shape(score)[1])
             score = tf.where(mask, score, self._mask_value * tf.ones_like(score))
-        return self._probability_fn(score, state)
+        return self._of_score(score, state)
 
     def __call__(self, query, state):
         """Returns (alignments [B, T], the next state) for a query [B, D]."""
         with _v1.variable_scope(None, self.scope, [query]):
-            alignments = self._probabilities(self._score(query), state)
+            alignments = self._probability_fn(self._score(query), state)
         return alignments, alignments
 
 
@@ -110,6 +119,7 @@ class LuongAttention(AttentionMechanism):
             memory_sequence_length,
             Dense(num_units, name="memory_layer", use_bias=False, dtype=dtype or tf.float32),
             score_mask_value=score_mask_value,
+            custom_key_value_fn=custom_key_value_fn,
         )
         self._num_units, self._scale = num_units, scale
 
@@ -148,6 +158,7 @@ class BahdanauAttention(AttentionMechanism):
             memory_sequence_length,
             Dense(num_units, name="memory_layer", use_bias=False, dtype=dtype),
             score_mask_value=score_mask_value,
+            custom_key_value_fn=custom_key_value_fn,
         )
         self._num_units, self._normalize = num_units, normalize
 
@@ -209,7 +220,7 @@ class _Monotonic:
     ):
         super().__init__(*args, **kwargs)
         self._bias_init, self._mask_value = score_bias_init, self.dtype.as_numpy_dtype(-float("inf"))
-        self._probability_fn = functools.partial(
+        self._of_score = functools.partial(
             _monotonic_probability, noise=sigmoid_noise, mode=mode, seed=sigmoid_noise_seed
         )
 

@@ -111,7 +111,7 @@ class BeamSearchDecoder(Decoder):
         if tf.get_static_value(tf.convert_to_tensor(coverage_penalty_weight)) != 0.0:
             raise NotImplementedError("BeamSearchDecoder: coverage_penalty_weight is not supported; leave it at 0.")
         self._cell, self._output_layer, self._width = cell, output_layer, beam_width
-        self._embed = embedding if callable(embedding) else lambda ids: tf.nn.embedding_lookup(embedding, ids)
+        self._embedding_fn = embedding if callable(embedding) else lambda ids: tf.nn.embedding_lookup(embedding, ids)
         self._start_tokens = tf.convert_to_tensor(start_tokens, tf.int32)
         self._end_token = tf.convert_to_tensor(end_token, tf.int32)
         self._penalty = length_penalty_weight
@@ -119,7 +119,7 @@ class BeamSearchDecoder(Decoder):
         self._batch_size = tf.size(start_tokens) if size is None else size
         self._initial_state = nest.map_structure(self._split, initial_state)
         tokens = tf.tile(self._start_tokens[:, None], [1, beam_width])
-        self._start_inputs = self._embed(tokens)
+        self._start_inputs = self._embedding_fn(tokens)
         self._finished = tf.one_hot(
             tf.zeros([self._batch_size], tf.int32), beam_width, on_value=False, off_value=True, dtype=tf.bool
         )
@@ -184,7 +184,7 @@ class BeamSearchDecoder(Decoder):
             inputs = tf.cond(
                 tf.reduce_all(state.finished),
                 lambda: self._start_inputs,
-                lambda: self._embed(output.predicted_ids),
+                lambda: self._embedding_fn(output.predicted_ids),
             )
         return output, state, inputs, state.finished
 

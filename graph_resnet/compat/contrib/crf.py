@@ -39,12 +39,11 @@ def _forward(inputs, sequence_lengths, transition_params, combine):
         new, extra = combine(scores)
         new = new + inputs[:, time]
         inside = (time < sequence_lengths)[:, None]
-        return time + 1, tf.where(inside, new, alphas), array.write(time - 1, extra)
+        return time + 1, tf.where(inside, new, alphas), array.write(time, extra)
 
     sequence_lengths = tf.cast(sequence_lengths, tf.int32)
-    array = tf.TensorArray(
-        tf.int32, size=tf.maximum(steps - 1, 0), element_shape=inputs.shape[:1].concatenate(inputs.shape[2:])
-    )
+    array = tf.TensorArray(tf.int32, size=steps, element_shape=inputs.shape[:1].concatenate(inputs.shape[2:]))
+    array = array.write(0, tf.zeros_like(inputs[:, 0], tf.int32))  # so that sequences of one step have an element
     _, alphas, array = _v1.while_loop(
         lambda time, *_: time < steps, body, (tf.constant(1), inputs[:, 0], array), back_prop=True
     )
@@ -117,7 +116,7 @@ def crf_decode(potentials, transition_params, sequence_length):
     lengths = tf.cast(sequence_length, tf.int32)
     alphas, array = _forward(potentials, lengths, transition_params, combine)
     steps = tf.shape(potentials)[1]
-    pointers = array.stack()  # [T - 1, B, K]: the best previous tag, for each tag
+    pointers = array.stack()  # [T, B, K]: the best previous tag, for each tag
     last = tf.argmax(alphas, 1, output_type=tf.int32)
     batch = tf.shape(last)[0]
 
@@ -126,7 +125,7 @@ def crf_decode(potentials, transition_params, sequence_length):
         result = result.write(time, tf.where(inside, tags, tf.zeros_like(tags)))
 
         def before():
-            return tf.gather(pointers[tf.maximum(time - 1, 0)], tags, batch_dims=1)
+            return tf.gather(pointers[time], tags, batch_dims=1)
 
         previous = tf.cond(time > 0, before, lambda: tags)
         return time - 1, tf.where(inside, previous, tags), result

@@ -142,6 +142,12 @@ class _DenseOptimizer(_OneStep, _optimizer.Optimizer):
 class _AdamVariant(_OneStep, _train.AdamOptimizer):
     """An optimizer with Adam's slots and beta powers."""
 
+    def _apply_sparse(self, grad, var):
+        return self._step_of_rows(grad.indices, grad.values, var)
+
+    def _resource_apply_sparse(self, grad, var, indices):
+        return self._step_of_rows(indices, grad, var)
+
     def _hyper(self, var):
         return (tf.cast(t, var.dtype.base_dtype) for t in (self._lr_t, self._beta1_t, self._beta2_t, self._epsilon_t))
 
@@ -170,6 +176,16 @@ class AdaMaxOptimizer(_AdamVariant):
         v = v.assign(tf.maximum(beta2 * v, tf.abs(grad)))
         return var.assign_sub(rate / (1 - tf.cast(self._power(), var.dtype.base_dtype)) * m / (v + epsilon))
 
+    def _step_of_rows(self, rows, grad, var):
+        rate, beta1, beta2, epsilon = self._hyper(var)
+        m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
+        new_m = beta1 * tf.gather(m, rows) + (1 - beta1) * grad
+        new_v = tf.maximum(beta2 * tf.gather(v, rows), tf.abs(grad))
+        step = rate / (1 - tf.cast(self._power(), var.dtype.base_dtype)) * new_m / (new_v + epsilon)
+        return tf.group(
+            _v1.scatter_update(m, rows, new_m), _v1.scatter_update(v, rows, new_v), _v1.scatter_sub(var, rows, step)
+        )
+
     def _finish(self, update_ops, name_scope):
         with tf.control_dependencies(update_ops):
             update = self._power().assign(self._power() * self._beta1_t)
@@ -180,13 +196,25 @@ class NadamOptimizer(_AdamVariant):
     """Adam with Nesterov momentum (T. Dozat, 2016)."""
 
     def _step(self, grad, var):
-        rate, beta1, beta2, epsilon = self._hyper(var)
-        power1, power2 = (tf.cast(p, var.dtype.base_dtype) for p in self._get_beta_accumulators())
+        m, v, update = self._moments(grad, var)
+        return tf.group(update, var.assign_sub(self._change(m, v, grad, var)))
+
+    def _step_of_rows(self, rows, grad, var):
+        m, v, update = self._moments(tf.convert_to_tensor(tf.IndexedSlices(grad, rows, tf.shape(var))), var)
+        change = self._change(tf.gather(m, rows), tf.gather(v, rows), grad, var)
+        return tf.group(update, _v1.scatter_sub(var, rows, change))
+
+    def _moments(self, grad, var):
+        _, beta1, beta2, _ = self._hyper(var)
         m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
-        m = m.assign(beta1 * m + (1 - beta1) * grad)
-        v = v.assign(beta2 * v + (1 - beta2) * tf.square(grad))
+        new_m, new_v = beta1 * m + (1 - beta1) * grad, beta2 * v + (1 - beta2) * tf.square(grad)
+        return new_m, new_v, tf.group(m.assign(new_m), v.assign(new_v))
+
+    def _change(self, m, v, grad, var):
+        rate, beta1, _, epsilon = self._hyper(var)
+        power1, power2 = (tf.cast(p, var.dtype.base_dtype) for p in self._get_beta_accumulators())
         rate = rate * tf.sqrt(1 - power2) / (1 - power1)
-        return var.assign_sub(rate * (beta1 * m + (1 - beta1) * grad) / (tf.sqrt(v) + epsilon))
+        return rate * (beta1 * m + (1 - beta1) * grad) / (tf.sqrt(v) + epsilon)
 
 
 class LARSOptimizer(_DenseOptimizer):
@@ -217,7 +245,6 @@ class LARSOptimizer(_DenseOptimizer):
             weight, gradient = tf.norm(var), tf.norm(grad)
             ratio = self._eeta * weight / (gradient + self._weight_decay * weight + self._epsilon)
             rate = rate * tf.where((weight > 0) & (gradient > 0), ratio, tf.ones_like(ratio))
-            grad = grad + self._weight_decay * var
         slot = self.get_slot(var, "momentum")
         moment = slot.assign(self._momentum * slot + grad)
         return var.assign_sub(rate * (grad + self._momentum * moment if self._use_nesterov else moment))

@@ -131,25 +131,54 @@ class IndRNNCell(RNNCell):
 
 
 class CoupledInputForgetGateLSTMCell(RNNCell):
-    """An LSTM whose input gate is one minus its forget gate (K. Greff et al., 2015); no peepholes, no projection."""
+    """An LSTM whose input gate is one minus its forget gate (K. Greff et al., 2015)."""
 
-    def __init__(self, num_units, forget_bias=1.0, activation=tf.tanh, initializer=None, reuse=None):
+    def __init__(
+        self,
+        num_units,
+        use_peepholes=False,
+        initializer=None,
+        num_proj=None,
+        proj_clip=None,
+        num_unit_shards=1,
+        num_proj_shards=1,
+        forget_bias=1.0,
+        state_is_tuple=True,
+        activation=tf.tanh,
+        reuse=None,
+        layer_norm=False,
+        norm_gain=1.0,
+        norm_shift=0.0,
+    ):
         super().__init__(_reuse=reuse)
+        if layer_norm or num_unit_shards != 1 or num_proj_shards != 1 or not state_is_tuple:
+            raise NotImplementedError(
+                "CoupledInputForgetGateLSTMCell: no layer_norm, no shards, and state_is_tuple=True; leave them out."
+            )
         self._num_units, self._bias, self._activation = num_units, forget_bias, activation
-        self._initializer = initializer
+        self._initializer, self._use_peepholes = initializer, use_peepholes
+        self._num_proj, self._proj_clip = num_proj, proj_clip
 
-    state_size = property(lambda self: LSTMStateTuple(self._num_units, self._num_units))
-    output_size = property(lambda self: self._num_units)
+    state_size = property(lambda self: LSTMStateTuple(self._num_units, self.output_size))
+    output_size = property(lambda self: self._num_proj or self._num_units)
 
     def call(self, inputs, state):
-        c, h = state
-        width = _v1.dimension_value(inputs.shape[1]) + self._num_units
-        kernel = _v1.get_variable("W_0", [width, 3 * self._num_units], inputs.dtype, self._initializer)
-        bias = _v1.get_variable("B", [3 * self._num_units], inputs.dtype, _v1.zeros_initializer())
+        (c, h), units = state, self._num_units
+        width = _v1.dimension_value(inputs.shape[1]) + self.output_size
+        kernel = _v1.get_variable("W_0", [width, 3 * units], inputs.dtype, self._initializer)
+        bias = _v1.get_variable("B", [3 * units], inputs.dtype, _v1.zeros_initializer())
         j, f, o = tf.split(tf.concat([inputs, h], 1) @ kernel + bias, 3, 1)
+        if self._use_peepholes:
+            f = f + _v1.get_variable("W_F_diag", [units], inputs.dtype, self._initializer) * c
         f = tf.sigmoid(f + self._bias)
         c = f * c + (1 - f) * self._activation(j)
+        if self._use_peepholes:
+            o = o + _v1.get_variable("W_O_diag", [units], inputs.dtype, self._initializer) * c
         h = tf.sigmoid(o) * self._activation(c)
+        if self._num_proj:
+            h = h @ _v1.get_variable("W_P_0", [units, self._num_proj], inputs.dtype, self._initializer)
+            if self._proj_clip:
+                h = tf.clip_by_value(h, -self._proj_clip, self._proj_clip)
         return h, LSTMStateTuple(c, h)
 
 

@@ -69,7 +69,7 @@ class TrainingHelper(Helper):
     def __init__(self, inputs, sequence_length, time_major=False, name=None):
         self._inputs = nest.map_structure(tf.convert_to_tensor, inputs)
         inputs = self._inputs if time_major else nest.map_structure(transpose, self._inputs)
-        self._arrays = nest.map_structure(
+        self._input_tas = nest.map_structure(
             lambda x: tf.TensorArray(x.dtype, size=tf.shape(x)[0], element_shape=x.shape[1:]).unstack(x), inputs
         )
         self._sequence_length = tf.convert_to_tensor(sequence_length, name="sequence_length")
@@ -86,7 +86,7 @@ class TrainingHelper(Helper):
     def _read(self, time, finished):
         everything = tf.reduce_all(finished)
         return tf.cond(
-            everything, lambda: self._zero_inputs, lambda: nest.map_structure(lambda a: a.read(time), self._arrays)
+            everything, lambda: self._zero_inputs, lambda: nest.map_structure(lambda a: a.read(time), self._input_tas)
         )
 
     def initialize(self, name=None):
@@ -116,7 +116,7 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
         name=None,
     ):
         super().__init__(inputs, sequence_length, time_major)
-        self._embed = embedding if callable(embedding) else lambda ids: tf.nn.embedding_lookup(embedding, ids)
+        self._embedding_fn = embedding if callable(embedding) else lambda ids: tf.nn.embedding_lookup(embedding, ids)
         self._probability, self._seed, self._scheduling_seed = sampling_probability, seed, scheduling_seed
 
     def sample(self, time, outputs, state, name=None):
@@ -126,7 +126,7 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
 
     def next_inputs(self, time, outputs, state, sample_ids, name=None):
         finished, inputs, state = super().next_inputs(time, outputs, state)
-        sampled = self._embed(tf.maximum(sample_ids, 0))
+        sampled = self._embedding_fn(tf.maximum(sample_ids, 0))
         return finished, tf.where((sample_ids >= 0)[:, None], sampled, inputs), state
 
 
@@ -170,7 +170,7 @@ class GreedyEmbeddingHelper(Helper):
     """
 
     def __init__(self, embedding, start_tokens, end_token):
-        self._embed = embedding if callable(embedding) else lambda ids: tf.nn.embedding_lookup(embedding, ids)
+        self._embedding_fn = embedding if callable(embedding) else lambda ids: tf.nn.embedding_lookup(embedding, ids)
         self._start_tokens = tf.convert_to_tensor(start_tokens, tf.int32, name="start_tokens")
         self._end_token = tf.convert_to_tensor(end_token, tf.int32, name="end_token")
         if self._start_tokens.shape.ndims != 1:
@@ -178,7 +178,7 @@ class GreedyEmbeddingHelper(Helper):
         if self._end_token.shape.ndims != 0:
             raise ValueError("end_token must be a scalar")
         self._batch_size = tf.size(start_tokens)
-        self._start_inputs = self._embed(self._start_tokens)
+        self._start_inputs = self._embedding_fn(self._start_tokens)
 
     def initialize(self, name=None):
         return tf.tile([False], [self._batch_size]), self._start_inputs
@@ -188,7 +188,7 @@ class GreedyEmbeddingHelper(Helper):
 
     def next_inputs(self, time, outputs, state, sample_ids, name=None):
         finished = tf.equal(sample_ids, self._end_token)
-        inputs = tf.cond(tf.reduce_all(finished), lambda: self._start_inputs, lambda: self._embed(sample_ids))
+        inputs = tf.cond(tf.reduce_all(finished), lambda: self._start_inputs, lambda: self._embedding_fn(sample_ids))
         return finished, inputs, state
 
 

@@ -5,6 +5,7 @@ import random
 import tensorflow as tf
 
 _v1 = tf.compat.v1
+LENGTH = "\0length"  # a key that no example has
 
 
 def bucket(
@@ -40,7 +41,7 @@ def bucket(
     with _v1.name_scope(name, "bucket", flat):
         queues = [queue_class(capacities[i], types, static, name=f"bucket_queue_{i}") for i in range(num_buckets)]
         batch_shapes = [tf.TensorShape([None]).concatenate(s) for s in static]
-        top = queue_class(capacity, [tf.int32, *types], [tf.TensorShape([]), *batch_shapes], name="top_queue")
+        top = _v1.PaddingFIFOQueue(capacity, [tf.int32, *types], [tf.TensorShape([]), *batch_shapes], name="top_queue")
         inside = [lambda i=i: queues[i].enqueue(flat) for i in range(num_buckets)]
         enqueue = _v1.case([(tf.equal(which_bucket, i), inside[i]) for i in range(num_buckets)], default=tf.no_op)
         if keep_input is not True:
@@ -59,14 +60,16 @@ def bucket(
         for i, queue in enumerate(queues):
             batch = getattr(queue, dequeue)(sizes[i])
             moves.append(top.enqueue([tf.constant(i), *(batch if isinstance(batch, list) else [batch])]))
-        for i, move in enumerate(moves):
-            _v1.train.add_queue_runner(
-                _v1.train.QueueRunner(
-                    top if i == 0 else queues[i],
-                    [move],
-                    queue_closed_exception_types=(tf.errors.OutOfRangeError, tf.errors.CancelledError),
-                )
+        # One runner for all: it closes the queue of batches when the last bucket is empty.
+        _v1.train.add_queue_runner(
+            _v1.train.QueueRunner(
+                queues[0],
+                moves,
+                queue_closed_exception_types=(tf.errors.OutOfRangeError, tf.errors.CancelledError),
+                close_op=top.close(),
+                cancel_op=top.close(cancel_pending_enqueues=True),
             )
+        )
         which, *batch = top.dequeue()
         size = sizes[0] if len(set(sizes)) == 1 and not allow_smaller_final_batch else None
         for tensor, shape in zip(batch, static):
@@ -86,10 +89,10 @@ def bucket_by_sequence_length(input_length, tensors, batch_size, bucket_boundari
     length = tf.convert_to_tensor(input_length)
     which = tf.reduce_sum(tf.cast(length >= tf.constant(boundaries, length.dtype), tf.int32))
     kwargs["num_buckets"] = len(boundaries) + 1
-    with_length = {"length": length, **tensors} if isinstance(tensors, dict) else [length, *tensors]
+    with_length = {LENGTH: length, **tensors} if isinstance(tensors, dict) else [length, *tensors]
     _, batch = bucket(with_length, which, batch_size, *args, **kwargs)
     if isinstance(tensors, dict):
-        return batch.pop("length"), batch
+        return batch.pop(LENGTH), batch
     return batch[0], batch[1:]
 
 

@@ -19,7 +19,7 @@ from typing import NoReturn
 import graph_resnet
 from graph_resnet import fields, files, flags, machine, session
 from graph_resnet.errors import UserError, printable, printable_lines, reason
-from graph_resnet.last_words import last_words
+from graph_resnet.last_words import last_words, silence
 from graph_resnet.loop import signals
 
 DIED = "error: the process crashed or was killed, perhaps because memory ran out; run the same command again"
@@ -219,7 +219,7 @@ def import_quietly() -> ModuleType:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors that matter are raised as exceptions
     session.use_onednn()
-    before = signals.handle(lambda signum, frame: os._exit(128 + signum))
+    before = signals.handle(_exit_at_once)
     flags = "".join(f"; is {name} right?" for name in ("TF_XLA_FLAGS", "XLA_FLAGS") if name in os.environ)
     try:
         with (
@@ -245,6 +245,11 @@ def import_quietly() -> ModuleType:
     slim.quiet()
     _set_log_level(tf)
     return tf
+
+
+def _exit_at_once(signum, frame):
+    silence()
+    os._exit(128 + signum)
 
 
 @contextlib.contextmanager

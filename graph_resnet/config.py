@@ -68,6 +68,7 @@ def read(directory: str | Path, name: str = FILE) -> TrainedNet:
       UserError: one line that names what is missing or wrong.
     """
     directory = Path(directory)
+    files.check_name(directory, "train dir")
     values = read_json(directory, name)
     if values is None:
         why = f"it holds no {name}" if directory.is_dir() else "no such directory"
@@ -84,7 +85,7 @@ def read(directory: str | Path, name: str = FILE) -> TrainedNet:
         held_out = _value(values, "held_out", COUNT, 0)
     except WrongError as error:
         raise UserError(f"{directory / name}: {error}; {NEXT}") from None
-    shown = tuple(f"{directory / name}: {printable(note)}" for note in notes)
+    shown = tuple(printable(f"{directory / name}: {note}") for note in notes)
     return TrainedNet(directory, recipe, tuple(names), precision, values["data"], held_out, shown)
 
 
@@ -189,7 +190,8 @@ def _check_numbers(values: dict) -> None:
     parts = [("", values), ("recipe", values["recipe"]), ("finished", finished or {})]
     for part, held in [*parts, *(("file", file) for file in values["data"]["files"])]:
         for name, kind in NUMBERS[part].items():
-            _value(held, name, Maybe(kind), None)
+            if name in held:
+                _value(held, name, kind if part == "file" else Maybe(kind), None)
 
 
 def write_json(train_dir: str | Path, values: dict) -> None:

@@ -46,6 +46,6 @@ def reason(error):
     node's name."""
     if getattr(error, "strerror", None):
         return error.strerror
-    text = str(error) or type(error).__name__
+    text = str(error).strip() or type(error).__name__
     in_a_graph = re.search(r"^Node: .*\n(.+)", text, re.MULTILINE)
     return in_a_graph[1] if in_a_graph else text.splitlines()[0]

@@ -77,7 +77,7 @@ def main(argv=None):
         before_tensorflow=cli.import_tensorflow,
     )
     for note in result.notes:
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
     if not flags.json:
         checkpoint = printable(f"{result.checkpoint}, {result.precision}")
         print(f"{result.title}\n{checkpoint}\n\n{table(result.as_json())}\n")

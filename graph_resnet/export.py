@@ -50,7 +50,7 @@ def main(argv=None):
         before_tensorflow=cli.import_tensorflow,
     )
     for note in exported.notes:
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
     size = f"{exported.bytes / 1e6:.1f} MB, {len(exported.class_names)} classes"
     line = printable(f"[exported]: {exported.export_dir} from {exported.checkpoint}, {size}")
     print(json.dumps(exported.as_json()) if flags.json else line)

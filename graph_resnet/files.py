@@ -21,11 +21,13 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import typing
 from collections.abc import Iterator
 from pathlib import Path
 
 from graph_resnet import locks
+from graph_resnet.errors import UserError
 
 MOST = 64 << 20  # bytes, default size limit for reading
 DEEPEST = 50  # levels of nesting in JSON: code that walks it may be recursive
@@ -51,6 +53,18 @@ def path_flag(text: str) -> str:
     if path.startswith("~"):
         raise argparse.ArgumentTypeError(f"{text}: no user of that name; if it is a file, pass ./{text}")
     return path
+
+
+def check_name(path: str | os.PathLike, what: str) -> None:
+    """Refuses a path that TensorFlow would read differently, because it expects names in UTF-8.
+
+    Raises:
+      UserError: the name is not UTF-8, or Python's encoding of file names is not.
+    """
+    name = str(path)
+    if os.fsencode(name) != name.encode(errors="replace"):
+        encoding = sys.getfilesystemencoding()
+        raise UserError(f"{what} {path}: not UTF-8 where file names are {encoding}; rename it, or set PYTHONUTF8=1")
 
 
 def open_regular(path: str | os.PathLike) -> typing.BinaryIO:
@@ -88,7 +102,7 @@ def read(path: str | os.PathLike, most: int = MOST) -> bytes:
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        content = file.read(most + 1) if size <= most else b""
+        content = file.read(size + 1) if size <= most else b""  # it may grow meanwhile
     size = max(size, len(content))
     if size > most:
         raise OSError(errno.EFBIG, f"{size:,} bytes, more than {most:,}", os.fspath(path))

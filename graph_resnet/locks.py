@@ -17,6 +17,7 @@ from pathlib import Path
 from graph_resnet.errors import UserError
 
 LOCK = "lock"
+OURS = re.compile(rb"\d+\n?")  # its content: the number of the process
 
 _claims: dict[str, Claim] = {}  # the claims of this process, by absolute path
 
@@ -34,6 +35,18 @@ def try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def was_claimed(directory: str | os.PathLike) -> bool:
+    """Whether a directory holds the lock of a `claim`, of this process or another, past or present."""
+    try:
+        descriptor = os.open(os.path.join(directory, LOCK), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except (OSError, ValueError):
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(descriptor).st_mode) and bool(OURS.fullmatch(os.read(descriptor, 32)))
+    finally:
+        os.close(descriptor)
 
 
 class Claim:
@@ -55,7 +68,7 @@ class Claim:
                 if not try_lock(descriptor):
                     owner = before.decode(errors="replace").strip() or "unknown"
                     raise UserError(f"{self._shown}: process {owner} trains into it; wait, or pass another --train-dir")
-                if not re.fullmatch(rb"\d*\n?", before):
+                if before and not OURS.fullmatch(before):
                     raise UserError(f"{self._shown}: {LOCK} was not written by this program; move it away")
                 if os.fstat(descriptor).st_nlink > 1:  # writing to it would change its other hard links too
                     os.unlink(lock)

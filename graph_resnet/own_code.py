@@ -5,6 +5,7 @@ Only a file named on the command line is run. A `config.json` holds data and nev
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -81,9 +82,12 @@ def _module(path: str) -> ModuleType:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         why = error.msg if isinstance(error, SyntaxError) else reason(error)
+        if isinstance(error, OSError) and error.filename is not None:
+            why = f"{error.filename}: {why}"
         raise UserError(f"{_place_of(error, path)}: {type(error).__name__}: {why}") from error
     finally:
-        sys.path.remove(os.path.dirname(path))
+        with contextlib.suppress(ValueError):  # the file may have removed it
+            sys.path.remove(os.path.dirname(path))
     return module
 
 

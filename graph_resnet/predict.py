@@ -60,7 +60,7 @@ def main(argv=None):
         flags.train_dir, checkpoint=flags.checkpoint, before_tensorflow=cli.import_tensorflow
     ) as predictor:
         for note in predictor.notes:
-            print(note, file=sys.stderr)
+            print(printable(note), file=sys.stderr)
         results = predictor.stream(paths)
         for path, result in zip(paths, tqdm(results, total=len(paths), unit="image", leave=False, disable=None)):
             if isinstance(result, UserError):

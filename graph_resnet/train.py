@@ -81,6 +81,7 @@ def parse(argv: list[str] | None = None) -> tuple[Recipe, argparse.Namespace]:
         print(recipes.table())
         parser.exit()
     recipe = _recipe(parser, flags.recipe)
+    _check_dataset(parser, flags)
     if flags.recipe.endswith(".json"):
         _as_in(Path(os.path.expanduser(flags.recipe)), flags)
     overrides = {f.name: getattr(flags, f.name) for f in RECIPE_FLAGS if getattr(flags, f.name) is not None}
@@ -142,12 +143,16 @@ def _as_in(path: Path, flags: argparse.Namespace) -> None:
             flags.data_dir = place
 
 
+def _check_dataset(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> None:
+    """Refuses flags that were passed beside --dataset-dir and contradict it."""
+    for name in ("dataset", "summary"):
+        if flags.dataset_dir is not None and getattr(flags, name):
+            parser.error(f"argument --{name}: not allowed with argument --dataset-dir")
+
+
 def _check_together(parser: argparse.ArgumentParser, flags: argparse.Namespace, overrides: dict) -> None:
     """Refuses flags that exclude each other, and completes `overrides`, the recipe's fields that flags override."""
     if flags.dataset_dir is not None:
-        for name in ("dataset", "summary"):
-            if getattr(flags, name):
-                parser.error(f"argument --{name}: not allowed with argument --dataset-dir")
         overrides["dataset"] = "pictures"
     elif overrides.get("dataset") == "pictures":
         parser.error("argument --dataset: pass --dataset-dir DIR for pictures")

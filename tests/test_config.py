@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -192,3 +193,8 @@ def test_any_config_is_read_or_refused_by_the_reader(tmp_path_factory, place, va
         assert "\n" not in str(error)
     else:
         assert net.recipe.image_size > 0 and len(net.class_names) == 2
+
+
+def test_a_train_dir_whose_name_is_not_utf8():
+    with pytest.raises(UserError, match="not UTF-8 where file names are"):
+        config_json.read(os.fsdecode(b"r\xff"))

@@ -355,3 +355,50 @@ def test_classes_of_the_same_name_have_a_row_each(records):
     rows = [line.split() for line in evaluation.table(result.as_json()).splitlines()[6:]]
     assert [row[:2] for row in rows] == [["a", "2"], ["a", "3"], ["b", "2"]]
     assert [row[3] for row in rows] == ["b", "a", "a"]
+
+
+def test_a_checkpoint_that_its_run_removes_meanwhile(trained_dir, tmp_path, monkeypatch):
+    """The run that trains keeps its newest five; an evaluation may take longer."""
+    shutil.copytree(trained_dir[0], tmp_path / "run")
+    over_split = forward.over_split
+
+    def then_removed(*arguments, **options):
+        result = over_split(*arguments, **options)
+        for path in (tmp_path / "run").glob("model.ckpt*"):
+            path.unlink()
+        return result
+
+    monkeypatch.setattr(forward, "over_split", then_removed)
+    assert inference.evaluate(tmp_path / "run").step == 20
+    shutil.copytree(trained_dir[0], tmp_path / "run", dirs_exist_ok=True)
+    find_checkpoint = restore.find_checkpoint
+
+    def removed(*arguments, **options):
+        path = find_checkpoint(*arguments, **options)
+        for part in (tmp_path / "run").glob("model.ckpt*"):
+            part.unlink()
+        return path
+
+    monkeypatch.setattr(restore, "find_checkpoint", removed)
+    with pytest.raises(UserError, match="model.ckpt-20: cannot be read .* if its run removed it, run the same command"):
+        inference.evaluate(tmp_path / "run")
+
+
+def test_names_in_a_checkpoint_are_shown_without_control_characters(trained_dir, tmp_path, monkeypatch, capsys):
+    shutil.copytree(trained_dir[0], tmp_path / "run")
+    name = "\x1b]0;title\x07evil\nerror: made up"
+    tf.raw_ops.SaveV2(prefix=str(tmp_path / "run/model.ckpt-99"), tensor_names=[name], shape_and_slices=[""],
+                      tensors=[tf.constant(np.nan)])  # fmt: skip
+    monkeypatch.setattr("graph_resnet.cli.import_tensorflow", lambda: tf)
+    evaluate.main(["--train-dir", str(tmp_path / "run"), "--json"])
+    shown = capsys.readouterr().err
+    assert "model.ckpt-99 cannot be used (\\x1b]0;title\\x07evil error: made up is not finite" in shown
+    assert "\x1b" not in shown and not any(line.startswith("error") for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("name", ["model.ckpt[1]-20", "a*b"])
+def test_a_checkpoint_whose_name_is_a_pattern(trained_dir, tmp_path, name):
+    for path in trained_dir[0].glob("model.ckpt-20.*"):
+        shutil.copy(path, tmp_path / path.name.replace("model.ckpt-20", name))
+    result = inference.evaluate(trained_dir[0], checkpoint=tmp_path / f"{name}.data-00000-of-00001")
+    assert (result.step, result.checkpoint) == (20, str(tmp_path / name))

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -268,3 +269,12 @@ def test_a_new_draft_is_not_removed_before_it_is_locked(kind, tmp_path):
     for thread in threads:
         thread.join()
     assert (lost, listing(tmp_path)) == ([], [])
+
+
+def test_reading_a_small_file_takes_little_memory(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    tracemalloc.start()
+    assert files.read(tmp_path / "a", most=1 << 30) == b"abc"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20

@@ -783,3 +783,36 @@ def test_cache_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     for dataset in ("cifar10", "synthetic"):
         assert f"{tmp_path / 'file' / 'graph_resnet'}" in error(dataset)
+
+
+def test_damaged_pickles_in_an_archive_are_named_by_it(tmp_path):
+    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"]
+    path = tmp_path / "c.tar.gz"
+    path.write_bytes(archive_of(*((f"cifar-10-batches-py/{name}", b"damaged") for name in names)))
+    message = error("cifar10", path)
+    assert message.startswith(f"{path}: data_batch_1: not one of CIFAR's pickles") and ".draft" not in message
+
+
+def test_a_full_disk_is_not_the_archives_fault(tmp_path, monkeypatch):
+    path = tmp_path / "c.tar.gz"
+    path.write_bytes(archive_of(*good_members()))
+    monkeypatch.setattr(archives, "_copy", lambda *_: raised(OSError(28, "No space left on device")))
+    message = error("cifar10", path)
+    assert "cannot be written (No space left on device)" in message and str(path) not in message
+
+
+def raised(error):
+    raise error
+
+
+def test_records_are_found_after_a_chdir(tmp_path, monkeypatch):
+    write_cifar10(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    assert all(path.is_absolute() for path in cifar("cifar10", "data").train)
+
+
+def test_without_a_home_directory_the_cache_needs_a_place(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(UserError, match="no home directory for the cache; set XDG_CACHE_HOME"):
+        archives.cache_directory()

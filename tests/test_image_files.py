@@ -4,6 +4,11 @@ import glob
 import io
 import os
 import struct
+import subprocess
+import sys
+import threading
+import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +17,7 @@ from PIL import Image
 
 from graph_resnet.data import image_files
 from graph_resnet.errors import UserError
-from tests.helpers import as_nobody, needs_root, png
+from tests.helpers import ROOT, as_nobody, needs_root, png
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -292,3 +297,82 @@ def test_directories_without_read_permission(public_dir):
     assert of_all == f"{public_dir}/a.png|{unread}"
     assert of_shut == unread
     assert of_file == f"{public_dir}/shut/b.png: Permission denied"
+
+
+def test_a_16_bit_image_with_a_transparent_grey_is_white_there(tmp_path):
+    grey = np.full((8, 8), 0x8000, np.uint16)
+    grey[:, :4] = 0x1234
+    transparent = b"tRNS", struct.pack(">H", 0x1234)
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    kind, data = transparent
+    chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    place = content.index(b"IDAT") - 4
+    (tmp_path / "a.png").write_bytes(content[:place] + chunk + content[place:])
+    loaded = image_files.load(tmp_path / "a.png", 8)
+    assert (loaded[:, :4] == 255).all() and (loaded[:, 4:] == 0x80).all()
+
+
+def test_a_fault_of_the_system_is_not_the_images_own(tmp_path, monkeypatch):
+    halves(RED, BLUE).save(tmp_path / "a.bmp")
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.bmp").read_bytes()[:500])
+    with pytest.raises(UserError) as damaged:
+        image_files.load(tmp_path / "b.png", 4)
+    assert not isinstance(damaged.value, image_files.NotReadError)
+    for error, why in (
+        (OSError(24, "Too many open files"), "Too many open files"),
+        (MemoryError(), "not enough memory"),
+    ):
+        monkeypatch.setattr(Image, "open", lambda *_, e=error, **__: raised(e))
+        with pytest.raises(image_files.NotReadError, match=f"a.bmp: {why}"):
+            image_files.load(tmp_path / "a.bmp", 4)
+
+
+def raised(error):
+    raise error
+
+
+def test_warnings_are_silenced_by_several_threads_and_come_back():
+    before = list(warnings.filters)
+    entered, left = threading.Event(), threading.Event()
+
+    def other():
+        with image_files.quiet():
+            entered.set()
+            left.wait()
+
+    thread = threading.Thread(target=other)
+    with warnings.catch_warnings(record=True) as caught, image_files.quiet():
+        thread.start()
+        entered.wait()
+        warnings.warn("silenced", stacklevel=1)
+    left.set()
+    thread.join()
+    assert not caught and warnings.filters == before
+
+
+def test_the_callers_limit_of_pixels_does_not_matter():
+    code = "from PIL import Image; Image.MAX_IMAGE_PIXELS = None\nfrom graph_resnet.data import image_files\n"
+    code += "print(image_files.MAX_PIXELS)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "89478485\n", done.stderr
+
+
+def test_patterns_of_folders_and_of_the_home_directory(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "photos" / "a.png")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert image_files.expand("~/photos/*.png").files == [str(tmp_path / "photos" / "a.png")]
+    with pytest.raises(UserError, match=r"\*: matches only folders; pass them without a pattern, such as .*photos"):
+        image_files.expand(f"{tmp_path}/*")
+    with pytest.raises(UserError, match="no_such_user/a.png: no such file"):
+        image_files.expand("~no_such_user/a.png")
+
+
+@needs_root
+def test_a_pattern_names_the_folders_that_cannot_be_listed(public_dir):
+    (public_dir / "locked").mkdir(0)
+    Image.new("RGB", (4, 4)).save(public_dir / "a.png")
+    code = "found = image_files.expand(sys.argv[1]); print(len(found.files), *found.errors)"
+    shown = as_nobody("from graph_resnet.data import image_files", code, f"{public_dir}/**/*.png")
+    assert shown == f"1 {public_dir}/locked: cannot be read (Permission denied); its images are skipped\n"

@@ -309,10 +309,18 @@ def test_train_dirs_are_not_classes(folder):
     before = image_folders.records(folder, 4)
     for run_dir in ("runs/notebook", "runs/strong", "own"):
         save(folder / run_dir / "curves.png")
-        (folder / run_dir / "lock").touch()
+        (folder / run_dir / "lock").write_text("123\n")
     after = image_folders.records(folder, 4)
     assert after.class_names == ("a", "b") and after.train == before.train
     assert after.notes[-1] == "skipped 2 train dirs"
+
+
+@pytest.mark.parametrize("content", ["", "a padlock", None])
+def test_a_class_with_a_file_called_lock_is_a_class(folder, content):
+    for name in ("door", "key"):
+        numbered(folder, name, 3)
+    (folder / "key" / "lock").mkdir() if content is None else (folder / "key" / "lock").write_text(content)
+    assert image_folders.records(folder, 4).class_names == ("door", "key")
 
 
 @pytest.mark.parametrize("run_dir", [".", "train", "val", "train/a"])
@@ -537,7 +545,7 @@ def test_a_test_set_is_evaluated_whole(folder, tmp_path):
     assert (found.num_train, found.num_val, found.class_names) == (0, 15, ("a", "b"))
     assert found.class_counts("val").tolist() == [0, 15]
     assert found.notes == (
-        f"not the training data: evaluating all images of {testset}", "skipped 1 .heic file",
+        f"not the data of training: evaluating all images of {testset}, trained on or not", "skipped 1 .heic file",
     )  # fmt: skip
     config.check_data(net, found)
     with pytest.raises(UserError, match="split 'train': images in testset .2 classes. are only measured"):
@@ -627,3 +635,20 @@ def test_a_net_is_trained_on_them_and_evaluated(folder, tmp_path, cache):
     result = json.loads(lines[-1])
     assert [(record["name"], record["images"]) for record in result["classes"]] == [("dark", 4), ("light", 4)]
     assert result["data"] == "images in moved (2 classes)"
+
+
+def test_a_fault_of_the_system_is_not_kept_in_the_cache(folder, monkeypatch):
+    for name in ("a", "b"):
+        numbered(folder, name, 3)
+    opened = Image.open
+
+    def failing(path, **options):
+        if path.endswith("b/002.png"):
+            raise OSError(24, "Too many open files")
+        return opened(path, **options)
+
+    monkeypatch.setattr(Image, "open", failing)
+    assert why(folder) == "b/002.png: Too many open files; fix that, or run the same command again"
+    monkeypatch.setattr(Image, "open", opened)
+    found = image_folders.records(folder, 4)
+    assert found.num_train + found.num_test == 6 and not any("cannot be used" in note for note in found.notes)

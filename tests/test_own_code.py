@@ -152,3 +152,16 @@ def test_no_recipe_name_leads_to_a_train_dir_elsewhere(name):
         f"recipe name {name!r}: not the name of a folder; pass --train-dir"
     )
     assert train_dir.default("mine 2") == "runs/mine 2"
+
+
+def test_a_file_that_changes_the_path_or_misses_a_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import sys\nsys.path[:] = [p for p in sys.path if p != sys.path[0]]\nraise ValueError('\\n\\nbad')"
+    )
+    with pytest.raises(UserError, match="mine.py, line 3: ValueError: bad"):
+        own_code.recipe(str(path))
+    path = tmp_path / "other.py"
+    path.write_text("open('/no/such/file')")
+    with pytest.raises(UserError, match="other.py, line 1: FileNotFoundError: /no/such/file: No such file"):
+        own_code.recipe(str(path))

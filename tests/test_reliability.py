@@ -278,6 +278,12 @@ die("outside")
     assert python(source) == (-6, "", words)
 
 
+def test_a_process_that_its_user_ends_has_no_last_words():
+    source = "import os\nfrom graph_resnet.last_words import last_words, silence\n"
+    source += "with last_words('out of memory?'):\n    silence()\n    os._exit(130)"
+    assert python(source) == (130, "", "")
+
+
 def test_a_crash_in_the_import_of_tensorflow_is_one_line(tmp_path):
     (tmp_path / "tensorflow.py").write_text("import os; os.abort()")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "XLA_FLAGS": "--no_such_flag"}

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from graph_resnet import config, inference, report
+from graph_resnet import config, inference, report, train
 from graph_resnet.errors import UserError
 from graph_resnet.inference import comparison, page, runs
 from tests.helpers import ROOT, TINY, browse, needs_browser
@@ -186,3 +186,41 @@ sys.exit(train.main(sys.argv[1:]))
     text = (tmp_path / "run/report.html").read_text()
     assert f"<b>{float(accuracy):.2%}</b>" in text and f"<b>{loss}</b>" in text
     assert "1,000 test images" in text and "Mistakes" in text
+
+
+def test_wrong_data_leaves_the_page_as_it_is(trained_dir, tmp_path):
+    directory = shutil.copytree(trained_dir[0], tmp_path / "run")
+    before = (directory / "report.html").read_bytes()
+    (tmp_path / "nowhere").touch()
+    with pytest.raises(UserError, match="nowhere"):
+        inference.write_report(directory, data=tmp_path / "nowhere")
+    assert (directory / "report.html").read_bytes() == before
+
+
+def test_a_last_evaluation_without_an_accuracy(trained_dir, tmp_path):
+    directory = shutil.copytree(trained_dir[0], tmp_path / "run")
+    with open(directory / "metrics.jsonl", "a") as file:
+        file.write('{"step": 20, "split": "val", "loss": 1.0}\n')
+    run = runs.read(directory)
+    assert run.last == run.best == max((r for r in run.history if "accuracy" in r and r["split"] == "val"),
+                                       key=lambda r: r["accuracy"])  # fmt: skip
+
+
+def test_null_for_a_number_of_records_is_an_error(trained_dir, tmp_path):
+    directory = shutil.copytree(trained_dir[0], tmp_path / "run")
+    values = json.loads((directory / "config.json").read_text())
+    values["data"]["files"][0]["records"] = None
+    (directory / "config.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match="config.json: records is None, not a whole number"):
+        inference.write_report(directory)
+
+
+@pytest.mark.parametrize("flag", ["--summary", "--dataset=pictures"])
+def test_the_recipe_of_a_run_on_pictures_contradicts_no_flag(trained_dir, tmp_path, flag):
+    values = json.loads((trained_dir[0] / "config.json").read_text())
+    values["recipe"]["dataset"], values["data"]["directory"] = "pictures", str(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    recipe, flags = train.parse(["--recipe", str(tmp_path / "config.json"), flag])
+    assert (recipe.dataset, flags.dataset_dir) == ("pictures", str(tmp_path))
+    with pytest.raises(SystemExit):
+        train.parse(["--dataset-dir", str(tmp_path), "--summary"])

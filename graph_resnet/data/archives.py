@@ -4,6 +4,7 @@ directory = download(layouts.CIFAR10, cache / 'cifar-10-batches-bin')
 """
 
 import contextlib
+import errno
 import gzip
 import http.client
 import os
@@ -60,11 +61,18 @@ def _fetch(layout, archive, timeout):
         error.close()
         raise _not_downloaded(layout, f"{error.code} {error.reason}") from error
     except (OSError, ValueError, http.client.HTTPException) as error:
+        _pass_on(error)
         cause = getattr(error, "reason", error)  # the reason of a URLError
         why = reason(cause if isinstance(cause, Exception) else error)
         raise _not_downloaded(layout, why) from error
     if sha256(archive) != layout.sha256:
         raise _not_downloaded(layout, f"{archive.stat().st_size:,} bytes with a wrong sha256, not {layout.size:,}")
+
+
+def _pass_on(error):
+    """Raises an error of the disk that is written to: it is no fault of the archive or the network."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+        raise error
 
 
 def _not_downloaded(layout, why):
@@ -118,6 +126,7 @@ def unpack(archive: Path, layout: Layout, directory: Path) -> set[str]:
             while bounded.read(1 << 20):  # to the end, where gzip's checksum is
                 pass
     except Exception as error:  # on bad input tarfile raises much more than TarError
+        _pass_on(error)
         raise UserError(f"{archive}: cannot be unpacked ({reason(error)}); replace it, or {OTHERWISE}") from error
     return names
 
@@ -185,5 +194,8 @@ def cache_directory() -> Path:
     """$XDG_CACHE_HOME/graph_resnet, by default ~/.cache/graph_resnet; it may not exist yet."""
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if not base.is_absolute():  # the XDG specification says to ignore a relative path
-        base = Path(os.path.expanduser("~")) / ".cache"
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home):
+            raise UserError("no home directory for the cache; set XDG_CACHE_HOME")
+        base = Path(home) / ".cache"
     return base / "graph_resnet"

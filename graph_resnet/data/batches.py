@@ -18,6 +18,7 @@ Typical use:
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from graph_resnet import files
 from graph_resnet.data import find, steps, streams
 from graph_resnet.errors import UserError
 
@@ -201,10 +202,12 @@ def _record_variable(name, split, records):
     """A uint8 local variable [count, record_bytes] of a split, and the op that reads it from the files."""
     paths, first, count = records.split(split)
     total = records.num_train + records.held_out if paths is records.train else count
+    for path in paths:
+        files.check_name(path, "data file")
 
     def read():
-        files = [tf.io.decode_raw(tf.io.read_file(str(path)), tf.uint8) for path in paths]
-        return tf.reshape(tf.concat(files, 0), [total, records.record_bytes])[first : first + count]
+        contents = [tf.io.decode_raw(tf.io.read_file(str(path)), tf.uint8) for path in paths]
+        return tf.reshape(tf.concat(contents, 0), [total, records.record_bytes])[first : first + count]
 
     collections = [tf.GraphKeys.LOCAL_VARIABLES]
     variable = tf.Variable(read, trainable=False, collections=collections, name=name, use_resource=True)

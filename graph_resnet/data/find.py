@@ -57,6 +57,7 @@ def cifar(dataset: str = "cifar10", data_dir: str | Path | None = None, *, label
     if label not in kinds:
         raise UserError(f"label {label!r}: {dataset} has only {' and '.join(kinds)} labels")
     place, directory = (_locate_synthetic if is_synthetic(dataset) else _locate)(dataset, data_dir)
+    directory = Path(os.path.abspath(directory))  # a graph may be run after a chdir
     # Files that this project wrote can be deleted and written again; the user's own files must not be.
     ours = is_synthetic(dataset) or cache_directory() in directory.parents
     fix = f"delete {directory} and run again" if ours else f"put the right file there, or {OTHERWISE}"
@@ -204,11 +205,19 @@ def _from_archive(archive, layout):
                 if hint:
                     raise UserError(f"{archive}: holds no {layout.title}; {hint}")
                 if set(layout.pickles[:-1]) <= names:
-                    pickles.write_records(draft, layout, draft)
+                    _convert(draft, layout, archive)
             for name in layout.pickles:
                 (draft / name).unlink(missing_ok=True)
             check_unpacked(draft, layout, archive)
     return target
+
+
+def _convert(draft, layout, archive):
+    """Converts the unpacked pickles in `draft`; errors name the archive instead."""
+    try:
+        pickles.write_records(draft, layout, draft)
+    except UserError as error:
+        raise UserError(str(error).replace(f"{draft}{os.sep}", f"{archive}: ")) from error
 
 
 def _class_names(directory, label, dataset):

@@ -6,7 +6,6 @@ written = image_cache.write(directory, 96, ("cat", "dog"), {"train.bin": images,
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -120,12 +119,13 @@ def _decoded(images: Sequence[Image], side: int) -> Iterator[np.ndarray | UserEr
     def load(image):
         try:
             return image_files.load(image.file.path, side, shown=image.file.name)
+        except image_files.NotReadError as error:  # what is written stays: the next time the image may be readable
+            raise UserError(f"{error}; fix that, or run the same command again") from error
         except UserError as error:
             return error
 
     with ThreadPoolExecutor() as pool:
         for first in range(0, len(images), CHUNK):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow's: a damaged file is an error here
+            with image_files.quiet():
                 decoded = list(pool.map(load, images[first : first + CHUNK]))
             yield from decoded

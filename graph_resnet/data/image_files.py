@@ -4,11 +4,16 @@ The files are untrusted: only five formats are tried, a decompression bomb is an
 one line.
 """
 
+import contextlib
 import glob
 import os
 import re
 import stat
+import threading
+import types
+import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +25,7 @@ from graph_resnet.errors import UserError, reason
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp")  # of the files taken from a directory
 NO_IMAGE = "not an image in PNG, JPEG, BMP, GIF or WebP"
-MAX_PIXELS = Image.MAX_IMAGE_PIXELS
+MAX_PIXELS = 89_478_485  # Pillow's default; the caller may have changed Image.MAX_IMAGE_PIXELS
 MAX_BYTES = 4 * MAX_PIXELS  # an uncompressed image of that many pixels: 358 MB
 # Files and folders that operating systems create, in addition to names that start with a dot.
 SYSTEM_NAMES = frozenset(
@@ -36,6 +41,10 @@ TURNS = {  # by EXIF orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+class NotReadError(UserError):
+    """The system could not read the file now; the image may be fine."""
 
 
 class Expansion(NamedTuple):
@@ -63,7 +72,8 @@ def expand(argument: str) -> Expansion:
     try:
         mode = os.lstat(argument).st_mode  # a broken link counts as a file: `load` reports it
     except (FileNotFoundError, NotADirectoryError):
-        return Expansion(_matching(argument), [], [])
+        home = os.path.expanduser(argument)  # of a quoted '~/photos/*.jpg'
+        return _matching(argument) if home == argument else expand(home)
     except OSError as error:  # a name that is too long, a directory without permission
         raise UserError(f"{argument}: {reason(error)}") from error
     except ValueError as error:  # its text differs between Python versions
@@ -74,15 +84,24 @@ def expand(argument: str) -> Expansion:
 
 
 def _matching(pattern):
-    """The files that match a glob."""
-    files = [name for name in sorted(_glob(pattern)) if not os.path.isdir(name)]
-    if not files:
+    """The files that match a glob, as an `Expansion`."""
+    errors = []
+    found = sorted(_glob(pattern, errors))
+    files = [name for name in found if not os.path.isdir(name)]
+    if not files and not errors:
+        if found:
+            raise UserError(f"{pattern}: matches only folders; pass them without a pattern, such as {found[0]}")
         raise UserError(f"{pattern}: no such file" + (", nor any that matches" if glob.has_magic(pattern) else ""))
-    return files
+    return Expansion(files, errors, [])
 
 
-def _glob(pattern):
-    """The paths that match a glob, as a set.
+def _not_listed(error):
+    """The line about a folder that `os.walk` cannot list."""
+    return UserError(f"{error.filename}: cannot be read ({reason(error)}); its images are skipped")
+
+
+def _glob(pattern, errors):
+    """The paths that match a glob, as a set; appends a line to `errors` for each folder that cannot be listed.
 
     `**` does not follow links, unlike that of `glob`: two links to a parent folder give more paths than can be listed.
     """
@@ -91,21 +110,17 @@ def _glob(pattern):
         return set(glob.glob(pattern))
     paths, rest = set(), pattern[match.end() :] or "*"
     for root in glob.glob(pattern[: match.start()]) if match.start() else [""]:
-        for folder, subfolders, _ in os.walk(root or os.curdir):
+        for folder, subfolders, _ in os.walk(root or os.curdir, onerror=lambda e: errors.append(_not_listed(e))):
             subfolders[:] = [name for name in subfolders if not name.startswith(".")]
             inner = folder if root else os.path.relpath(folder)
-            paths |= _glob(os.path.join("" if inner == os.curdir else glob.escape(inner), rest))
+            paths |= _glob(os.path.join("" if inner == os.curdir else glob.escape(inner), rest), errors)
     return paths
 
 
 def _below(directory):
     """All image files in a directory and below, as an `Expansion`."""
     files, errors, skipped = [], [], Counter()
-
-    def complain(error):
-        errors.append(UserError(f"{error.filename}: cannot be read ({reason(error)}); its images are skipped"))
-
-    for folder, subfolders, names in os.walk(directory, onerror=complain):
+    for folder, subfolders, names in os.walk(directory, onerror=lambda e: errors.append(_not_listed(e))):
         subfolders[:] = sorted(filter(is_shown, subfolders))
         for name in subfolders:
             path = os.path.join(folder, name)
@@ -165,6 +180,7 @@ def load(path: str | Path, side: int, *, shown: str | None = None) -> np.ndarray
 
     Raises:
         UserError: one line that names the file and says why it cannot be used.
+        NotReadError: the same, for a reason that is not the file's own.
     """
     shown = path if shown is None else shown
     try:
@@ -183,11 +199,39 @@ def load(path: str | Path, side: int, *, shown: str | None = None) -> np.ndarray
         why = "empty" if status.st_size == 0 else NO_IMAGE
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         why = f"more than {MAX_PIXELS:,} pixels"
+    except MemoryError:
+        raise NotReadError(f"{shown}: not enough memory to read it") from None
     except OSError as error:
-        why = error.strerror or f"damaged ({error})"
+        if error.strerror:  # Pillow's own have none
+            raise NotReadError(f"{shown}: {error.strerror}") from error
+        why = f"damaged ({error})"
     except Exception as error:  # a damaged file can make its decoder raise anything
         why = f"damaged ({error})" if str(error) else f"damaged ({type(error).__name__})"
     raise UserError(f"{shown}: {why}")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silences warnings inside the block, because a damaged file is an error here. For several threads at once.
+
+    `warnings.catch_warnings` alone is for one thread: of two, the last one out would restore the silence of the other.
+    """
+    with _quiet.lock:
+        if not _quiet.users:
+            _quiet.before = warnings.catch_warnings()
+            _quiet.before.__enter__()
+            warnings.simplefilter("ignore")
+        _quiet.users += 1
+    try:
+        yield
+    finally:
+        with _quiet.lock:
+            _quiet.users -= 1
+            if not _quiet.users:
+                _quiet.before.__exit__(None, None, None)
+
+
+_quiet = types.SimpleNamespace(lock=threading.Lock(), users=0, before=None)
 
 
 def from_image(image: Image.Image, side: int) -> np.ndarray:
@@ -217,7 +261,11 @@ def _square(image, side):
 def _rgb(image):
     """Any mode -> RGB."""
     if image.mode in SIXTEEN_BITS:  # Pillow's own conversion clips at 255
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+        values, transparent = np.asarray(image), image.info.get("transparency")
+        pixels = (values.clip(0, 65535) >> 8).astype(np.uint8)
+        if isinstance(transparent, int):
+            pixels[values == transparent] = 255
+        image = Image.fromarray(pixels)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

@@ -245,7 +245,7 @@ def _is_folder(entry):
 
 def _holds_runs(directory, depth=1):
     """Whether a folder is a train dir of this project, or holds only train dirs: not a class, although it has plots."""
-    if os.path.isfile(os.path.join(directory, locks.LOCK)):
+    if locks.was_claimed(directory):
         return True
     try:
         inner = os.listdir(directory) if depth else []

@@ -150,11 +150,12 @@ def evaluate(
 
     notes = [*net.notes, *(f"[data]: {printable(line)}" for line in records.notes)]
     prefix = restore.find_checkpoint(train_dir, checkpoint, say=notes.append)
+    step = checkpoints.step_of(prefix)  # now: a run that trains may remove it during a long evaluation
     logits, labels = forward.over_split(
         net, prefix, records, split=split, tta=tta, precision=precision, threads=threads, progress=progress
     )
     return of_logits(
-        net, records, logits, labels, checkpoint=prefix, step=checkpoints.step_of(prefix), split=split, tta=tta,
+        net, records, logits, labels, checkpoint=prefix, step=step, split=split, tta=tta,
         precision=precision, notes=notes,
     )  # fmt: skip
 

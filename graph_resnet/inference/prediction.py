@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -152,8 +151,7 @@ class Predictor:
         iterator = iter(images)
         while batch := list(itertools.islice(iterator, BATCH)):
             load = functools.partial(_load, side=self._side)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow's: a line for each bad file is enough
+            with image_files.quiet():
                 loaded = [load(batch[0])] if len(batch) == 1 else list(self._pool.map(load, batch))
             pixels = [image for image in loaded if not isinstance(image, UserError)]
             rows = iter(self._probabilities(pixels) if pixels else ())

@@ -39,7 +39,7 @@ def write_report(
       (path of the page, lines about what it lacks). Without its data, a run still gets a page of curves and settings.
 
     Raises:
-      UserError: it is not a train dir, or the page cannot be written.
+      UserError: it is not a train dir, `data` is not its data, or the page cannot be written.
     """
     notes: list[str] = []
     if evaluation is None:
@@ -47,6 +47,8 @@ def write_report(
             evaluation = evaluations.evaluate(train_dir, data=data, before_tensorflow=before_tensorflow)
             notes += evaluation.notes
         except UserError as error:
+            if data is not None:
+                raise
             notes.append(f"[report]: without the parts that need an evaluation ({error})")
             if before_tensorflow is not None:
                 before_tensorflow()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,16 +38,14 @@ def find_checkpoint(
     """
     if str(path) == BEST and directory is not None:
         return _best(directory, say)
-    if path is None or Path(path).is_dir():
+    if path is None or os.path.isdir(path):
         directory = directory if path is None else path
         newest = checkpoints.newest_whole(directory, say)
         if newest is None:
             raise UserError(f"{directory}: it holds no checkpoint; train longer, or pass {flag} PATH")
         return newest
-    prefix = str(path)
-    for ending in (".index", ".meta", ".data-00000-of-00001"):
-        prefix = prefix.removesuffix(ending)
-    if not Path(prefix + ".index").is_file():
+    prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", str(path))
+    if not os.path.isfile(f"{prefix}.index"):
         raise UserError(
             f"checkpoint {path}: no file {prefix}.index; pass a prefix such as runs/notebook/model.ckpt-20000"
         )

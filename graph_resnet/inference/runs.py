@@ -45,13 +45,16 @@ class Run:
     @property
     def last(self) -> dict[str, Any] | None:
         """The last evaluation."""
-        return next((record for record in reversed(self.history) if record["split"] == "val"), None)
+        return next(reversed(self._evaluations), None)
 
     @property
     def best(self) -> dict[str, Any] | None:
         """The evaluation with the highest accuracy, the first of equals."""
-        records = [record for record in self.history if record["split"] == "val" and "accuracy" in record]
-        return max(records, key=lambda record: record["accuracy"], default=None)
+        return max(self._evaluations, key=lambda record: record["accuracy"], default=None)
+
+    @property
+    def _evaluations(self) -> list[dict[str, Any]]:
+        return [record for record in self.history if record["split"] == "val" and "accuracy" in record]
 
     @property
     def steps_an_epoch(self) -> float | None:

@@ -74,6 +74,7 @@ def export(
 
     notes = list(net.notes)
     prefix = restore.find_checkpoint(train_dir, checkpoint, say=notes.append)
+    step = checkpoints.step_of(prefix)
     model = serialized(frozen(net, prefix))
     try:
         with files.new_directory(export_dir, last=MODEL) as draft:
@@ -83,9 +84,7 @@ def export(
             (draft / MODEL).write_bytes(model)
     except OSError as error:
         raise UserError(f"export dir {export_dir}: cannot be written ({reason(error)}); pass another") from error
-    return Exported(
-        str(train_dir), prefix, checkpoints.step_of(prefix), str(export_dir), len(model), net.class_names, tuple(notes)
-    )
+    return Exported(str(train_dir), prefix, step, str(export_dir), len(model), net.class_names, tuple(notes))
 
 
 def check_target(directory: str | Path) -> None:

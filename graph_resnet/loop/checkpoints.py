@@ -6,14 +6,14 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from graph_resnet import files
-from graph_resnet.errors import UserError, reason
+from graph_resnet.errors import UserError, printable, reason
 
 SHOWN = 6  # variables listed in an error
 STATE = "checkpoint"
@@ -85,20 +85,30 @@ def _plain(path):
 
     TensorFlow writes 'runs/[1]/model.ckpt-5' but cannot read it back: it takes '[1]' for a pattern.
     """
-    directory, name = os.path.split(os.path.abspath(path))
+    path = os.path.abspath(path)
     with contextlib.ExitStack() as stack:
-        if any(character in directory for character in "*?[\\"):
-            link = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "train_dir"
-            link.symlink_to(directory)
-            path = link / name
-        yield str(path)
+        if any(character in path for character in "*?[\\"):
+            plain = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "checkpoint")
+            for part in _parts(path):
+                os.symlink(part, plain + part.removeprefix(path))
+            path = plain
+        yield path
 
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[tf.train.NewCheckpointReader]:
-    """Yields a tf.train.NewCheckpointReader for `path`, which may contain glob characters."""
-    with _plain(path) as plain:
-        yield tf.train.NewCheckpointReader(plain)
+    """Yields a tf.train.NewCheckpointReader for `path`, which may contain glob characters.
+
+    Raises:
+      UserError: it cannot be read; a run that trains may have removed it meanwhile.
+    """
+    try:
+        with _plain(path) as plain:
+            yield tf.train.NewCheckpointReader(plain)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise UserError(
+            f"checkpoint {path}: cannot be read ({reason(error)}); if its run removed it, run the same command again"
+        ) from error
 
 
 def restore(session: tf.Session, saver: tf.train.Saver, path: str) -> None:
@@ -107,19 +117,27 @@ def restore(session: tf.Session, saver: tf.train.Saver, path: str) -> None:
         saver.restore(session, plain)
 
 
-def fault(path: str) -> str | None:
-    """None if every tensor of a checkpoint can be read (each has a checksum) and is finite, else what is wrong."""
+def fault(path: str, maybe_infinite: Container[str] = ()) -> str | None:
+    """None if every tensor of a checkpoint can be read (each has a checksum) and is finite, else what is wrong.
+
+    Args:
+      path: of the checkpoint.
+      maybe_infinite: names of the tensors that may hold infinities.
+    """
     try:
         for part in _parts(path):
             files.open_regular(part).close()  # TensorFlow would wait forever on a named pipe
-        with reading(path) as reader:
+        with _plain(path) as plain:
+            reader = tf.train.NewCheckpointReader(plain)
             for name in sorted(reader.get_variable_to_shape_map()):
                 value = reader.get_tensor(name)
                 # The loss may not show it: a ReLU turns NaN into 0.
-                if tf.as_dtype(value.dtype).is_floating and not np.isfinite(value).all():
-                    return f"{name} is not finite: the net diverged"
+                if not tf.as_dtype(value.dtype).is_floating:
+                    continue
+                if np.isnan(value).any() or (name not in maybe_infinite and np.isinf(value).any()):
+                    return printable(f"{name} is not finite: the net diverged")
     except Exception as error:  # a damaged file raises OpError, IndexError, ValueError, ...
-        return reason(error)
+        return printable(reason(error))
     return None
 
 
@@ -130,7 +148,10 @@ def _parts(path):
 
 
 def newest_whole(
-    train_dir: str | Path, say: Callable[[str], object] = print, step_name: str = "global_step"
+    train_dir: str | Path,
+    say: Callable[[str], object] = print,
+    step_name: str = "global_step",
+    maybe_infinite: Container[str] = (),
 ) -> str | None:
     """Path of the newest checkpoint in a train dir that can be read, None if there never was one.
 
@@ -140,6 +161,7 @@ def newest_whole(
       train_dir: str or path.
       say: called with a line for each newer checkpoint that cannot be read.
       step_name: name of the variable that holds the step.
+      maybe_infinite: see `fault`.
 
     Raises:
       UserError: none of the checkpoints can be read; or the state file is not a regular file.
@@ -150,7 +172,7 @@ def newest_whole(
     newest = None
     for step in saved_steps:
         path = prefix(train_dir, step)
-        why = fault(path)
+        why = fault(path, maybe_infinite)
         if why is not None:
             say(f"[checkpoint]: {path} cannot be used ({why}): trying the one before")
             continue

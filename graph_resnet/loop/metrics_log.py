@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import math
 import os
 import platform
 import time
@@ -22,6 +21,7 @@ from graph_resnet import files, locks
 from graph_resnet.errors import UserError, reason, writing
 
 FILE = "metrics.jsonl"
+LARGEST = 1e100  # of a value; plots overflow near the largest float
 MOST = 1 << 30  # bytes: about 8 million records
 
 
@@ -73,10 +73,7 @@ def _fault(record, before):
 
 
 def _is_finite(value):
-    try:
-        return type(value) in (int, float) and math.isfinite(value)
-    except OverflowError:  # an int too large for a float
-        return False
+    return type(value) in (int, float) and -LARGEST < value < LARGEST
 
 
 def _missing(records, step, every):

@@ -43,7 +43,12 @@ class Checkpoints:
             tf.add_to_collection(tf.GraphKeys.SAVERS, self.saver)
         self._variables = tf.global_variables()
         floats = [v for v in self._variables if v.dtype.base_dtype.is_floating]
-        self._finite = {v.op.name: tf.reduce_all(tf.math.is_finite(v)) for v in floats}
+        net = {v.ref() for v in (*tf.trainable_variables(), *tf.model_variables())}
+        weights, others = [v for v in floats if v.ref() in net], [v for v in floats if v.ref() not in net]
+        self._finite = {v.op.name: tf.reduce_all(tf.math.is_finite(v)) for v in weights}
+        # A best loss so far begins at infinity, a mask has it.
+        self._finite |= {v.op.name: tf.logical_not(tf.reduce_any(tf.math.is_nan(v))) for v in others}
+        self._maybe_infinite = set(checkpoints.saved_as(others))
         self._step_name = steps.global_step().op.name
         self.last_step, self.resumed, self._last_path = None, False, None
 
@@ -55,7 +60,7 @@ class Checkpoints:
         """
         if self.train_dir is None:
             return None
-        path = checkpoints.newest_whole(self.train_dir, say, self._step_name)
+        path = checkpoints.newest_whole(self.train_dir, say, self._step_name, self._maybe_infinite)
         if path is not None:
             saved = checkpoints.saved_as(self._variables)
             checkpoints.check_fit(path, saved, lambda names: "It belongs to another net: pass another --train-dir")

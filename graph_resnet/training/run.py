@@ -22,7 +22,7 @@ from graph_resnet.inference import report
 from graph_resnet.inference.evaluation import of_training
 from graph_resnet.loop import Cadence, Shown, checkpoints, metrics_log, profiles, progress, train_graph
 from graph_resnet.session import check_precision, session_config, use_precision
-from graph_resnet.training import description, duration, finished, graph, train_dir
+from graph_resnet.training import description, duration, finished, graph
 from graph_resnet.training.init_checkpoint import InitialWeights
 from graph_resnet.training.precision import choose_precision
 from graph_resnet.training.start import Job, Result, same_run
@@ -51,8 +51,6 @@ def _run(job):
     config = description.for_config(job, data, before)
     if begun and job.machine.precision == "auto":  # auto keeps the recorded precision
         config["precision"] = before.get("precision", "auto")
-    for path in job.records.train + job.records.test:
-        train_dir.check_name(path, "data file")
     changed = same_run(job.directory, before, config, job.allow_other_data) if begun else []
     settings, workers, why = _session(job, config, before)
     if job.minutes is not None:

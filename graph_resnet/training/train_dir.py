@@ -2,9 +2,8 @@
 
 import os
 import re
-import sys
 
-from graph_resnet import locks
+from graph_resnet import files, locks
 from graph_resnet.errors import UserError
 
 
@@ -14,7 +13,7 @@ def claim(train_dir):
     Raises:
       UserError: it is a file, cannot be written, or another process (named by its id) trains into it.
     """
-    check_name(train_dir, "train dir")
+    files.check_name(train_dir, "train dir")
     return locks.claim(train_dir)
 
 
@@ -47,15 +46,3 @@ def default(recipe_name: str) -> str:
     if recipe_name in (".", "..") or not re.fullmatch(r"[^/\\\0]+", recipe_name):
         raise UserError(f"recipe name {recipe_name!r:.80}: not the name of a folder; pass --train-dir DIR")
     return os.path.join("runs", recipe_name)
-
-
-def check_name(path, what):
-    """Refuses a path that TensorFlow would read differently, because it expects names in UTF-8.
-
-    Raises:
-      UserError: the name is not UTF-8, or Python's encoding of file names is not.
-    """
-    name = str(path)
-    if os.fsencode(name) != name.encode(errors="replace"):
-        encoding = sys.getfilesystemencoding()
-        raise UserError(f"{what} {path}: not UTF-8 where file names are {encoding}; rename it, or set PYTHONUTF8=1")

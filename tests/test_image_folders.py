@@ -545,8 +545,9 @@ def test_a_test_set_is_evaluated_whole(folder, tmp_path):
     assert (found.num_train, found.num_val, found.class_names) == (0, 15, ("a", "b"))
     assert found.class_counts("val").tolist() == [0, 15]
     assert found.notes == (
-        f"not the data of training: evaluating all images of {testset}, trained on or not", "skipped 1 .heic file",
-    )  # fmt: skip
+        f"other data than in training: evaluating all images of {testset}, also any it was trained on",
+        "skipped 1 .heic file",
+    )
     config.check_data(net, found)
     with pytest.raises(UserError, match="split 'train': images in testset .2 classes. are only measured"):
         found.split("train")

@@ -60,7 +60,7 @@ def for_trained(trained, data_dir: str | Path | None = None, dataset_dir: str | 
     if recipe.dataset == "pictures" and data_dir is None:
         if dataset_dir is not None and _is_test_set(trained, recorded, dataset_dir):
             records = image_folders.test_set(dataset_dir, record_side(recipe), trained.class_names)
-            note = f"not the data of training: evaluating all images of {dataset_dir}, trained on or not"
+            note = f"other data than in training: evaluating all images of {dataset_dir}, also any it was trained on"
             return replace(records, notes=(note, *records.notes))
         dataset_dir = dataset_dir or recorded
     elif data_dir is None and dataset_dir is None and recorded:

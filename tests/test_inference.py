@@ -92,15 +92,17 @@ def test_a_callers_image_is_not_changed(trained_dir, tmp_path):
         (np.zeros([4, 4, 2], np.uint8), r"image: array uint8 \[4, 4, 2\]; pass"),
         (np.zeros([0, 4, 3], np.uint8), r"image: array uint8 \[0, 4, 3\]; pass"),
         (None, "image: NoneType; pass a path, a PIL image or a uint8 array"),
+        (b"none.png", "image: bytes; pass a path"),
         ("none.png", "none.png: No such file"),
     ],
-    ids=["floats", "two channels", "empty", "no image", "no file"],
+    ids=["floats", "two channels", "empty", "no image", "bytes", "no file"],
 )
 def test_an_unusable_image_gives_one_line(trained_dir, expected, image, message):
     images, probabilities = expected
     with inference.Predictor(trained_dir[0]) as predictor:
-        with pytest.raises(UserError, match=message):
-            predictor([images[0], image])
+        for given in (image, [images[0], image]):
+            with pytest.raises(UserError, match=message):
+                predictor(given)
         good, bad, last = predictor.stream([images[0], image, images[1]])
         assert isinstance(bad, UserError)
         np.testing.assert_allclose([good.probabilities, last.probabilities], probabilities[:2], atol=1e-6)
@@ -108,8 +110,9 @@ def test_an_unusable_image_gives_one_line(trained_dir, expected, image, message)
         next(generator)
         assert tf.executing_eagerly()  # also while it waits
         assert sum(1 for _ in generator) == 299
-    with pytest.raises(UserError, match="cannot be run"):
-        predictor(images[0])
+    for given in (images[0], images[:2]):
+        with pytest.raises(UserError, match="Predictor of .*model.ckpt-20: it is closed"):
+            predictor(given)
 
 
 @pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16 arithmetic")

@@ -23,22 +23,21 @@ VERSIONS = {"TensorFlow": tf.__version__}
 FEW = 4  # number of images whose logits are compared
 
 
-def training(net, precision, own_input=False, image_size=None, batch_size=None, cores=None, towers=1):
+def training(net, precision, own_input=False, image_size=None, batch_size=None, cores=None, towers=None):
     """Training steps of the graph that `graph_resnet.train` builds, with its threads.
 
     Args:
-      net: 'bottleneck' or 'resnet18'.
+      net: 'bottleneck', 'resnet18' or 'fast'.
       precision: 'float32' or 'bfloat16'.
       own_input: batches from record files as in training, with flips and resizing; else ready batches.
-      image_size, batch_size: default the recipe's.
+      image_size, batch_size, towers: default the recipe's; for towers see `graph_resnet.training.towers`.
       cores: how many to use, default all.
-      towers: in a step, see `graph_resnet.training.towers`.
     """
     if cores:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     recipe, records = ready.recipe(net, image_size, batch_size), find.cifar("synthetic")
-    recipe = dataclasses.replace(recipe, towers=towers)
-    config = session_config(precision, threads=default_threads(recipe), towers=towers)
+    recipe = dataclasses.replace(recipe, towers=towers or recipe.towers)
+    config = session_config(precision, threads=default_threads(recipe), towers=recipe.towers)
     with tf.Session(config=config):
         pass  # the first session sizes the thread pools
     with tf.Graph().as_default():
@@ -46,7 +45,7 @@ def training(net, precision, own_input=False, image_size=None, batch_size=None, 
             built = graph.build(recipe, records, seed=0, precision=precision)
         else:
             images, labels = ready_batch(recipe)
-            parts = images if towers == 1 else tf.split(images, towers)
+            parts = images if recipe.towers == 1 else tf.split(images, recipe.towers)
             built = graph.on_batches(recipe, (parts, labels, images, labels), records, precision=precision)
         facts = facts_of(recipe)
         session = initialized(tf.Session(config=config))

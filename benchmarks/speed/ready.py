@@ -16,12 +16,12 @@ CLASSES = 10
 WORK = {
     "bottleneck": recipes.RECIPES["notebook"],
     "resnet18": dataclasses.replace(recipes.RECIPES["resnet18-flip"], batch_size=128),
-    "fast": dataclasses.replace(recipes.RECIPES["fast"], batch_size=1024),
+    "fast": recipes.RECIPES["fast"],
 }
 
 
 def recipe(net, image_size=None, batch_size=None):
-    """The recipe of 'bottleneck' (64 images of 96x96), 'resnet18' (128 of 32x32) or 'fast' (1,024), optionally with
+    """The recipe of 'bottleneck' (64 images of 96x96), 'resnet18' (128 of 32x32) or 'fast' (2,000), optionally with
     other sizes."""
     row = WORK[net]
     return dataclasses.replace(row, image_size=image_size or row.image_size, batch_size=batch_size or row.batch_size)

@@ -131,12 +131,11 @@ class Predictor:
             self._logits = self._session.make_callable("logits:0", ["images:0"])
         self._graph_errors = (tf.errors.OpError, RuntimeError)
         self._pool = ThreadPoolExecutor(machine.cores())
+        self._closed = False
 
     def __call__(self, images: Any) -> list[Prediction]:
         """Classifies images: see `predict`."""
-        if isinstance(images, (str, os.PathLike, Image.Image)) or getattr(images, "ndim", None) in (2, 3):
-            images = [images]
-        results = list(self.stream(images))
+        results = list(self.stream([images] if _is_one(images) else images))
         for result in results:
             if isinstance(result, UserError):
                 raise result
@@ -146,8 +145,10 @@ class Predictor:
         """Yields a `Prediction` or, for an unusable image, a `UserError`; in order, computed in batches.
 
         Raises:
-          UserError: the net diverged.
+          UserError: the net diverged, or the predictor is closed.
         """
+        if self._closed:
+            raise UserError(f"Predictor of {self.checkpoint}: it is closed; use it inside its `with`, or make a new one")
         iterator = iter(images)
         while batch := list(itertools.islice(iterator, BATCH)):
             load = functools.partial(_load, side=self._side)
@@ -175,6 +176,7 @@ class Predictor:
 
     def close(self) -> None:
         """Closes the session and the threads."""
+        self._closed = True
         self._session.close()
         self._pool.shutdown()
 
@@ -183,6 +185,13 @@ class Predictor:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _is_one(images: Any) -> bool:
+    """Whether the argument is a single image, or something that can only be meant as one."""
+    if isinstance(images, (str, bytes, os.PathLike, Image.Image)) or not isinstance(images, Iterable):
+        return True
+    return getattr(images, "ndim", None) in (0, 2, 3)
 
 
 def _load(image: Any, side: int) -> np.ndarray | UserError:

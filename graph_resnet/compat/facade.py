@@ -113,6 +113,12 @@ def _v1_module(name):
     return module
 
 
+def _of_tf_keras(name):
+    """The name below `tf.keras` of a module of Keras that is imported from where TensorFlow 1 had it."""
+    parts = name.split(".")
+    return ".".join(["tensorflow", *parts[2:]]) if parts[:3] == ["tensorflow", "python", "keras"] else name
+
+
 def _is_version_neutral(name):
     """Whether a submodule is the same in TensorFlow 1 and 2: TensorFlow's internals, and modules from the tables."""
     part = name.split(".")[1] if "." in name and not name.startswith("tensorflow.compat.v1.keras") else ""
@@ -127,8 +133,9 @@ def _wrap_import(original):
         if _wants_tensorflow_2(globals or sys._getframe(1).f_globals):
             return original(name, globals, locals, fromlist, level)
         ours = facade()
-        if "." in name and not _is_version_neutral(name):
-            module = _v1_module(name)
+        public = _of_tf_keras(name) if fromlist else name
+        if "." in public and not _is_version_neutral(public):
+            module = _v1_module(public)
             if module is not None:
                 return module if fromlist else ours
         module = original(name, globals, locals, fromlist, level)
@@ -143,7 +150,8 @@ def _wrap_import_module(original):
         if name.partition(".")[0] != "tensorflow" or _wants_tensorflow_2(sys._getframe(1).f_globals):
             return original(name, package)
         ours = facade()
-        if not _is_version_neutral(name) and (module := _v1_module(name)) is not None:
+        public = _of_tf_keras(name)
+        if not _is_version_neutral(public) and (module := _v1_module(public)) is not None:
             return module
         return ours if name == "tensorflow" else original(name, package)
 

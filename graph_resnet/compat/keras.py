@@ -54,8 +54,18 @@ _ADDED = {
     ("utils", "to_categorical"): "keras:utils.to_categorical",
     ("utils", "normalize"): "keras:utils.normalize",
 }
-# Modules that work on arrays only, taken from Keras 3.
-_FROM_KERAS_3 = ("datasets", "preprocessing")
+# Modules that work on arrays only, taken from Keras 3. As `tf.keras` it has more of them than as `keras`.
+_FROM_KERAS_3 = {"datasets": "keras:datasets", "preprocessing": "keras._tf_keras.keras:preprocessing"}
+
+
+def _from_keras_3(name):
+    module = locate(_FROM_KERAS_3[name])
+    if name == "preprocessing":  # `fit` of the older Keras knows the length of its own kind of sequence only
+        sequence = locate(f"{_PACKAGE}.utils.data_utils:Sequence")
+        for of_keras_3 in (module.image.Iterator, module.sequence.TimeseriesGenerator):
+            if not issubclass(of_keras_3, sequence):
+                of_keras_3.__bases__ += (sequence,)
+    return module
 
 
 def _complete():
@@ -75,7 +85,7 @@ def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError(name)
     if name in _FROM_KERAS_3:
-        return locate(f"keras:{name}")
+        return _from_keras_3(name)
     if name not in ("applications", "wrappers"):
         try:
             return importlib.import_module(f"{_PACKAGE}.{name}")

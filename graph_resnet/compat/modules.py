@@ -108,6 +108,10 @@ class TableModule(types.ModuleType):
                 return getattr(locate(source), name)
         if gone_reason(full):
             raise GoneError(gone_message(full), name=name, obj=self)
+        if self.tf1_name in deep_names():  # `from tensorflow.contrib.rnn.python.ops.rnn_cell import math_ops`
+            for package in ("framework", "ops", "util"):
+                with contextlib.suppress(ModuleNotFoundError):
+                    return importlib.import_module(f"tensorflow.python.{package}.{name}")
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}", name=name, obj=self)
 
     def __dir__(self):

@@ -114,6 +114,7 @@ MODULES = {
     "nn.rnn_cell": (".one_keras:rnn_cell",),
     "python.keras.applications": ("keras.applications",),
     "python.keras.applications.imagenet_utils": ("keras.applications.imagenet_utils",),
+    "python.training.training_ops": ("tensorflow.python.ops.gen_training_ops",),
     "pywrap_tensorflow": (".contrib.framework:pywrap",),
 }
 
@@ -201,7 +202,16 @@ ADDED_INSIDE = {
     ("tensorflow.python.ops.rnn_cell", "_linear"): ".contrib.rnn:_linear",
     ("tensorflow.python.ops.rnn_cell_impl", "_linear"): ".contrib.rnn:_linear",
     ("tensorflow.python.ops.rnn_cell_impl", "_Linear"): ".contrib.rnn:Linear",
-    ("tensorflow.python.framework.tensor_shape", "scalar"): ".contrib.framework:scalar_shape",
+    ("tensorflow.python.ops.rnn_cell_impl", "_LayerRNNCell"): "tensorflow.python.ops.rnn_cell_impl:LayerRNNCell",
+    ("tensorflow.python.ops.functional_ops", "map_fn"): "v1:map_fn",
+    ("tensorflow.python.ops.gen_nn_ops", "_avg_pool_grad"): "tensorflow.python.ops.gen_nn_ops:avg_pool_grad",
+    ("tensorflow.python.ops.gen_nn_ops", "_max_pool_grad"): "tensorflow.python.ops.gen_nn_ops:max_pool_grad",
+    ("tensorflow.python.ops.gen_nn_ops", "_relu_grad"): "tensorflow.python.ops.gen_nn_ops:relu_grad",
+    ("tensorflow.python.ops.variables", "RefVariable"): "tensorflow.python.ops.ref_variable:RefVariable",
+    **{
+        ("tensorflow.python.framework.tensor_shape", name): f".contrib.framework:tensor_shape.{name}"
+        for name in ("scalar", "vector", "matrix")
+    },
     ("tensorflow.python.pywrap_tensorflow", "EventsWriter"): ".contrib.framework:pywrap.EventsWriter",
     ("tensorflow.python.pywrap_tensorflow", "NewCheckpointReader"): ".contrib.framework:pywrap.NewCheckpointReader",
     ("tensorflow.python.layers.normalization", "BatchNormalization"): ".batch_normalization:BatchNormalization",

@@ -22,6 +22,31 @@ def hardmax(logits, name=None):
         return tf.one_hot(tf.argmax(logits, -1), tf.shape(logits)[-1], dtype=logits.dtype)
 
 
+def _prepare_memory(memory, memory_sequence_length=None, check_inner_dims_defined=True, memory_mask=None):
+    """The memory [B, T, ...], zero after each sequence's end (or where `memory_mask` [B, T] is False)."""
+    memory = nest.map_structure(tf.convert_to_tensor, memory)
+    if memory_sequence_length is not None:
+        memory_mask = tf.sequence_mask(memory_sequence_length, tf.shape(nest.flatten(memory)[0])[1])
+    if memory_mask is None:
+        return memory
+
+    def masked(x):
+        shape = [*tf.unstack(tf.shape(memory_mask)), *[1] * (x.shape.ndims - 2)]
+        return x * tf.reshape(tf.cast(memory_mask, x.dtype), shape)
+
+    return nest.map_structure(masked, memory)
+
+
+def _maybe_mask_score(score, memory_sequence_length=None, score_mask_value=None, memory_mask=None):
+    """A score [B, T], `score_mask_value` (by default -inf) after each sequence's end."""
+    if memory_sequence_length is not None:
+        memory_mask = tf.sequence_mask(memory_sequence_length, tf.shape(score)[1])
+    if memory_mask is None:
+        return score
+    value = score.dtype.as_numpy_dtype(-float("inf")) if score_mask_value is None else score_mask_value
+    return tf.where(memory_mask, score, value * tf.ones_like(score))
+
+
 class AttentionMechanism:
     """Computes alignments for an `AttentionWrapper`.
 
@@ -43,21 +68,18 @@ class AttentionMechanism:
         name=None,
     ):
         self._query_layer, self._memory_layer = query_layer, memory_layer
-        memory = nest.map_structure(tf.convert_to_tensor, memory)
-        self.dtype = memory.dtype
         self._lengths = None if memory_sequence_length is None else tf.convert_to_tensor(memory_sequence_length)
+        memory = _prepare_memory(memory, self._lengths)
+        self.dtype = memory.dtype
         steps = _v1.dimension_value(memory.shape[1])
         self._alignments_size = steps if steps is not None else tf.shape(memory)[1]
-        if self._lengths is not None:
-            mask = tf.sequence_mask(self._lengths, tf.shape(memory)[1], dtype=memory.dtype)
-            memory = memory * tf.reshape(mask, [*tf.unstack(tf.shape(mask)), *[1] * (memory.shape.ndims - 2)])
         self._values = memory
         self._keys = memory_layer(memory) if memory_layer is not None else memory
         if custom_key_value_fn is not None:
             self._keys, self._values = custom_key_value_fn(self._keys, self._values)
         size = _v1.dimension_value(memory.shape[0])
         self._batch_size = size if size is not None else tf.shape(memory)[0]
-        self._mask_value = self.dtype.as_numpy_dtype(-float("inf")) if score_mask_value is None else score_mask_value
+        self._mask_value = score_mask_value
         self._of_score = probability_fn
 
     query_layer = property(lambda self: self._query_layer)
@@ -76,10 +98,7 @@ class AttentionMechanism:
 
     def _probability_fn(self, score, state):
         """Alignments [B, T] of a score, 0 after each sequence's end. Subclasses of TensorFlow 1 programs call it."""
-        if self._lengths is not None:
-            mask = tf.sequence_mask(self._lengths, tf.shape(score)[1])
-            score = tf.where(mask, score, self._mask_value * tf.ones_like(score))
-        return self._of_score(score, state)
+        return self._of_score(_maybe_mask_score(score, self._lengths, self._mask_value), state)
 
     def __call__(self, query, state):
         """Returns (alignments [B, T], the next state) for a query [B, D]."""
@@ -93,6 +112,21 @@ _BaseAttentionMechanism = AttentionMechanism
 
 def _ignore_state(probability_fn):
     return lambda score, state: (probability_fn or tf.nn.softmax)(score)
+
+
+def _luong_score(query, keys, scale):
+    """The multiplicative score [B, T] [2] of a query [B, D] and keys [B, T, D].
+
+    Args:
+        scale: whether to multiply it by a new variable, or that variable, or None.
+    """
+    if query.shape[-1] != keys.shape[-1]:
+        depth = query.shape[-1]
+        raise ValueError(f"The query has {depth} units, the keys {keys.shape[-1]}; give the attention {depth} units.")
+    score = tf.squeeze(tf.matmul(query[:, None], keys, transpose_b=True), [1])
+    if scale is True:
+        scale = _v1.get_variable("attention_g", [], query.dtype, _v1.ones_initializer())
+    return score if scale is None or scale is False else score * scale
 
 
 class LuongAttention(AttentionMechanism):
@@ -124,13 +158,29 @@ class LuongAttention(AttentionMechanism):
         self._num_units, self._scale = num_units, scale
 
     def _score(self, query):
-        depth, width = query.shape[-1], self._keys.shape[-1]
-        if depth != width:
-            raise ValueError(f"The query has {depth} units, the keys {width}; give the attention {depth} units.")
-        score = tf.squeeze(tf.matmul(query[:, None], self._keys, transpose_b=True), [1])
-        if self._scale:
-            score = score * _v1.get_variable("attention_g", [], query.dtype, _v1.ones_initializer())
-        return score
+        return _luong_score(query, self._keys, bool(self._scale))
+
+
+def _bahdanau_score(processed_query, keys, normalize, attention_g=None, attention_b=None):
+    """The additive score [B, T] [1] of a query [B, units] after its layer, and keys [B, T, units].
+
+    Args:
+        normalize: whether to normalize, with new variables; or `attention_v`, as TensorFlow 1.14 has it.
+        attention_g, attention_b: the other two variables of weight normalization, if `normalize` is one.
+    """
+    query, units, dtype = processed_query[:, None], _v1.dimension_value(keys.shape[2]), processed_query.dtype
+    if isinstance(normalize, bool):
+        v = _v1.get_variable("attention_v", [units], dtype)
+        if normalize:
+            start = _v1.constant_initializer((1.0 / units) ** 0.5)
+            attention_g = _v1.get_variable("attention_g", [], dtype, start)
+            attention_b = _v1.get_variable("attention_b", [units], dtype, _v1.zeros_initializer())
+    else:
+        v = normalize
+    if attention_g is None:
+        return tf.reduce_sum(v * tf.tanh(keys + query), [2])
+    v = attention_g * v * tf.math.rsqrt(tf.reduce_sum(tf.square(v)))
+    return tf.reduce_sum(v * tf.tanh(keys + query + attention_b), [2])
 
 
 class BahdanauAttention(AttentionMechanism):
@@ -163,15 +213,7 @@ class BahdanauAttention(AttentionMechanism):
         self._num_units, self._normalize = num_units, normalize
 
     def _score(self, query):
-        query = self.query_layer(query)[:, None]
-        v = _v1.get_variable("attention_v", [self._num_units], query.dtype)
-        if not self._normalize:
-            return tf.reduce_sum(v * tf.tanh(self._keys + query), [2])
-        start = _v1.constant_initializer((1.0 / self._num_units) ** 0.5)
-        g = _v1.get_variable("attention_g", [], query.dtype, start)
-        b = _v1.get_variable("attention_b", [self._num_units], query.dtype, _v1.zeros_initializer())
-        v = g * v * tf.math.rsqrt(tf.reduce_sum(tf.square(v)))
-        return tf.reduce_sum(v * tf.tanh(self._keys + query + b), [2])
+        return _bahdanau_score(self.query_layer(query), self._keys, bool(self._normalize))
 
 
 def safe_cumprod(x, *args, **kwargs):
@@ -205,30 +247,35 @@ def monotonic_attention(p_choose_i, previous_attention, mode):
     raise ValueError(f"mode must be 'recursive', 'parallel', or 'hard', not {mode!r}.")
 
 
-def _monotonic_probability(score, previous, noise, mode, seed=None):
-    if noise > 0:
-        score = score + noise * tf.random.normal(tf.shape(score), dtype=score.dtype, seed=seed)
+def _monotonic_probability_fn(score, previous_alignments, sigmoid_noise, mode, seed=None):
+    """The alignments [B, T] of a score [B, T], see `monotonic_attention`."""
+    if sigmoid_noise > 0:
+        score = score + sigmoid_noise * tf.random.normal(tf.shape(score), dtype=score.dtype, seed=seed)
     p = tf.cast(score > 0, score.dtype) if mode == "hard" else tf.sigmoid(score)
-    return monotonic_attention(p, previous, mode)
+    return monotonic_attention(p, previous_alignments, mode)
 
 
-class _Monotonic:
-    """Monotonic alignments instead of a softmax; starts at the first memory entry."""
-
-    def __init__(
-        self, *args, sigmoid_noise=0.0, sigmoid_noise_seed=None, score_bias_init=0.0, mode="parallel", **kwargs
-    ):
-        super().__init__(*args, **kwargs)
-        self._bias_init, self._mask_value = score_bias_init, self.dtype.as_numpy_dtype(-float("inf"))
-        self._of_score = functools.partial(
-            _monotonic_probability, noise=sigmoid_noise, mode=mode, seed=sigmoid_noise_seed
-        )
+class _BaseMonotonicAttentionMechanism(AttentionMechanism):
+    """A mechanism that starts at the first memory entry."""
 
     def initial_alignments(self, batch_size, dtype):
         size = self.alignments_size
         return tf.one_hot(tf.zeros([batch_size], tf.int32), size, dtype=dtype)
 
     initial_state = initial_alignments
+
+
+class _Monotonic(_BaseMonotonicAttentionMechanism):
+    """Monotonic alignments instead of a softmax."""
+
+    def __init__(
+        self, *args, sigmoid_noise=0.0, sigmoid_noise_seed=None, score_bias_init=0.0, mode="parallel", **kwargs
+    ):
+        super().__init__(*args, **kwargs)
+        self._bias_init, self._mask_value = score_bias_init, None
+        self._of_score = functools.partial(
+            _monotonic_probability_fn, sigmoid_noise=sigmoid_noise, mode=mode, seed=sigmoid_noise_seed
+        )
 
     def _score(self, query):
         score = super()._score(query)

@@ -78,6 +78,29 @@ def gather_tree(step_ids, parent_ids, max_sequence_lengths, end_token):
     return result
 
 
+def gather_tree_from_array(t, parent_ids, sequence_length):
+    """Puts what a cell wrote at each step into the order of the final beams, as `gather_tree` does with ids.
+
+    Args:
+        t: the stacked steps, [T, B, W, ...] or [T, B W, ...].
+        parent_ids: int32 [T, B, W].
+        sequence_length: int [B, W]; steps after it stay as they are.
+
+    Returns:
+        The shape and dtype of `t`.
+    """
+    steps, batch, width = tf.unstack(tf.shape(parent_ids))
+    own = tf.tile(tf.range(width)[None, None], [steps, batch, 1])
+    longest = tf.cast(tf.reduce_max(sequence_length, axis=1), tf.int32)
+    beams = gather_tree(own, parent_ids, longest, width + 1)
+    inside = tf.transpose(tf.sequence_mask(sequence_length, steps), [2, 0, 1])
+    beams = tf.where(inside, beams, own)
+    split = tf.reshape(t, tf.concat([tf.shape(parent_ids), [-1]], 0))
+    ordered = tf.reshape(tf.gather(split, beams, batch_dims=2), tf.shape(t))
+    ordered.set_shape(t.shape)
+    return ordered
+
+
 def _length_penalty(lengths, weight):
     """((5 + length) / 6) ** weight, [B, W]; 1 without a weight."""
     if tf.get_static_value(weight) == 0.0:
@@ -93,6 +116,8 @@ class BeamSearchDecoder(Decoder):
         start_tokens: int32 [B].
         end_token: int32 scalar.
         initial_state: the cell's state for [B beam_width, ...], from `tile_batch`.
+        reorder_tensor_arrays: a TensorArray in the cell's last state, such as the alignment history, is a tensor there,
+            [T, B beam_width, ...], in the order of the final beams.
     """
 
     def __init__(
@@ -114,7 +139,7 @@ class BeamSearchDecoder(Decoder):
         self._embedding_fn = embedding if callable(embedding) else lambda ids: tf.nn.embedding_lookup(embedding, ids)
         self._start_tokens = tf.convert_to_tensor(start_tokens, tf.int32)
         self._end_token = tf.convert_to_tensor(end_token, tf.int32)
-        self._penalty = length_penalty_weight
+        self._penalty, self._reorders = length_penalty_weight, reorder_tensor_arrays
         size = _v1.dimension_value(self._start_tokens.shape[0])
         self._batch_size = tf.size(start_tokens) if size is None else size
         self._initial_state = nest.map_structure(self._split, initial_state)
@@ -228,4 +253,12 @@ class BeamSearchDecoder(Decoder):
     def finalize(self, outputs, final_state, sequence_lengths):
         longest = tf.cast(tf.reduce_max(final_state.lengths, axis=1), tf.int32)
         ids = gather_tree(outputs.predicted_ids, outputs.parent_ids, longest, self._end_token)
+
+        def reordered(x):
+            is_array = isinstance(x, tf.TensorArray)
+            return gather_tree_from_array(x.stack(), outputs.parent_ids, final_state.lengths) if is_array else x
+
+        if self._reorders:
+            cell_state = nest.map_structure(reordered, final_state.cell_state)
+            final_state = final_state._replace(cell_state=cell_state)
         return FinalBeamSearchDecoderOutput(ids, outputs), final_state

@@ -29,9 +29,11 @@ pywrap.EventsWriter = _pywrap_events_writer.EventsWriter
 pywrap.list_devices = device_lib.list_local_devices
 
 
-def scalar_shape():
-    """`tensor_shape.scalar()`: the shape [] of a scalar."""
-    return tf.TensorShape([])
+tensor_shape = types.SimpleNamespace(  # functions that tensorflow.python.framework.tensor_shape has lost
+    scalar=lambda: tf.TensorShape([]),
+    vector=lambda length: tf.TensorShape([length]),
+    matrix=lambda rows, cols: tf.TensorShape([rows, cols]),
+)
 
 
 def list_devices() -> list[str]:

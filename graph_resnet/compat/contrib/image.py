@@ -115,6 +115,27 @@ def resampler(data, warp, name="resampler"):
         return upper * (1 - down) + lower * down
 
 
+def adjust_hsv_in_yiq(image, delta_hue=0, scale_saturation=1, scale_value=1, name=None):
+    """Turns the hue of RGB images [..., 3] by `delta_hue` radians, and scales saturation and value, in YIQ."""
+    with _v1.name_scope(name, "adjust_hsv_in_yiq", [image]):
+        original = tf.convert_to_tensor(image)
+        y, i, q = tf.unstack(tf.image.rgb_to_yiq(tf.image.convert_image_dtype(original, tf.float32)), axis=-1)
+        cos, sin = (scale_saturation * f(tf.cast(delta_hue, tf.float32)) for f in (tf.cos, tf.sin))
+        yiq = scale_value * tf.stack([y, cos * i - sin * q, sin * i + cos * q], -1)
+        return tf.image.convert_image_dtype(tf.image.yiq_to_rgb(yiq), original.dtype, saturate=True)
+
+
+def random_hsv_in_yiq(
+    image, max_delta_hue=0, lower_saturation=1, upper_saturation=1, lower_value=1, upper_value=1, seed=None
+):
+    """`adjust_hsv_in_yiq` by random amounts, the same for all images."""
+    ranges = (-max_delta_hue, max_delta_hue), (lower_saturation, upper_saturation), (lower_value, upper_value)
+    if any(low > high for low, high in ranges):
+        raise ValueError("lower_saturation, lower_value and 0 must not be above their upper bounds.")
+    drawn = [low if low == high else tf.random.uniform([], low, high, seed=seed) for low, high in ranges]
+    return adjust_hsv_in_yiq(image, *drawn)
+
+
 def dense_image_warp(image, flow, name="dense_image_warp"):
     """Samples image [B, H, W, C] bilinearly at (y, x) - flow [B, H, W, 2], clamped to the image."""
     with _v1.name_scope(name):

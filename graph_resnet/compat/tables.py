@@ -67,6 +67,7 @@ MODULES = {
     "contrib.seq2seq": (
         ".contrib.seq2seq",
         ".contrib.seq2seq_helpers",
+        ".contrib.attention_scores",
         ".contrib.attention",
         ".contrib.attention_wrapper",
         ".contrib.beam_search",
@@ -114,6 +115,9 @@ MODULES = {
     "nn.rnn_cell": (".one_keras:rnn_cell",),
     "python.keras.applications": ("keras.applications",),
     "python.keras.applications.imagenet_utils": ("keras.applications.imagenet_utils",),
+    "python.summary.event_accumulator": ("tensorboard.backend.event_processing.event_accumulator",),
+    "python.training.gen_training_ops": ("tensorflow.python.ops.gen_training_ops",),
+    "python.training.training_ops": ("tensorflow.python.ops.gen_training_ops",),
     "pywrap_tensorflow": (".contrib.framework:pywrap",),
 }
 
@@ -198,10 +202,13 @@ ADDED_INSIDE = {
     ("tensorflow.python.framework.graph_util", "convert_variables_to_constants"): (
         "v1:graph_util.convert_variables_to_constants"
     ),
+    ("tensorflow.python.ops.functional_ops", "map_fn"): "v1:map_fn",
     ("tensorflow.python.ops.rnn_cell", "_linear"): ".contrib.rnn:_linear",
     ("tensorflow.python.ops.rnn_cell_impl", "_linear"): ".contrib.rnn:_linear",
     ("tensorflow.python.ops.rnn_cell_impl", "_Linear"): ".contrib.rnn:Linear",
+    ("tensorflow.python.ops.rnn_cell_impl", "_LayerRNNCell"): ".one_keras:rnn_cell.LayerRNNCell",
     ("tensorflow.python.framework.tensor_shape", "scalar"): ".contrib.framework:scalar_shape",
+    ("tensorflow.python.framework.tensor_shape", "vector"): ".contrib.framework:vector_shape",
     ("tensorflow.python.pywrap_tensorflow", "EventsWriter"): ".contrib.framework:pywrap.EventsWriter",
     ("tensorflow.python.pywrap_tensorflow", "NewCheckpointReader"): ".contrib.framework:pywrap.NewCheckpointReader",
     ("tensorflow.python.layers.normalization", "BatchNormalization"): ".batch_normalization:BatchNormalization",

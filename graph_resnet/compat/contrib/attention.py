@@ -7,22 +7,19 @@ Sources: [1] D. Bahdanau et al., 2014 (additive score); [2] M.-T. Luong et al., 
 import functools
 
 import tensorflow as tf
-from tensorflow.python.util import nest
 
 from ..one_keras import layers
+from .attention_scores import _bahdanau_score, _luong_score, _maybe_mask_score, _prepare_memory
 
 _v1 = tf.compat.v1
 Dense = layers.Dense
 
 
-def hardmax(logits, name=None):
-    """One-hot vector of the maximum along the last axis; shape and dtype of `logits`."""
-    with _v1.name_scope(name, "Hardmax", [logits]):
-        logits = tf.convert_to_tensor(logits)
-        return tf.one_hot(tf.argmax(logits, -1), tf.shape(logits)[-1], dtype=logits.dtype)
-
-
 class AttentionMechanism:
+    """The class of all mechanisms, for `isinstance`."""
+
+
+class _BaseAttentionMechanism(AttentionMechanism):
     """Computes alignments for an `AttentionWrapper`.
 
     Attributes:
@@ -43,21 +40,18 @@ class AttentionMechanism:
         name=None,
     ):
         self._query_layer, self._memory_layer = query_layer, memory_layer
-        memory = nest.map_structure(tf.convert_to_tensor, memory)
-        self.dtype = memory.dtype
         self._lengths = None if memory_sequence_length is None else tf.convert_to_tensor(memory_sequence_length)
+        memory = _prepare_memory(memory, self._lengths, check_inner_dims_defined=check_inner_dims_defined)
+        self.dtype, self._name = memory.dtype, name
         steps = _v1.dimension_value(memory.shape[1])
         self._alignments_size = steps if steps is not None else tf.shape(memory)[1]
-        if self._lengths is not None:
-            mask = tf.sequence_mask(self._lengths, tf.shape(memory)[1], dtype=memory.dtype)
-            memory = memory * tf.reshape(mask, [*tf.unstack(tf.shape(mask)), *[1] * (memory.shape.ndims - 2)])
         self._values = memory
         self._keys = memory_layer(memory) if memory_layer is not None else memory
         if custom_key_value_fn is not None:
             self._keys, self._values = custom_key_value_fn(self._keys, self._values)
         size = _v1.dimension_value(memory.shape[0])
         self._batch_size = size if size is not None else tf.shape(memory)[0]
-        self._mask_value = self.dtype.as_numpy_dtype(-float("inf")) if score_mask_value is None else score_mask_value
+        self._mask_value = score_mask_value
         self._of_score = probability_fn
 
     query_layer = property(lambda self: self._query_layer)
@@ -76,10 +70,7 @@ class AttentionMechanism:
 
     def _probability_fn(self, score, state):
         """Alignments [B, T] of a score, 0 after each sequence's end. Subclasses of TensorFlow 1 programs call it."""
-        if self._lengths is not None:
-            mask = tf.sequence_mask(self._lengths, tf.shape(score)[1])
-            score = tf.where(mask, score, self._mask_value * tf.ones_like(score))
-        return self._of_score(score, state)
+        return self._of_score(_maybe_mask_score(score, self._lengths, score_mask_value=self._mask_value), state)
 
     def __call__(self, query, state):
         """Returns (alignments [B, T], the next state) for a query [B, D]."""
@@ -88,14 +79,11 @@ class AttentionMechanism:
         return alignments, alignments
 
 
-_BaseAttentionMechanism = AttentionMechanism
-
-
 def _ignore_state(probability_fn):
     return lambda score, state: (probability_fn or tf.nn.softmax)(score)
 
 
-class LuongAttention(AttentionMechanism):
+class LuongAttention(_BaseAttentionMechanism):
     """Multiplicative attention [2]; `scale` multiplies the score by a learned `attention_g`."""
 
     scope = "luong_attention"
@@ -120,20 +108,15 @@ class LuongAttention(AttentionMechanism):
             Dense(num_units, name="memory_layer", use_bias=False, dtype=dtype or tf.float32),
             score_mask_value=score_mask_value,
             custom_key_value_fn=custom_key_value_fn,
+            name=name,
         )
         self._num_units, self._scale = num_units, scale
 
     def _score(self, query):
-        depth, width = query.shape[-1], self._keys.shape[-1]
-        if depth != width:
-            raise ValueError(f"The query has {depth} units, the keys {width}; give the attention {depth} units.")
-        score = tf.squeeze(tf.matmul(query[:, None], self._keys, transpose_b=True), [1])
-        if self._scale:
-            score = score * _v1.get_variable("attention_g", [], query.dtype, _v1.ones_initializer())
-        return score
+        return _luong_score(query, self._keys, bool(self._scale))
 
 
-class BahdanauAttention(AttentionMechanism):
+class BahdanauAttention(_BaseAttentionMechanism):
     """Additive attention [1]; `normalize` uses weight normalization, with `attention_g` and `attention_b`."""
 
     scope = "bahdanau_attention"
@@ -159,19 +142,12 @@ class BahdanauAttention(AttentionMechanism):
             Dense(num_units, name="memory_layer", use_bias=False, dtype=dtype),
             score_mask_value=score_mask_value,
             custom_key_value_fn=custom_key_value_fn,
+            name=name,
         )
         self._num_units, self._normalize = num_units, normalize
 
     def _score(self, query):
-        query = self.query_layer(query)[:, None]
-        v = _v1.get_variable("attention_v", [self._num_units], query.dtype)
-        if not self._normalize:
-            return tf.reduce_sum(v * tf.tanh(self._keys + query), [2])
-        start = _v1.constant_initializer((1.0 / self._num_units) ** 0.5)
-        g = _v1.get_variable("attention_g", [], query.dtype, start)
-        b = _v1.get_variable("attention_b", [self._num_units], query.dtype, _v1.zeros_initializer())
-        v = g * v * tf.math.rsqrt(tf.reduce_sum(tf.square(v)))
-        return tf.reduce_sum(v * tf.tanh(self._keys + query + b), [2])
+        return _bahdanau_score(self.query_layer(query), self._keys, bool(self._normalize))
 
 
 def safe_cumprod(x, *args, **kwargs):
@@ -219,7 +195,7 @@ class _Monotonic:
         self, *args, sigmoid_noise=0.0, sigmoid_noise_seed=None, score_bias_init=0.0, mode="parallel", **kwargs
     ):
         super().__init__(*args, **kwargs)
-        self._bias_init, self._mask_value = score_bias_init, self.dtype.as_numpy_dtype(-float("inf"))
+        self._bias_init, self._mask_value = score_bias_init, None
         self._of_score = functools.partial(
             _monotonic_probability, noise=sigmoid_noise, mode=mode, seed=sigmoid_noise_seed
         )

@@ -34,6 +34,11 @@ def scalar_shape():
     return tf.TensorShape([])
 
 
+def vector_shape(length):
+    """`tensor_shape.vector(length)`: the shape of a vector."""
+    return tf.TensorShape([length])
+
+
 def list_devices() -> list[str]:
     """The names of the local devices."""
     return [device.name for device in device_lib.list_local_devices()]

@@ -89,11 +89,15 @@ class BasicDecoder(Decoder):
         return BasicDecoderOutput(outputs, ids), state, inputs, finished
 
 
-def _zeros(size, batch_size, dtype):
-    shape = tf.TensorShape(size)
-    zeros = tf.zeros(tf.concat([tf.reshape(batch_size, [1]), tf.constant(shape.as_list(), tf.int32)], 0), dtype)
-    zeros.set_shape(tf.TensorShape([tf.get_static_value(batch_size)]).concatenate(shape))
-    return zeros
+def _create_zero_outputs(size, dtype, batch_size):
+    """Zeros [B, ...] for a structure of sizes and one of dtypes, each size without the batch's dimension."""
+
+    def zeros(size, dtype):
+        shape = tf.TensorShape(size)
+        result = tf.zeros(tf.concat([tf.reshape(batch_size, [1]), tf.constant(shape.as_list(), tf.int32)], 0), dtype)
+        return tf.ensure_shape(result, tf.TensorShape([tf.get_static_value(batch_size)]).concatenate(shape))
+
+    return nest.map_structure(zeros, size, dtype)
 
 
 def dynamic_decode(
@@ -123,9 +127,7 @@ def dynamic_decode(
         if maximum_iterations is not None:
             limit = tf.convert_to_tensor(maximum_iterations, tf.int32, name="maximum_iterations")
         finished, inputs, state = decoder.initialize()
-        zeros = nest.map_structure(
-            lambda s, d: _zeros(s, decoder.batch_size, d), decoder.output_size, decoder.output_dtype
-        )
+        zeros = _create_zero_outputs(decoder.output_size, decoder.output_dtype, decoder.batch_size)
         if limit is not None:
             finished = tf.logical_or(finished, limit <= 0)
         lengths = tf.zeros_like(finished, tf.int32)

@@ -13,6 +13,14 @@ def transpose(x):
     return tf.transpose(x, [1, 0, *range(2, x.shape.ndims)])
 
 
+_transpose_batch_time = transpose
+
+
+def _unstack_ta(x):
+    """A TensorArray of the steps of x [T, ...]."""
+    return tf.TensorArray(x.dtype, size=tf.shape(x)[0], element_shape=x.shape[1:]).unstack(x)
+
+
 class Helper(abc.ABC):
     """Chooses ids from a step's outputs and returns the next step's inputs."""
 
@@ -69,9 +77,7 @@ class TrainingHelper(Helper):
     def __init__(self, inputs, sequence_length, time_major=False, name=None):
         self._inputs = nest.map_structure(tf.convert_to_tensor, inputs)
         inputs = self._inputs if time_major else nest.map_structure(transpose, self._inputs)
-        self._input_tas = nest.map_structure(
-            lambda x: tf.TensorArray(x.dtype, size=tf.shape(x)[0], element_shape=x.shape[1:]).unstack(x), inputs
-        )
+        self._input_tas = nest.map_structure(_unstack_ta, inputs)
         self._sequence_length = tf.convert_to_tensor(sequence_length, name="sequence_length")
         if self._sequence_length.shape.ndims != 1:
             raise ValueError(

@@ -618,3 +618,40 @@ def test_buckets_give_every_example_once(tmp_path):
     write(tmp_path, "a.py", BUCKETS)
     result = run(tmp_path, "a.py")
     assert result.stdout.splitlines() == ["True {np.int32(7)}"], result.stderr
+
+
+COLOURS = """
+import numpy as np
+import tensorflow as tf
+from tensorflow.contrib.image.python.ops import distort_image_ops
+
+red = tf.constant([[[1.0, 0.0, 0.0]]])
+grey = distort_image_ops.adjust_hsv_in_yiq(red, scale_saturation=0, scale_value=0.5)
+turned = tf.contrib.image.adjust_hsv_in_yiq(red, np.pi)
+integers = tf.contrib.image.adjust_hsv_in_yiq(tf.constant([[[51, 102, 153]]], tf.uint8), scale_value=0.5)
+images = tf.random_uniform([2, 5, 4, 3])
+same = tf.contrib.image.random_hsv_in_yiq(images)
+other = tf.contrib.image.random_hsv_in_yiq(images, 0.5, 0.5, 1.5, 1.2, 1.2, seed=1)
+with tf.Session() as sess:
+    print([a.astype(float).round(3).ravel().tolist() for a in sess.run([grey, turned, integers])])
+    before, after, changed = sess.run([images, same, other])
+    luma = [x @ [0.299, 0.587, 0.114] for x in (before, changed)]
+    print(np.allclose(before, after, atol=1e-5), np.allclose(1.2 * luma[0], luma[1], atol=1e-3), changed.shape)
+    print(abs(1.2 * before - changed).max() > 0.01)
+try:
+    tf.contrib.image.random_hsv_in_yiq(images, lower_value=2)
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_colours_in_yiq(tmp_path):
+    """By hand: red's luma is 0.299, so half of it 0.1495; a turn by pi gives 2 * luma - red; factors keep the luma."""
+    write(tmp_path, "a.py", COLOURS)
+    lines = (result := run(tmp_path, "a.py")).stdout.splitlines()
+    grey, turned, integers = eval(lines[0])
+    assert grey == pytest.approx([0.1495] * 3, abs=1e-3), result.stderr
+    assert turned == pytest.approx([2 * 0.299 - 1, 2 * 0.299, 2 * 0.299], abs=3e-3)
+    assert integers == pytest.approx([25.5, 51, 76.5], abs=1)
+    assert lines[1:3] == ["True True (2, 5, 4, 3)", "True"]
+    assert lines[3] == "lower_value must be non-negative and <= upper_value, not 2 and 1."

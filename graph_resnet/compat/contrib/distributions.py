@@ -1,55 +1,100 @@
-"""Distributions of `tf.contrib.distributions` that `tf.distributions` lacks, for use without TFP."""
+"""Distributions of `tf.contrib.distributions` over vectors that `tf.distributions` lacks, for use without TFP.
 
-import numpy as np
+Categories as one-hot vectors are in `one_hot_categorical.py`.
+"""
+
 import tensorflow as tf
 
 _v1 = tf.compat.v1
-Normal = _v1.distributions.Normal
+Distribution, Normal = _v1.distributions.Distribution, _v1.distributions.Normal
 
 
-class _Diagonal:
-    """A distribution whose last dimension is made of independent variables and forms one event."""
+class Independent(Distribution):
+    """A distribution whose last batch dimensions form one event.
 
-    def __init__(self, distribution, name):
-        self._distribution, self.name = distribution, name
+    Args:
+        distribution: the distribution of a single variable.
+        reinterpreted_batch_ndims: how many dimensions; by default all but the first one.
+    """
 
-    batch_shape = property(lambda self: self._distribution.batch_shape[:-1])
-    event_shape = property(lambda self: self._distribution.batch_shape[-1:])
-    dtype = property(lambda self: self._distribution.dtype)
+    def __init__(self, distribution, reinterpreted_batch_ndims=None, validate_args=False, name=None):
+        if reinterpreted_batch_ndims is None:
+            reinterpreted_batch_ndims = max(0, distribution.batch_shape.ndims - 1)
+        self._distribution, self._ndims = distribution, reinterpreted_batch_ndims
+        super().__init__(
+            dtype=distribution.dtype,
+            reparameterization_type=distribution.reparameterization_type,
+            validate_args=validate_args,
+            allow_nan_stats=distribution.allow_nan_stats,
+            parameters={"distribution": distribution, "reinterpreted_batch_ndims": reinterpreted_batch_ndims},
+            name=name or f"Independent{distribution.name}",
+        )
 
-    def log_prob(self, value, name="log_prob"):
-        return tf.reduce_sum(self._distribution.log_prob(value), -1)
+    distribution = property(lambda self: self._distribution)
+    reinterpreted_batch_ndims = property(lambda self: self._ndims)
 
-    def prob(self, value, name="prob"):
-        return tf.exp(self.log_prob(value))
+    def _batch_rank(self):
+        return self._distribution.batch_shape.ndims - self._ndims
 
-    def entropy(self, name="entropy"):
-        return tf.reduce_sum(self._distribution.entropy(), -1)
+    def _batch_shape(self):
+        return self._distribution.batch_shape[: self._batch_rank()]
 
-    def sample(self, sample_shape=(), seed=None, name="sample"):
-        return self._distribution.sample(sample_shape, seed)
+    def _event_shape(self):
+        return self._distribution.batch_shape[self._batch_rank() :].concatenate(self._distribution.event_shape)
 
-    def mean(self, name="mean"):
+    def _batch_shape_tensor(self):
+        return self._distribution.batch_shape_tensor()[: self._batch_rank()]
+
+    def _event_shape_tensor(self):
+        of_batch = self._distribution.batch_shape_tensor()[self._batch_rank() :]
+        return tf.concat([of_batch, self._distribution.event_shape_tensor()], 0)
+
+    def _sum(self, x):
+        return tf.reduce_sum(x, list(range(-self._ndims, 0)))
+
+    def _sample_n(self, n, seed=None):
+        return self._distribution.sample(n, seed)
+
+    def _log_prob(self, x):
+        return self._sum(self._distribution.log_prob(x))
+
+    def _entropy(self):
+        return self._sum(self._distribution.entropy())
+
+    def _mean(self):
         return self._distribution.mean()
 
-    def mode(self, name="mode"):
+    def _mode(self):
         return self._distribution.mode()
 
-    def variance(self, name="variance"):
+    def _variance(self):
         return self._distribution.variance()
 
-    def stddev(self, name="stddev"):
+    def _stddev(self):
         return self._distribution.stddev()
 
-    def covariance(self, name="covariance"):
-        return tf.linalg.diag(self.variance())
 
-    def kl_divergence(self, other, name="kl_divergence"):
-        return tf.reduce_sum(_v1.distributions.kl_divergence(self._distribution, other._distribution), -1)
+@_v1.distributions.RegisterKL(Independent, Independent)
+def _kl_independent(a, b, name=None):
+    """KL(a || b), [...]: the sum over the event of the variables' divergences."""
+    return a._sum(_v1.distributions.kl_divergence(a.distribution, b.distribution))
 
 
-class MultivariateNormalDiag(_Diagonal):
-    """A normal distribution with a diagonal covariance: loc and scale_diag [..., D]."""
+def _diagonal(loc, scale_diag, multiplier):
+    """The standard deviations [..., D]: the sum of `scale_diag` [..., D] and `multiplier` [...], 1 without both."""
+    if multiplier is None:
+        return tf.ones_like(loc) if scale_diag is None else tf.convert_to_tensor(scale_diag)
+    return tf.convert_to_tensor(multiplier)[..., None] + (tf.zeros_like(loc) if scale_diag is None else scale_diag)
+
+
+class MultivariateNormalDiag(Independent):
+    """A normal distribution with a diagonal covariance.
+
+    Args:
+        loc: the mean [..., D]; 0 if it is None.
+        scale_diag: the standard deviations [..., D].
+        scale_identity_multiplier: a number [...] to add to them, or instead of them.
+    """
 
     def __init__(
         self,
@@ -60,69 +105,30 @@ class MultivariateNormalDiag(_Diagonal):
         allow_nan_stats=True,
         name="MultivariateNormalDiag",
     ):
-        scale = tf.ones_like(loc) if scale_diag is None else tf.convert_to_tensor(scale_diag)
-        scale = scale * (1.0 if scale_identity_multiplier is None else scale_identity_multiplier)
-        loc = tf.zeros_like(scale) if loc is None else loc
-        super().__init__(Normal(loc, scale + tf.zeros_like(loc)), name)
-        self.loc = self._distribution.loc
+        if loc is None and scale_diag is None:
+            raise ValueError(f"{name} needs loc or scale_diag, which say how many variables there are.")
+        scale = _diagonal(loc, scale_diag, scale_identity_multiplier)
+        loc = tf.zeros_like(scale) if loc is None else tf.convert_to_tensor(loc)
+        normal = Normal(loc, scale + tf.zeros_like(loc), validate_args, allow_nan_stats)
+        super().__init__(normal, 1, validate_args, name)
+
+    loc = property(lambda self: self.distribution.loc)
+    scale = property(lambda self: tf.linalg.LinearOperatorDiag(self.distribution.scale))
+
+    def _covariance(self):
+        return tf.linalg.diag(self.distribution.variance())
 
 
 class MultivariateNormalDiagWithSoftplusScale(MultivariateNormalDiag):
     """`MultivariateNormalDiag` with softplus(scale_diag)."""
 
-    def __init__(self, loc, scale_diag, validate_args=False, allow_nan_stats=True, name="MultivariateNormalDiag"):
-        super().__init__(loc, tf.nn.softplus(scale_diag), name=name)
-
-
-class NormalWithSoftplusScale(Normal):
-    """`Normal` with softplus(scale)."""
-
-    def __init__(self, loc, scale, validate_args=False, allow_nan_stats=True, name="Normal"):
-        super().__init__(loc, tf.nn.softplus(scale), name=name)
-
-
-class Independent(_Diagonal):
-    """The last dimension of a distribution as one event."""
-
-    def __init__(self, distribution, reinterpreted_batch_ndims=1, validate_args=False, name="Independent"):
-        if reinterpreted_batch_ndims != 1:
-            raise NotImplementedError("Independent: only reinterpreted_batch_ndims=1; install tensorflow_probability.")
-        super().__init__(distribution, name)
-        self.distribution = distribution
-
-
-class _Gumbel:
-    def __init__(self, temperature, logits, name):
-        self.temperature, self.logits, self.name = tf.convert_to_tensor(temperature), tf.convert_to_tensor(logits), name
-
-    def _noise(self, shape, seed, dtype):
-        uniform = tf.random.uniform(shape, np.finfo(dtype.as_numpy_dtype).tiny, 1.0, dtype, seed)
-        return -tf.math.log(-tf.math.log(uniform))
-
-
-class RelaxedOneHotCategorical(_Gumbel):
-    """Approximately one-hot samples by the Gumbel-softmax trick (E. Jang et al., 2016; C. Maddison et al., 2016)."""
-
-    def __init__(self, temperature, logits=None, probs=None, name="RelaxedOneHotCategorical", **unused):
-        super().__init__(temperature, tf.math.log(probs) if logits is None else logits, name)
-
-    def sample(self, sample_shape=(), seed=None, name="sample"):
-        sample_shape = [sample_shape] if isinstance(sample_shape, int) else list(sample_shape)
-        shape = tf.concat([tf.cast(sample_shape, tf.int32), tf.shape(self.logits)], 0)
-        return tf.nn.softmax((self.logits + self._noise(shape, seed, self.logits.dtype)) / self.temperature)
-
-
-class OneHotCategorical(_v1.distributions.Categorical):
-    """A Categorical whose samples are one-hot vectors."""
-
-    def sample(self, sample_shape=(), seed=None, name="sample"):
-        dtype = self.logits.dtype
-        return tf.one_hot(super().sample(sample_shape, seed), _v1.dimension_value(self.logits.shape[-1]), dtype=dtype)
-
-    def log_prob(self, value, name="log_prob"):
-        return super().log_prob(tf.argmax(value, -1))
-
-
-def softplus_inverse(x, name=None):
-    """log(exp(x) - 1), numerically stable."""
-    return x + tf.math.log(-tf.math.expm1(-x))
+    def __init__(
+        self,
+        loc,
+        scale_diag,
+        validate_args=False,
+        allow_nan_stats=True,
+        name="MultivariateNormalDiagWithSoftplusScale",
+    ):
+        scale = tf.nn.softplus(scale_diag)
+        super().__init__(loc, scale, validate_args=validate_args, allow_nan_stats=allow_nan_stats, name=name)

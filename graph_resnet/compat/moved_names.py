@@ -5,6 +5,7 @@ import importlib
 # Old module, name, new module and, if it changed, new name; the modules are in tensorflow.python.
 MOVED_NAMES = (
     ("framework.ops", "IndexedSlices", "framework.indexed_slices"),
+    ("framework.ops", "convert_n_to_tensor_or_indexed_slices", "framework.indexed_slices"),
     ("framework.ops", "Tensor", "framework.tensor"),
     ("ops.array_ops", "stack", "ops.array_ops_stack"),
     ("ops.array_ops", "unstack", "ops.array_ops_stack"),

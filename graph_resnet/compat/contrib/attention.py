@@ -7,47 +7,19 @@ Sources: [1] D. Bahdanau et al., 2014 (additive score); [2] M.-T. Luong et al., 
 import functools
 
 import tensorflow as tf
-from tensorflow.python.util import nest
 
 from ..one_keras import layers
+from .attention_scores import _bahdanau_score, _luong_score, _maybe_mask_score, _prepare_memory
 
 _v1 = tf.compat.v1
 Dense = layers.Dense
 
 
-def hardmax(logits, name=None):
-    """One-hot vector of the maximum along the last axis; shape and dtype of `logits`."""
-    with _v1.name_scope(name, "Hardmax", [logits]):
-        logits = tf.convert_to_tensor(logits)
-        return tf.one_hot(tf.argmax(logits, -1), tf.shape(logits)[-1], dtype=logits.dtype)
-
-
-def _prepare_memory(memory, memory_sequence_length=None, check_inner_dims_defined=True, memory_mask=None):
-    """The memory [B, T, ...], zero after each sequence's end (or where `memory_mask` [B, T] is False)."""
-    memory = nest.map_structure(tf.convert_to_tensor, memory)
-    if memory_sequence_length is not None:
-        memory_mask = tf.sequence_mask(memory_sequence_length, tf.shape(nest.flatten(memory)[0])[1])
-    if memory_mask is None:
-        return memory
-
-    def masked(x):
-        shape = [*tf.unstack(tf.shape(memory_mask)), *[1] * (x.shape.ndims - 2)]
-        return x * tf.reshape(tf.cast(memory_mask, x.dtype), shape)
-
-    return nest.map_structure(masked, memory)
-
-
-def _maybe_mask_score(score, memory_sequence_length=None, score_mask_value=None, memory_mask=None):
-    """A score [B, T], `score_mask_value` (by default -inf) after each sequence's end."""
-    if memory_sequence_length is not None:
-        memory_mask = tf.sequence_mask(memory_sequence_length, tf.shape(score)[1])
-    if memory_mask is None:
-        return score
-    value = score.dtype.as_numpy_dtype(-float("inf")) if score_mask_value is None else score_mask_value
-    return tf.where(memory_mask, score, value * tf.ones_like(score))
-
-
 class AttentionMechanism:
+    """The class of all mechanisms, for `isinstance`."""
+
+
+class _BaseAttentionMechanism(AttentionMechanism):
     """Computes alignments for an `AttentionWrapper`.
 
     Attributes:
@@ -69,8 +41,8 @@ class AttentionMechanism:
     ):
         self._query_layer, self._memory_layer = query_layer, memory_layer
         self._lengths = None if memory_sequence_length is None else tf.convert_to_tensor(memory_sequence_length)
-        memory = _prepare_memory(memory, self._lengths)
-        self.dtype = memory.dtype
+        memory = _prepare_memory(memory, self._lengths, check_inner_dims_defined=check_inner_dims_defined)
+        self.dtype, self._name = memory.dtype, name
         steps = _v1.dimension_value(memory.shape[1])
         self._alignments_size = steps if steps is not None else tf.shape(memory)[1]
         self._values = memory
@@ -98,7 +70,7 @@ class AttentionMechanism:
 
     def _probability_fn(self, score, state):
         """Alignments [B, T] of a score, 0 after each sequence's end. Subclasses of TensorFlow 1 programs call it."""
-        return self._of_score(_maybe_mask_score(score, self._lengths, self._mask_value), state)
+        return self._of_score(_maybe_mask_score(score, self._lengths, score_mask_value=self._mask_value), state)
 
     def __call__(self, query, state):
         """Returns (alignments [B, T], the next state) for a query [B, D]."""
@@ -107,29 +79,11 @@ class AttentionMechanism:
         return alignments, alignments
 
 
-_BaseAttentionMechanism = AttentionMechanism
-
-
 def _ignore_state(probability_fn):
     return lambda score, state: (probability_fn or tf.nn.softmax)(score)
 
 
-def _luong_score(query, keys, scale):
-    """The multiplicative score [B, T] [2] of a query [B, D] and keys [B, T, D].
-
-    Args:
-        scale: whether to multiply it by a new variable, or that variable, or None.
-    """
-    if query.shape[-1] != keys.shape[-1]:
-        depth = query.shape[-1]
-        raise ValueError(f"The query has {depth} units, the keys {keys.shape[-1]}; give the attention {depth} units.")
-    score = tf.squeeze(tf.matmul(query[:, None], keys, transpose_b=True), [1])
-    if scale is True:
-        scale = _v1.get_variable("attention_g", [], query.dtype, _v1.ones_initializer())
-    return score if scale is None or scale is False else score * scale
-
-
-class LuongAttention(AttentionMechanism):
+class LuongAttention(_BaseAttentionMechanism):
     """Multiplicative attention [2]; `scale` multiplies the score by a learned `attention_g`."""
 
     scope = "luong_attention"
@@ -154,6 +108,7 @@ class LuongAttention(AttentionMechanism):
             Dense(num_units, name="memory_layer", use_bias=False, dtype=dtype or tf.float32),
             score_mask_value=score_mask_value,
             custom_key_value_fn=custom_key_value_fn,
+            name=name,
         )
         self._num_units, self._scale = num_units, scale
 
@@ -161,29 +116,7 @@ class LuongAttention(AttentionMechanism):
         return _luong_score(query, self._keys, bool(self._scale))
 
 
-def _bahdanau_score(processed_query, keys, normalize, attention_g=None, attention_b=None):
-    """The additive score [B, T] [1] of a query [B, units] after its layer, and keys [B, T, units].
-
-    Args:
-        normalize: whether to normalize, with new variables; or `attention_v`, as TensorFlow 1.14 has it.
-        attention_g, attention_b: the other two variables of weight normalization, if `normalize` is one.
-    """
-    query, units, dtype = processed_query[:, None], _v1.dimension_value(keys.shape[2]), processed_query.dtype
-    if isinstance(normalize, bool):
-        v = _v1.get_variable("attention_v", [units], dtype)
-        if normalize:
-            start = _v1.constant_initializer((1.0 / units) ** 0.5)
-            attention_g = _v1.get_variable("attention_g", [], dtype, start)
-            attention_b = _v1.get_variable("attention_b", [units], dtype, _v1.zeros_initializer())
-    else:
-        v = normalize
-    if attention_g is None:
-        return tf.reduce_sum(v * tf.tanh(keys + query), [2])
-    v = attention_g * v * tf.math.rsqrt(tf.reduce_sum(tf.square(v)))
-    return tf.reduce_sum(v * tf.tanh(keys + query + attention_b), [2])
-
-
-class BahdanauAttention(AttentionMechanism):
+class BahdanauAttention(_BaseAttentionMechanism):
     """Additive attention [1]; `normalize` uses weight normalization, with `attention_g` and `attention_b`."""
 
     scope = "bahdanau_attention"
@@ -209,6 +142,7 @@ class BahdanauAttention(AttentionMechanism):
             Dense(num_units, name="memory_layer", use_bias=False, dtype=dtype),
             score_mask_value=score_mask_value,
             custom_key_value_fn=custom_key_value_fn,
+            name=name,
         )
         self._num_units, self._normalize = num_units, normalize
 
@@ -248,14 +182,14 @@ def monotonic_attention(p_choose_i, previous_attention, mode):
 
 
 def _monotonic_probability_fn(score, previous_alignments, sigmoid_noise, mode, seed=None):
-    """The alignments [B, T] of a score [B, T], see `monotonic_attention`."""
+    """The alignments [B, T] of a score [B, T]; see `monotonic_attention`."""
     if sigmoid_noise > 0:
         score = score + sigmoid_noise * tf.random.normal(tf.shape(score), dtype=score.dtype, seed=seed)
     p = tf.cast(score > 0, score.dtype) if mode == "hard" else tf.sigmoid(score)
     return monotonic_attention(p, previous_alignments, mode)
 
 
-class _BaseMonotonicAttentionMechanism(AttentionMechanism):
+class _BaseMonotonicAttentionMechanism(_BaseAttentionMechanism):
     """A mechanism that starts at the first memory entry."""
 
     def initial_alignments(self, batch_size, dtype):

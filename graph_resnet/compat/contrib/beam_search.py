@@ -79,26 +79,27 @@ def gather_tree(step_ids, parent_ids, max_sequence_lengths, end_token):
 
 
 def gather_tree_from_array(t, parent_ids, sequence_length):
-    """Puts what a cell wrote at each step into the order of the final beams, as `gather_tree` does with ids.
+    """Sorts a stacked TensorArray by the final beams.
+
+    Beam `w` gets, for each step, the row of its sequence's beam after that step. As in TensorFlow 1.15: a cell writes
+    before the beams of the step are chosen, so what it wrote for that sequence is in the row of the step before.
 
     Args:
-        t: the stacked steps, [T, B, W, ...] or [T, B W, ...].
+        t: [T, B W, ...] or [T, B, W, ...].
         parent_ids: int32 [T, B, W].
-        sequence_length: int [B, W]; steps after it stay as they are.
+        sequence_length: [B, W]; the steps after a sequence's end keep their order.
 
     Returns:
-        The shape and dtype of `t`.
+        A tensor like `t`.
     """
-    steps, batch, width = tf.unstack(tf.shape(parent_ids))
-    own = tf.tile(tf.range(width)[None, None], [steps, batch, 1])
+    steps, _, width = tf.unstack(tf.shape(parent_ids))
+    beams = tf.zeros_like(parent_ids) + tf.range(width)
     longest = tf.cast(tf.reduce_max(sequence_length, axis=1), tf.int32)
-    beams = gather_tree(own, parent_ids, longest, width + 1)
+    sources = gather_tree(beams, parent_ids, longest, width + 1)  # [T, B, W]
     inside = tf.transpose(tf.sequence_mask(sequence_length, steps), [2, 0, 1])
-    beams = tf.where(inside, beams, own)
-    split = tf.reshape(t, tf.concat([tf.shape(parent_ids), [-1]], 0))
-    ordered = tf.reshape(tf.gather(split, beams, batch_dims=2), tf.shape(t))
-    ordered.set_shape(t.shape)
-    return ordered
+    by_beam = tf.reshape(t, tf.concat([tf.shape(parent_ids), [-1]], 0))
+    in_order = tf.gather(by_beam, tf.where(inside, sources, beams), batch_dims=2)
+    return tf.ensure_shape(tf.reshape(in_order, tf.shape(t)), t.shape)
 
 
 def _length_penalty(lengths, weight):
@@ -116,8 +117,8 @@ class BeamSearchDecoder(Decoder):
         start_tokens: int32 [B].
         end_token: int32 scalar.
         initial_state: the cell's state for [B beam_width, ...], from `tile_batch`.
-        reorder_tensor_arrays: a TensorArray in the cell's last state, such as the alignment history, is a tensor there,
-            [T, B beam_width, ...], in the order of the final beams.
+        reorder_tensor_arrays: whether the last state has the TensorArrays of the cell's state, such as the
+            `alignment_history` of an `AttentionWrapper`, as tensors [T, B beam_width, ...] in the order of the beams.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class BeamSearchDecoder(Decoder):
         self._embedding_fn = embedding if callable(embedding) else lambda ids: tf.nn.embedding_lookup(embedding, ids)
         self._start_tokens = tf.convert_to_tensor(start_tokens, tf.int32)
         self._end_token = tf.convert_to_tensor(end_token, tf.int32)
-        self._penalty, self._reorders = length_penalty_weight, reorder_tensor_arrays
+        self._penalty, self._reorder_tensor_arrays = length_penalty_weight, reorder_tensor_arrays
         size = _v1.dimension_value(self._start_tokens.shape[0])
         self._batch_size = tf.size(start_tokens) if size is None else size
         self._initial_state = nest.map_structure(self._split, initial_state)
@@ -250,15 +251,26 @@ class BeamSearchDecoder(Decoder):
         )
         return output, next_state
 
+    def _maybe_sort_array_beams(self, t, parent_ids, sequence_length):
+        """A TensorArray as a tensor, sorted by beam; what has no element for each beam is not changed."""
+        if not isinstance(t, tf.TensorArray):
+            return t
+        shape = t.element_shape
+        size = self._batch_size if isinstance(self._batch_size, int) else None
+        by_row = shape[:1].is_compatible_with([None if size is None else size * self._width])
+        by_beam = shape[:2].is_compatible_with([size, self._width])
+        if not shape.ndims or not (by_row or by_beam):
+            _v1.logging.warning("The beams of a TensorArray with elements of shape %s cannot be sorted.", shape)
+            return t
+        return gather_tree_from_array(t.stack(), parent_ids, sequence_length)
+
     def finalize(self, outputs, final_state, sequence_lengths):
         longest = tf.cast(tf.reduce_max(final_state.lengths, axis=1), tf.int32)
         ids = gather_tree(outputs.predicted_ids, outputs.parent_ids, longest, self._end_token)
+        if self._reorder_tensor_arrays:
 
-        def reordered(x):
-            is_array = isinstance(x, tf.TensorArray)
-            return gather_tree_from_array(x.stack(), outputs.parent_ids, final_state.lengths) if is_array else x
+            def in_order(x):
+                return self._maybe_sort_array_beams(x, outputs.parent_ids, final_state.lengths)
 
-        if self._reorders:
-            cell_state = nest.map_structure(reordered, final_state.cell_state)
-            final_state = final_state._replace(cell_state=cell_state)
+            final_state = final_state._replace(cell_state=nest.map_structure(in_order, final_state.cell_state))
         return FinalBeamSearchDecoderOutput(ids, outputs), final_state

@@ -1,4 +1,4 @@
-"""`tf.contrib.image` and `tf.contrib.resampler`: projective transforms, dense warps and bilinear sampling."""
+"""`tf.contrib.image` and `tf.contrib.resampler`: projective transforms, colours, warps and sampling."""
 
 import tensorflow as tf
 
@@ -95,6 +95,45 @@ def translate(images, translations, interpolation="NEAREST", name=None):
     return transform(images, translations_to_projective_transforms(translations), interpolation, name=name)
 
 
+# From RGB to YIQ; the numbers of TensorFlow 1.15's contrib/image/kernels/adjust_hsv_in_yiq_op.h.
+_YIQ = [[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]]
+
+
+def adjust_hsv_in_yiq(image, delta_hue=0, scale_saturation=1, scale_value=1, name=None):
+    """Rotates the hue by `delta_hue` radians and scales saturation and value, in the colour space YIQ.
+
+    Args:
+        image: RGB, [..., H, W, 3]; integers are taken as parts of their type's largest value.
+
+    Returns:
+        A tensor of the image's shape and dtype; floats are not clipped.
+    """
+    with _v1.name_scope(name, "adjust_hsv_in_yiq", [image]):
+        image = tf.convert_to_tensor(image)
+        if image.shape.rank is not None and image.shape.rank < 3:
+            raise ValueError(f"Shape must be at least rank 3 but is rank {image.shape.rank}.")
+        chroma = tf.cast(scale_value, tf.float32) * tf.cast(scale_saturation, tf.float32)
+        cos, sin = chroma * tf.cos(tf.cast(delta_hue, tf.float32)), chroma * tf.sin(tf.cast(delta_hue, tf.float32))
+        rotation = tf.reshape(tf.stack([tf.cast(scale_value, tf.float32), 0, 0, 0, cos, -sin, 0, sin, cos]), [3, 3])
+        matrix = tf.linalg.inv(_YIQ) @ rotation @ _YIQ
+        pixels = tf.image.convert_image_dtype(image, tf.float32)
+        return tf.image.convert_image_dtype(tf.tensordot(pixels, matrix, [[-1], [1]]), image.dtype)
+
+
+def random_hsv_in_yiq(
+    image, max_delta_hue=0, lower_saturation=1, upper_saturation=1, lower_value=1, upper_value=1, seed=None
+):
+    """`adjust_hsv_in_yiq` by a hue of at most `max_delta_hue` radians and factors between the bounds, all random."""
+    for name, lower, upper in (("saturation", lower_saturation, upper_saturation), ("value", lower_value, upper_value)):
+        if not 0 <= lower <= upper:
+            raise ValueError(f"lower_{name} must be non-negative and <= upper_{name}, not {lower} and {upper}.")
+    if max_delta_hue < 0:
+        raise ValueError(f"max_delta_hue must be non-negative, not {max_delta_hue}.")
+    bounds = (-max_delta_hue, max_delta_hue), (lower_saturation, upper_saturation), (lower_value, upper_value)
+    numbers = [low if low == high else tf.random.uniform([], low, high, seed=seed) for low, high in bounds]
+    return adjust_hsv_in_yiq(image, *numbers)
+
+
 def resampler(data, warp, name="resampler"):
     """Bilinear samples of data [B, H, W, C] at the points (x, y) of warp [B, ..., 2]: [B, ..., C]; zero outside."""
     with _v1.name_scope(name):
@@ -113,27 +152,6 @@ def resampler(data, warp, name="resampler"):
         upper = corner(x0, y0) * (1 - right) + corner(x0 + 1, y0) * right
         lower = corner(x0, y0 + 1) * (1 - right) + corner(x0 + 1, y0 + 1) * right
         return upper * (1 - down) + lower * down
-
-
-def adjust_hsv_in_yiq(image, delta_hue=0, scale_saturation=1, scale_value=1, name=None):
-    """Turns the hue of RGB images [..., 3] by `delta_hue` radians, and scales saturation and value, in YIQ."""
-    with _v1.name_scope(name, "adjust_hsv_in_yiq", [image]):
-        original = tf.convert_to_tensor(image)
-        y, i, q = tf.unstack(tf.image.rgb_to_yiq(tf.image.convert_image_dtype(original, tf.float32)), axis=-1)
-        cos, sin = (scale_saturation * f(tf.cast(delta_hue, tf.float32)) for f in (tf.cos, tf.sin))
-        yiq = scale_value * tf.stack([y, cos * i - sin * q, sin * i + cos * q], -1)
-        return tf.image.convert_image_dtype(tf.image.yiq_to_rgb(yiq), original.dtype, saturate=True)
-
-
-def random_hsv_in_yiq(
-    image, max_delta_hue=0, lower_saturation=1, upper_saturation=1, lower_value=1, upper_value=1, seed=None
-):
-    """`adjust_hsv_in_yiq` by random amounts, the same for all images."""
-    ranges = (-max_delta_hue, max_delta_hue), (lower_saturation, upper_saturation), (lower_value, upper_value)
-    if any(low > high for low, high in ranges):
-        raise ValueError("lower_saturation, lower_value and 0 must not be above their upper bounds.")
-    drawn = [low if low == high else tf.random.uniform([], low, high, seed=seed) for low, high in ranges]
-    return adjust_hsv_in_yiq(image, *drawn)
 
 
 def dense_image_warp(image, flow, name="dense_image_warp"):

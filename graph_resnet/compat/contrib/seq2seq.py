@@ -5,8 +5,9 @@ import collections
 import contextlib
 
 import tensorflow as tf
-from tensorflow.python.ops.rnn import _transpose_batch_time
 from tensorflow.python.util import nest
+
+from .seq2seq_helpers import transpose
 
 _v1 = tf.compat.v1
 
@@ -89,13 +90,12 @@ class BasicDecoder(Decoder):
 
 
 def _create_zero_outputs(size, dtype, batch_size):
-    """Zeros [B, ...] for a structure of sizes and one of dtypes."""
+    """Zeros [B, ...] for a structure of sizes and one of dtypes, each size without the batch's dimension."""
 
     def zeros(size, dtype):
         shape = tf.TensorShape(size)
-        zeros = tf.zeros(tf.concat([tf.reshape(batch_size, [1]), tf.constant(shape.as_list(), tf.int32)], 0), dtype)
-        zeros.set_shape(tf.TensorShape([tf.get_static_value(batch_size)]).concatenate(shape))
-        return zeros
+        result = tf.zeros(tf.concat([tf.reshape(batch_size, [1]), tf.constant(shape.as_list(), tf.int32)], 0), dtype)
+        return tf.ensure_shape(result, tf.TensorShape([tf.get_static_value(batch_size)]).concatenate(shape))
 
     return nest.map_structure(zeros, size, dtype)
 
@@ -173,7 +173,7 @@ def dynamic_decode(
         with contextlib.suppress(NotImplementedError):
             outputs, state = decoder.finalize(outputs, state, lengths)
         if not output_time_major:
-            outputs = nest.map_structure(_transpose_batch_time, outputs)
+            outputs = nest.map_structure(transpose, outputs)
     return outputs, state, lengths
 
 

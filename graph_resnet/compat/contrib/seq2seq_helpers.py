@@ -3,14 +3,21 @@
 import abc
 
 import tensorflow as tf
-from tensorflow.python.ops.rnn import _transpose_batch_time
 from tensorflow.python.util import nest
 
 _v1 = tf.compat.v1
 
 
+def transpose(x):
+    """[T, B, ...] -> [B, T, ...] and back; keeps the known static shape."""
+    return tf.transpose(x, [1, 0, *range(2, x.shape.ndims)])
+
+
+_transpose_batch_time = transpose
+
+
 def _unstack_ta(x):
-    """A TensorArray of the T parts of [T, ...]."""
+    """A TensorArray of the steps of x [T, ...]."""
     return tf.TensorArray(x.dtype, size=tf.shape(x)[0], element_shape=x.shape[1:]).unstack(x)
 
 
@@ -69,7 +76,7 @@ class TrainingHelper(Helper):
 
     def __init__(self, inputs, sequence_length, time_major=False, name=None):
         self._inputs = nest.map_structure(tf.convert_to_tensor, inputs)
-        inputs = self._inputs if time_major else nest.map_structure(_transpose_batch_time, self._inputs)
+        inputs = self._inputs if time_major else nest.map_structure(transpose, self._inputs)
         self._input_tas = nest.map_structure(_unstack_ta, inputs)
         self._sequence_length = tf.convert_to_tensor(sequence_length, name="sequence_length")
         if self._sequence_length.shape.ndims != 1:

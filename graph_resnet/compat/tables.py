@@ -101,7 +101,7 @@ MODULES = {
     "contrib.tensorrt": ("tensorflow.python.compiler.tensorrt.trt_convert",),
     "contrib.testing": (),
     "contrib.tfprof": ("v1:profiler", "tensorflow.python.profiler"),
-    "contrib.tfprof.model_analyzer": ("v1:profiler", "tensorflow.python.profiler.model_analyzer"),
+    "contrib.tfprof.model_analyzer": (".contrib.tfprof", "v1:profiler", "tensorflow.python.profiler.model_analyzer"),
     "contrib.training": (
         "tf_slim.training.training",
         "tf_slim.training.evaluation",

@@ -23,7 +23,9 @@ MODULES = {
     "contrib.distributions": (
         "tensorflow_probability:distributions",
         ".contrib.distributions",
+        ".contrib.mixtures",
         ".contrib.one_hot_categorical",
+        ".contrib.transformed",
         "v1:distributions",
         *(f"tensorflow.python.ops.distributions.{kind}" for kind in "beta exponential gamma laplace normal".split()),
         "tensorflow.python.ops.distributions.student_t",

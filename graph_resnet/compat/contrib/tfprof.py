@@ -1,7 +1,7 @@
 """`tf.contrib.tfprof.model_analyzer`: counts the parameters and operations of a graph, by `tf.profiler`.
 
-    stats = print_model_analysis(tf.get_default_graph(), tfprof_options=TRAINABLE_VARS_PARAMS_STAT_OPTIONS)
-    print(stats.total_parameters)
+stats = print_model_analysis(tf.get_default_graph(), tfprof_options=TRAINABLE_VARS_PARAMS_STAT_OPTIONS)
+print(stats.total_parameters)
 """
 
 import tensorflow as tf

@@ -248,7 +248,7 @@ DIFFERENT = {
     "contrib.layers.batch_norm": "renorm and adjustment are refused",
     "contrib.slim.batch_norm": "renorm and adjustment are refused",
     "contrib.cudnn_rnn": "plain operations instead of cuDNN's, on any device; the variables are those of the cells",
-    "contrib.distributions": "tensorflow_probability's if it is installed, else those of tf.distributions",
+    "contrib.distributions": "tensorflow_probability's if it is installed, else tf.distributions and small code",
     "contrib.eager.defun": "is tf.function",
     "contrib.rnn.GRUBlockCell": "plain operations instead of one fused kernel",
     "contrib.rnn.GRUBlockCellV2": "plain operations instead of one fused kernel",

@@ -148,7 +148,9 @@ class Predictor:
           UserError: the net diverged, or the predictor is closed.
         """
         if self._closed:
-            raise UserError(f"Predictor of {self.checkpoint}: it is closed; use it inside its `with`, or make a new one")
+            raise UserError(
+                f"Predictor of {self.checkpoint}: it is closed; use it inside its `with`, or make a new one"
+            )
         iterator = iter(images)
         while batch := list(itertools.islice(iterator, BATCH)):
             load = functools.partial(_load, side=self._side)

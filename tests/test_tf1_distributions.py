@@ -133,3 +133,63 @@ def test_diagonal_normals_and_divergences(tmp_path):
     assert prob == pytest.approx([2**-6] * 4, abs=1e-4)
     assert lines[6] == "(2, 2) True"
     assert [line.startswith("No KL(distribution_a || distribution_b) registered") for line in lines[7:]] == [True] * 2
+
+
+MIXTURES = """
+import numpy as np
+import tensorflow as tf
+
+ds = tf.contrib.distributions
+weights = tf.constant([[0.25, 0.75], [0.5, 0.5]])
+listed = ds.Mixture(ds.Categorical(probs=weights), [ds.Normal([0.0, 1.0], 1.0), ds.Normal([4.0, 1.0], 2.0)])
+family = ds.MixtureSameFamily(ds.Categorical(probs=weights), ds.Normal([[0.0, 4.0], [1.0, 1.0]], [1.0, 2.0]))
+vectors = ds.MixtureSameFamily(ds.Categorical(probs=[0.5, 0.5]), ds.MultivariateNormalDiag(tf.zeros([3, 2, 5])))
+parts = [ds.MultivariateNormalDiag(tf.zeros([2, 3]) + i) for i in range(2)]
+both = ds.Mixture(ds.Categorical(probs=weights), parts)
+for d in listed, family, vectors, both:
+    print(isinstance(d, tf.distributions.Distribution), d.batch_shape, d.event_shape, d.sample([4, 6]).shape,
+          d.log_prob(d.sample(4)).shape)
+relaxed, logistic = ds.RelaxedBernoulli(0.5, probs=[0.2, 0.5]), ds.Logistic([1.0, 2.0], 3.0)
+with tf.Session() as sess:
+    samples = sess.run([listed.sample(4000, seed=1), family.sample(4000, seed=2), relaxed.sample(4000, seed=3) > 0.5])
+    print([s.mean(0).astype(float).round(1).tolist() for s in samples])
+    values = {'log_prob': [d.log_prob([1.0, 1.0]) for d in (listed, family)], 'mean': [listed.mean(), family.mean()],
+              'stddev': [listed.stddev(), family.stddev()], 'log_normal': ds.LogNormal(1.0, 0.5).log_prob(2.0),
+              'log_mean': ds.LogNormal(1.0, 0.5).mean(), 'logistic': logistic.log_prob(0.0),
+              'cdf': logistic.cdf(1.0), 'relaxed': relaxed.log_prob(0.25), 'vectors': vectors.log_prob(tf.zeros([5]))}
+    print({name: np.float64(value).round(4).tolist() for name, value in sess.run(values).items()})
+try:
+    ds.Mixture(ds.Categorical(probs=[0.5, 0.5]), [ds.Normal(0.0, 1.0)])
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_mixtures_and_functions_of_variables(tmp_path):
+    write(tmp_path, "a.py", MIXTURES)
+    lines = (result := run(tmp_path, "a.py")).stdout.splitlines()
+    shapes = ["(2,) () (4, 6, 2) (4, 2)"] * 2 + ["(3,) (5,) (4, 6, 3, 5) (4, 3)", "(2,) (3,) (4, 6, 2, 3) (4, 2)"]
+    assert lines[:4] == [f"True {shape}" for shape in shapes], result.stderr
+    np.testing.assert_allclose(eval(lines[4])[:2], [[3, 1]] * 2, atol=0.2)
+    np.testing.assert_allclose(eval(lines[4])[2], [0.2, 0.5], atol=0.06)
+
+    def normal(x, mean, deviation):
+        return np.exp(-(((x - mean) / deviation) ** 2) / 2) / deviation / np.sqrt(2 * np.pi)
+
+    values = eval(lines[5])
+    first = 0.25 * normal(1, 0, 1) + 0.75 * normal(1, 4, 2), 0.5 * normal(1, 1, 1) + 0.5 * normal(1, 1, 2)
+    np.testing.assert_allclose(values["log_prob"], [np.log(first)] * 2, atol=1e-3)
+    np.testing.assert_allclose(values["mean"], [[3, 1]] * 2, atol=1e-3)
+    deviations = np.sqrt([0.25 * 1 + 0.75 * (4 + 16) - 9, (1 + 4) / 2])
+    np.testing.assert_allclose(values["stddev"], [deviations] * 2, atol=1e-3)
+    assert values["log_normal"] == pytest.approx(np.log(normal(np.log(2), 1, 0.5) / 2), abs=1e-3)
+    assert values["log_mean"] == pytest.approx(np.exp(1.125), abs=1e-3)
+    z = np.exp(np.array([1, 2]) / 3)
+    assert values["logistic"] == pytest.approx(np.log(z / (3 * (1 + z) ** 2)), abs=1e-3)
+    assert values["cdf"] == pytest.approx([0.5, 1 / (1 + np.exp(1 / 3))], abs=1e-3)
+    # t a x^(-t - 1) (1 - x)^(-t - 1) / (a x^-t + (1 - x)^-t)^2 of Maddison et al., a = p / (1 - p), t = 0.5.
+    a, x = np.array([0.25, 1.0]), 0.25
+    density = 0.5 * a * (x * (1 - x)) ** -1.5 / (a * x**-0.5 + (1 - x) ** -0.5) ** 2
+    assert values["relaxed"] == pytest.approx(np.log(density), abs=1e-3)
+    assert values["vectors"] == pytest.approx([5 * np.log(normal(0, 0, 1))] * 3, abs=1e-3)
+    assert lines[6] == "cat has 2 classes, so as many components are needed, not 1."

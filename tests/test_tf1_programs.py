@@ -728,3 +728,25 @@ def test_keras_from_its_deep_path_and_its_generators(tmp_path):
     write(tmp_path, "a.py", DEEP_KERAS)
     result = run(tmp_path, "a.py")
     assert result.stdout.splitlines() == ["True True", "2", "2 (16, 2)", "1"], result.stderr
+
+
+TFPROF = """
+import tensorflow as tf
+
+analyzer = tf.contrib.tfprof.model_analyzer
+x = tf.placeholder(tf.float32, [2, 3])
+y = tf.layers.dense(x, 4)
+options = analyzer.TRAINABLE_VARS_PARAMS_STAT_OPTIONS
+stats = analyzer.print_model_analysis(tf.get_default_graph(), tfprof_options=options)
+print(stats.total_parameters)
+stats = analyzer.print_model_analysis(tf.get_default_graph(), tfprof_options=analyzer.FLOAT_OPS_OPTIONS)
+print(stats.total_float_ops >= 2 * 2 * 3 * 4)
+"""
+
+
+def test_the_profile_of_a_model(tmp_path):
+    """As the residual net of tensorflow/models counts its parameters: 3 * 4 weights and 4 biases."""
+    write(tmp_path, "a.py", TFPROF)
+    lines = (result := run(tmp_path, "a.py")).stdout.splitlines()
+    assert "16" in lines, result.stderr
+    assert lines[-1] == "True"

@@ -23,7 +23,9 @@ MODULES = {
     "contrib.distributions": (
         "tensorflow_probability:distributions",
         ".contrib.distributions",
+        ".contrib.mixtures",
         ".contrib.one_hot_categorical",
+        ".contrib.transformed",
         "v1:distributions",
         *(f"tensorflow.python.ops.distributions.{kind}" for kind in "beta exponential gamma laplace normal".split()),
         "tensorflow.python.ops.distributions.student_t",
@@ -101,7 +103,7 @@ MODULES = {
     "contrib.tensorrt": ("tensorflow.python.compiler.tensorrt.trt_convert",),
     "contrib.testing": (),
     "contrib.tfprof": ("v1:profiler", "tensorflow.python.profiler"),
-    "contrib.tfprof.model_analyzer": ("v1:profiler", "tensorflow.python.profiler.model_analyzer"),
+    "contrib.tfprof.model_analyzer": (".contrib.tfprof", "v1:profiler", "tensorflow.python.profiler.model_analyzer"),
     "contrib.training": (
         "tf_slim.training.training",
         "tf_slim.training.evaluation",
@@ -252,7 +254,7 @@ DIFFERENT = {
     "contrib.layers.batch_norm": "renorm and adjustment are refused",
     "contrib.slim.batch_norm": "renorm and adjustment are refused",
     "contrib.cudnn_rnn": "plain operations instead of cuDNN's, on any device; the variables are those of the cells",
-    "contrib.distributions": "tensorflow_probability's if it is installed, else those of tf.distributions",
+    "contrib.distributions": "tensorflow_probability's if it is installed, else tf.distributions and small code",
     "contrib.eager.defun": "is tf.function",
     "contrib.rnn.GRUBlockCell": "plain operations instead of one fused kernel",
     "contrib.rnn.GRUBlockCellV2": "plain operations instead of one fused kernel",

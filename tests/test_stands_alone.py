@@ -202,7 +202,8 @@ BASE = {
 RECORD_OF_A_RUN = {"config", "tower", "loop", "data", "net", "compat"}
 ROOMS = {
     "compat": set(),
-    "net": {"block_arguments", "compat"},
+    "net": {"blocks"},
+    "blocks": {"block_arguments", "compat"},
     "block_arguments": {"compat"},
     "data": {"compat"},
     "loop": {"data", "compat"},

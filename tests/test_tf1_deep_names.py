@@ -64,7 +64,7 @@ print(len(model.fit(texts, np.array([0, 1]), epochs=2, verbose=0).history['loss'
 images, labels = np.random.rand(16, 8, 8, 3) * 255, np.eye(2)[np.arange(16) % 2]
 model = Sequential([Conv2D(4, 3, input_shape=(8, 8, 3)), Flatten(), Dense(2, activation='softmax')])
 model.compile('sgd', 'categorical_crossentropy')
-flow = ImageDataGenerator(horizontal_flip=True, width_shift_range=.1, rescale=1 / 255.).flow(images, labels, 4)
+flow = ImageDataGenerator(horizontal_flip=True, rescale=1 / 255.).flow(images, labels, 4)
 print(len(model.fit_generator(flow, epochs=2, verbose=0).history['loss']), model.predict_generator(flow).shape)
 series = TimeseriesGenerator(np.arange(20.).reshape(20, 1), np.arange(20.), length=3, batch_size=4)
 model = Sequential([LSTM(3, input_shape=(3, 1)), Dense(1)])

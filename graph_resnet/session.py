@@ -79,21 +79,20 @@ def resolved_precision(precision: str, trained: str) -> str:
     return precision
 
 
-def session_config(precision="float32", *, threads=None, towers=1):
+def session_config(precision="float32", *, threads=None, at_once=1):
     """A `ConfigProto`.
 
     Args:
       precision: 'bfloat16' lets TensorFlow's graph rewrite run convolutions, matrix products and the ops between them
         in bfloat16; variables, loss and softmax stay float32.
-      threads: CPU threads of one op, default the number of cores. Ops run one after the other, because two at once
-        share the same cores and were slower.
-      towers: parts of a step that run side by side (`training.towers`), each with its share of the threads.
+      threads: CPU threads, default the number of cores.
+      at_once: ops that run side by side, each with its share of the threads: see `training.work.threads_and_ops`.
     """
     import tensorflow.compat.v1 as tf
 
     threads = threads or machine.cores()
     config = tf.ConfigProto(
-        intra_op_parallelism_threads=max(1, threads // towers), inter_op_parallelism_threads=min(threads, towers)
+        intra_op_parallelism_threads=max(1, threads // at_once), inter_op_parallelism_threads=min(threads, at_once)
     )
     use_precision(config, precision)
     return config

@@ -7,9 +7,9 @@ import pytest
 from graph_resnet import machine
 from graph_resnet.errors import UserError
 from graph_resnet.recipes import RECIPES
-from graph_resnet.session import has_bfloat16
+from graph_resnet.session import has_bfloat16, session_config
 from graph_resnet.training import precision
-from graph_resnet.training.work import costliest_group, default_threads, step_work
+from graph_resnet.training.work import costliest_group, step_work, threads_and_ops
 
 STRONG = RECIPES["strong"]
 
@@ -80,17 +80,21 @@ def test_a_measurement_times_both(recipe):
     )  # the graph is not empty
 
 
-def test_small_steps_have_one_thread_where_a_second_costs_more(monkeypatch):
+def test_ops_of_small_steps_have_one_thread_where_a_second_costs_more(monkeypatch):
     """At 96x96: 2 units x (24^2 x 17,408 + 12^2 x 278,528) products, times 2 operations, 3 passes, 64 images."""
     notebook = RECIPES["notebook"]
     assert step_work(notebook) == 2 * (24**2 * 17_408 + 12**2 * 278_528) * 2 * 3 * 64
     sizes = [(96, 64), (48, 64), (32, 64), (32, 16)]
     recipes = [dataclasses.replace(notebook, image_size=side, batch_size=batch) for side, batch in sizes]
-    monkeypatch.setattr(machine, "cpu_flags", lambda: {"avx2"})
-    assert [default_threads(recipe) for recipe in recipes] == [None] * 4
-    monkeypatch.setattr(machine, "cpu_flags", lambda: {"avx2", "avx512f"})
-    assert [default_threads(recipe) for recipe in recipes] == [None, None, 1, 1]
     towers = [dataclasses.replace(recipe, towers=2) for recipe in recipes]
-    for cores, threads in ((4, 2), (1, 1)):  # one for each, and no more than there are
-        monkeypatch.setattr(machine, "cores", lambda cores=cores: cores)
-        assert [default_threads(recipe) for recipe in towers] == [None, threads, threads, threads]
+    monkeypatch.setattr(machine, "cores", lambda: 8)
+    monkeypatch.setattr(machine, "cpu_flags", lambda: {"avx2"})
+    assert [threads_and_ops(recipe) for recipe in recipes + towers] == [(8, 1)] * 4 + [(8, 2)] * 4
+    monkeypatch.setattr(machine, "cpu_flags", lambda: {"avx2", "avx512f"})
+    assert [threads_and_ops(recipe) for recipe in recipes] == [(8, 1), (8, 1), (2, 2), (2, 2)]
+    assert [threads_and_ops(recipe) for recipe in towers] == [(8, 2), (4, 4), (4, 4), (4, 4)]
+    assert [threads_and_ops(recipe, 3) for recipe in recipes] == [(3, 1), (3, 1), (3, 3), (3, 3)]  # --threads 3
+    monkeypatch.setattr(machine, "cores", lambda: 1)
+    assert threads_and_ops(towers[3]) == (1, 1)
+    settings = session_config(threads=4, at_once=4)
+    assert (settings.intra_op_parallelism_threads, settings.inter_op_parallelism_threads) == (1, 4)

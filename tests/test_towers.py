@@ -51,7 +51,7 @@ def test_what_cannot_be_had_is_refused(fields, message, tmp_path):
 @pytest.mark.parametrize("images", [1, 3, 4, 11])
 def test_a_validation_batch_of_few_images_has_the_logits_of_one_tower(images):
     """Four towers: some get no image of one or three."""
-    with tf.Graph().as_default(), tf.Session(config=session_config(threads=1, towers=4)) as session:
+    with tf.Graph().as_default(), tf.Session(config=session_config(threads=1, at_once=4)) as session:
         batch = tf.constant(np.random.default_rng(0).normal(size=(images, 16, 16, 3)).astype(np.float32))
         whole = tower.logits(RECIPE, batch, 10, is_training=False)
         parts = towers.validation_logits(
@@ -67,5 +67,5 @@ def test_a_validation_batch_of_few_images_has_the_logits_of_one_tower(images):
     ("threads", "parts", "of_one_op", "ops"), [(2, 1, 2, 1), (2, 2, 1, 2), (8, 2, 4, 2), (1, 2, 1, 1)]
 )
 def test_towers_share_the_threads(threads, parts, of_one_op, ops):
-    config = session_config(threads=threads, towers=parts)
+    config = session_config(threads=threads, at_once=parts)
     assert (config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) == (of_one_op, ops)

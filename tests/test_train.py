@@ -11,6 +11,7 @@ import sys
 import pytest
 import tensorflow.compat.v1 as tf
 
+from graph_resnet import machine
 from graph_resnet.session import has_bfloat16
 from tests.helpers import ROOT, TINY, comparable, records_of, run, start, summaries, wait_for_step
 
@@ -147,6 +148,16 @@ def test_threads_are_as_many_as_asked(tmp_path):
         process.kill()
         process.communicate()
     assert counts[1] - counts[0] == 8
+
+
+@pytest.mark.skipif("avx512f" not in machine.cpu_flags(), reason="small ops have one thread only with AVX-512")
+def test_small_ops_side_by_side_have_the_bits_of_one_thread(tmp_path):
+    weights = []
+    for threads in (1, 2):
+        status, _, err = run(*TINY, "--steps", 5, "--threads", threads, "--train-dir", tmp_path / str(threads))
+        assert status == 0, err
+        weights.append((tmp_path / str(threads) / "model.ckpt-5.data-00000-of-00001").read_bytes())
+    assert weights[0] == weights[1]
 
 
 @pytest.mark.parametrize(

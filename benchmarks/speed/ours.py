@@ -17,7 +17,7 @@ from graph_resnet.data import find
 from graph_resnet.inference import saved_model
 from graph_resnet.session import session_config
 from graph_resnet.training import graph
-from graph_resnet.training.work import default_threads
+from graph_resnet.training.work import threads_and_ops
 
 VERSIONS = {"TensorFlow": tf.__version__}
 FEW = 4  # number of images whose logits are compared
@@ -37,7 +37,8 @@ def training(net, precision, own_input=False, image_size=None, batch_size=None, 
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     recipe, records = ready.recipe(net, image_size, batch_size), find.cifar("synthetic")
     recipe = dataclasses.replace(recipe, towers=towers or recipe.towers)
-    config = session_config(precision, threads=default_threads(recipe), towers=recipe.towers)
+    threads, at_once = threads_and_ops(recipe)
+    config = session_config(precision, threads=threads, at_once=at_once)
     with tf.Session(config=config):
         pass  # the first session sizes the thread pools
     with tf.Graph().as_default():

@@ -94,7 +94,7 @@ class Machine:
     )
     threads: int | None = declared(
         Maybe(Whole(1, 1024)),
-        "CPU threads (default: all cores; on a CPU with AVX-512, one for each tower of a small step)",
+        "CPU threads (default: all cores)",
         default=None,
     )
     cluster_timeout: int = declared(

@@ -26,6 +26,7 @@ from graph_resnet.training import description, duration, finished, graph
 from graph_resnet.training.init_checkpoint import InitialWeights
 from graph_resnet.training.precision import choose_precision
 from graph_resnet.training.start import Job, Result, same_run
+from graph_resnet.training.work import threads_and_ops
 
 FIRST_IMAGES = 12  # shown by TensorBoard
 
@@ -103,7 +104,8 @@ def _session(job, config, before):
     Returns:
       (ConfigProto, `Cluster` or None, reason for the precision). Sets the precision and number of workers in `config`.
     """
-    settings, workers = session_config(threads=job.machine.threads, towers=job.recipe.towers), None
+    threads, at_once = threads_and_ops(job.recipe, job.machine.threads)
+    settings, workers = session_config(threads=threads, at_once=at_once), None
     if job.join is not None:
         workers = job.join(job.recipe.batch_size, settings)
         config["workers"] = workers.size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import typing
 from collections.abc import Callable, Iterator
@@ -17,7 +16,6 @@ from graph_resnet.loop.signals import Interrupted
 from graph_resnet.recipes import MINUTES, RECIPES, SEED, Recipe
 from graph_resnet.training import finished, train_dir
 from graph_resnet.training.options import Data, Machine, Output, Show, Start, checked
-from graph_resnet.training.work import default_threads
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,6 @@ def train(
             raise UserError(f"recipe {recipe!r}: not one of {', '.join(RECIPES)}")
         recipe = RECIPES[recipe]
     recipe, data, start, output, machine = map(checked, (recipe, data, start, output, machine))
-    machine = dataclasses.replace(machine, threads=machine.threads or default_threads(recipe))
     try:
         SEED.check(seed)
     except ValueError:

@@ -8,16 +8,26 @@ from graph_resnet import machine
 from graph_resnet.architectures import Architecture, Group
 from graph_resnet.recipes import Recipe
 
-# Multiplications and additions of a step below which a second thread costs more time than it saves on a CPU with
+# Multiplications and additions of a step below which an op's second thread costs more time than it saves on a CPU with
 # AVX-512: waking it takes about 40 us, as long as many of the 470 ops of such a small step. On a slower CPU without it,
 # a Zen 3, a second thread saves time even with four images of 32x32. Measured in docs/speed.md.
 SMALL_STEP = 5e9
 
 
-def default_threads(recipe: Recipe) -> int | None:
-    """CPU threads of a recipe's training step: None (all cores); where towers are small, at most one for each."""
-    small = "avx512f" in machine.cpu_flags() and step_work(recipe) < SMALL_STEP * recipe.towers
-    return min(recipe.towers, machine.cores()) if small else None
+def threads_and_ops(recipe: Recipe, threads: int | None = None) -> tuple[int, int]:
+    """(CPU threads, ops that run side by side on their share of them) of a recipe's training step.
+
+    Large ops run one at a time in each tower, because two at once share the cores' caches and were slower. Small ones
+    have one thread each and run two at a time, such as the gradients of a layer's input and of its filters.
+
+    Args:
+      recipe: `recipes.Recipe`.
+      threads: those of the run; default all cores, or as many as small ops can use.
+    """
+    if "avx512f" not in machine.cpu_flags() or step_work(recipe) >= SMALL_STEP * recipe.towers:
+        return threads or machine.cores(), recipe.towers
+    threads = threads or min(2 * recipe.towers, machine.cores())
+    return threads, threads
 
 
 def step_work(recipe: Recipe) -> float:

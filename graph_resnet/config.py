@@ -260,6 +260,11 @@ def _check_optimizer(train_dir, old, new):
             f"train dir {train_dir}: was trained with the optimizer {before}, whose state {now} cannot use; "
             f"pass --optimizer {before}, {again}"
         )
+    if new["recipe"].get("lookahead") and not old["recipe"].get("lookahead"):
+        raise UserError(
+            f"train dir {train_dir}: was trained without lookahead, so its checkpoint has no averages; "
+            f"pass --lookahead 0, {again}"
+        )
     before, now = old.get("trainable_scopes"), new.get("trainable_scopes") or []
     if isinstance(before, list) and before and not (now and all(scope.startswith(tuple(before)) for scope in now)):
         flag = " ".join(map(str, before))
@@ -274,7 +279,8 @@ def _changes(old, new):
     lines = []
     for name, value in new["recipe"].items():
         before = old["recipe"].get(name, value)
-        if before != value and name not in ("source", *IDENTITY):
+        counted = name in ("steps", "epochs") and value is None  # by the other one, or by minutes
+        if before != value and not counted and name not in ("source", "whitening", *IDENTITY):
             lines.append(f"{name} is {_shown(value)} from here on, was {_shown(before)}")
     meanings = {
         "precision": "the results differ from those of an uninterrupted run",

@@ -141,7 +141,7 @@ class Recipe:
     def eval_steps(self, num_train: int) -> int:
         """Updates between evaluations. A run shorter than that is evaluated five times."""
         every, total = self.eval_every or max(1, round(num_train / self.batch_size)), self.total_steps(num_train)
-        return every if every <= total else max(1, total // 5)
+        return every if every <= total else -(-total // 5)
 
     def warmup(self, total_steps: int) -> int:
         """Updates in which the learning rate rises: `warmup_steps`, or a tenth of the run if that would fill it."""

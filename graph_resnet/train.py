@@ -124,7 +124,8 @@ def _recipe(parser: argparse.ArgumentParser, text: str) -> Recipe:
 
 
 def _as_in(path: Path, flags: argparse.Namespace) -> None:
-    """Takes seed, data and number of held-out images from a run's config.json, for flags that were not passed."""
+    """Takes seed, data, held-out images, initial weights and trained scopes from a run's config.json, for flags that
+    were not passed."""
     from graph_resnet import config
     from graph_resnet.data import of_runs
 
@@ -133,6 +134,11 @@ def _as_in(path: Path, flags: argparse.Namespace) -> None:
         flags.seed = values.get("seed")
     if flags.hold_out is None:
         flags.hold_out = values.get("held_out")
+    if flags.trainable_scopes is None:
+        flags.trainable_scopes = values.get("trainable_scopes") or None
+    if flags.init_checkpoint is None and values.get("init_checkpoint"):
+        flags.init_checkpoint = values["init_checkpoint"]
+        flags.exclude_scopes = flags.exclude_scopes or values.get("exclude_scopes") or None
     place, dataset = values["data"].get("directory"), values["recipe"].get("dataset")
     if not (isinstance(place, str) and os.path.isabs(place)) or flags.dataset not in (None, dataset):
         return

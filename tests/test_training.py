@@ -78,6 +78,10 @@ def test_changed_settings_are_reported():
         line == "trainable_scopes is resnet/block3 from here on, was all: the other weights keep their current values"
     )
     assert same_run({}, {}, optimizer="nesterov") == ["optimizer is nesterov from here on, was momentum"]
+    assert same_run({}, {}, steps=None) == same_run({}, {}, whitening=True) == []  # by minutes; of initial weights only
+    assert same_run({"recipe": {**OLD["recipe"], "lookahead": 2}}, {}) == ["lookahead is 0 from here on, was 2"]
+    with pytest.raises(UserError, match="was trained without lookahead, .*; pass --lookahead 0, or start another run"):
+        same_run({}, {}, lookahead=2)
 
 
 def test_a_row_written_by_an_earlier_version_is_the_same_row():

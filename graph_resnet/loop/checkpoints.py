@@ -117,12 +117,12 @@ def restore(session: tf.Session, saver: tf.train.Saver, path: str) -> None:
         saver.restore(session, plain)
 
 
-def fault(path: str, maybe_infinite: Container[str] = ()) -> str | None:
+def fault(path: str, maybe_infinite: Container[str] | None = ()) -> str | None:
     """None if every tensor of a checkpoint can be read (each has a checksum) and is finite, else what is wrong.
 
     Args:
       path: of the checkpoint.
-      maybe_infinite: names of the tensors that may hold infinities.
+      maybe_infinite: names of the tensors that may hold infinities; None: all may.
     """
     try:
         for part in _parts(path):
@@ -134,7 +134,8 @@ def fault(path: str, maybe_infinite: Container[str] = ()) -> str | None:
                 # The loss may not show it: a ReLU turns NaN into 0.
                 if not tf.as_dtype(value.dtype).is_floating:
                     continue
-                if np.isnan(value).any() or (name not in maybe_infinite and np.isinf(value).any()):
+                finite = maybe_infinite is not None and name not in maybe_infinite
+                if np.isnan(value).any() or (finite and np.isinf(value).any()):
                     return printable(f"{name} is not finite: the net diverged")
     except Exception as error:  # a damaged file raises OpError, IndexError, ValueError, ...
         return printable(reason(error))
@@ -193,7 +194,7 @@ def best(train_dir: str | Path, say: Callable[[str], object] = print) -> str | N
     """Path of the best checkpoint on the validation images, None if none was kept (see `Checkpoints.keep_if_best`)."""
     for step in best_steps(train_dir):
         path = prefix(train_dir, f"{BEST}-{step}")
-        why = fault(path)
+        why = fault(path, maybe_infinite=None)  # its weights were finite when it was written
         if why is None:
             return path
         say(f"[checkpoint]: {path} cannot be used ({why})")

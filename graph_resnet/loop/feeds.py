@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 
@@ -37,33 +38,39 @@ class FeedFunction:
         """The feed for update (or batch) `number`; StopIteration is passed on."""
         return self._checked(self._call(number)) if self else {}
 
-    def batches(self) -> Iterator[dict]:
+    def batches(self, most: int | None = None) -> Iterator[dict]:
         """The feeds of one evaluation.
 
         The function is called for batch 0, 1, ... until it raises StopIteration. A function that returns an iterable
         (a generator function) is called once. If a call returns the same array objects as the one before, the function
         has a single batch.
 
+        Args:
+          most: how many are read; None: all.
+
         Raises:
           UserError: a returned value is not a feed, or the function never ends.
         """
+        for number, feed in enumerate(self._all()):
+            if number == ENDLESS and most is None:
+                raise UserError(f"{self.name}: has not ended after {ENDLESS:,} batches; pass val_batches=N, or raise "
+                                "StopIteration at the end")  # fmt: skip
+            yield self._checked(feed)
+
+    def _all(self):
         previous = None
-        for number in range(ENDLESS):
+        for number in itertools.count():
             try:
                 result = self._call(number)
             except StopIteration:
                 return
             if not isinstance(result, Mapping):
-                if not hasattr(result, "__iter__"):
-                    self._checked(result)
-                yield from map(self._checked, result)
+                yield from result if hasattr(result, "__iter__") else [result]
                 return
             if previous is not None and _same(previous, result):
                 return
             previous = dict(result)
-            yield self._checked(result)
-        raise UserError(f"{self.name}: has not ended after {ENDLESS:,} batches; pass val_batches=N, or raise "
-                        "StopIteration at the end")  # fmt: skip
+            yield result
 
     def _call(self, number):
         return self._function(number) if self._numbered else self._function()

@@ -102,7 +102,7 @@ class MetricsLog:
         again. The evaluation of `step` stays: it was made with the same weights.
       graph_def: tf.GraphDef that TensorBoard draws.
       every: int, steps between training records; with it, lost records are reported.
-      say: called with a line about lost records.
+      say: called with a line about lost records, and about values that cannot be recorded.
 
     Raises:
       UserError: `metrics.jsonl` or an event file cannot be read or written.
@@ -117,6 +117,7 @@ class MetricsLog:
         say: Callable[[str], object] = print,
     ):
         self.history = []
+        self._say, self._undefined = say, set()
         self._file, self._events = None, {}
         if train_dir is None:
             return
@@ -151,8 +152,12 @@ class MetricsLog:
         return any(r["split"] == split and r["step"] == step for r in reversed(self.history[-2:]))
 
     def add(self, split: str, step: int, **values: float | None) -> dict:
-        """Appends a record; `values` are numbers, None is skipped."""
-        values = {name: value for name, value in values.items() if value is not None}
+        """Appends a record; `values` are numbers. None is skipped, and so is what `read` would refuse, such as NaN."""
+        undefined = {name for name, value in values.items() if value is not None and not _is_finite(value)}
+        for name in sorted(undefined - self._undefined):
+            self._say(f"[metrics]: the {name} is {values[name]} at step {step}: such values are not recorded")
+        self._undefined |= undefined
+        values = {name: value for name, value in values.items() if value is not None and name not in undefined}
         record = {"step": step, "split": split, **values}
         self.history.append(record)
         if self._file is None:

@@ -59,12 +59,24 @@ class PreciseBatchNorm:
     def run(self, session: tf.Session, step: int) -> None:
         """Sets the averages, then returns the training stream to where it was.
 
-        Batches that come neither from `data.batches` nor from a `feed_fn` are consumed.
+        Batches that come neither from `data.batches` nor from a `feed_fn` are consumed. If they end, or anything else
+        fails, the averages stay as they were.
 
         Args:
           session: a tf.Session.
           step: the global step, for the graph's `feed_fn`.
         """
+        before = session.run(self._averages)
+        try:
+            means = self._measured(session, step)
+        except BaseException:
+            session.run(self._assign, dict(zip(self._values, before)))
+            raise
+        session.run(self._assign, dict(zip(self._values, means)))
+        session.run(self._restart)
+
+    def _measured(self, session, step):
+        """The averages over the batches; the variables have other values afterwards."""
         session.run(self._restart)
         rates = [1 - float(value.flat[0]) / _HUGE for value in self._updated(session, 1, step)]  # 1 - d
         session.run(self._restart)
@@ -80,8 +92,7 @@ class PreciseBatchNorm:
         if self._over_workers is not None:
             means = session.run(self._over_workers, dict(zip(self._values, means)))
         means[1::2] = [np.maximum(v - np.square(m), 0) for m, v in zip(means[::2], means[1::2])]
-        session.run(self._assign, dict(zip(self._values, means)))
-        session.run(self._restart)
+        return means
 
     def _updated(self, session, start, step):
         """The moving averages, float32 arrays, after one batch's update from 0 (`start` 0) or `_HUGE` (`start` 1)."""

@@ -63,7 +63,7 @@ def _start_over(train_dir, save_every):
     if not records:
         return
     last = records[-1]["step"]
-    if last >= save_every:
+    if last - (records[-1]["split"] == "val") >= save_every:  # an evaluation is recorded before its step is saved
         raise UserError(
             f"{path}: goes to step {last}, but there is no checkpoint; restore one, remove this file to start over, or "
             "pass another --train-dir"

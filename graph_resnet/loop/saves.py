@@ -105,6 +105,11 @@ class Checkpoints:
             for other in older[KEEP - 1 :]:
                 self._remove(other)
 
+    def changed(self, step: int) -> None:
+        """Notes that variables differ from those in the checkpoint of `step`, so that `save` writes it again."""
+        if self.last_step == step:
+            self.last_step = None
+
     def keep_if_best(self, session: tf.Session, history: Sequence[dict]) -> None:
         """Writes `model.ckpt-best-<step>` if the last evaluation in `history` is the best so far; removes the previous
         best.
@@ -121,6 +126,9 @@ class Checkpoints:
         # A best checkpoint of a later step is from before a kill: this run has not reached that step again.
         since = kept[0] if kept and kept[0] <= newest["step"] else 0
         rivals = [record for record in earlier if record["step"] >= since] if kept else []
+        if any(("accuracy" in newest) < ("accuracy" in record) for record in rivals):  # its accuracy is undefined
+            return
+        rivals = [record for record in rivals if ("accuracy" in record) == ("accuracy" in newest)]
         if not all(_merit(newest) > _merit(record) for record in rivals):
             return
         with self._writing(checkpoints.prefix(self.train_dir, f"{checkpoints.BEST}-{newest['step']}")):

@@ -21,7 +21,7 @@ import tensorflow.compat.v1 as tf
 
 from graph_resnet import locks
 from graph_resnet.compat import graph_text
-from graph_resnet.errors import UserError
+from graph_resnet.errors import UserError, reason
 from graph_resnet.loop import batch_norm_checks, checkpoints, graphs, resume
 from graph_resnet.loop.graph_to_train import Cadence, GraphToTrain, Shown, check_count, checked_hooks
 from graph_resnet.loop.metrics_log import MetricsLog
@@ -151,7 +151,9 @@ class _Loop:
 
     def __post_init__(self):
         self.raw, self.ended, self.summary_op = self.session.raw_session(), False, None
-        begin = self.step if self.saves.resumed else -1 if self.cadence.eval_at_start else 0
+        begin = -1 if self.cadence.eval_at_start else 0
+        if self.saves.resumed:  # a run that was stopped before the evaluation of this step makes up for it
+            begin = max(begin, self.step - 1)
         self.last = {"train": self.step - 1, "val": begin}  # steps of the newest records
         self.last |= {record["split"]: record["step"] for record in self.log.history}
 
@@ -171,9 +173,9 @@ class _Loop:
                 self.save()
             if not self.ended:
                 self.update()
-        self.leave_if_asked()
         if not self.ended:
             self.set_averages()
+        self.leave_if_asked()
         finished()
         try:
             self.evaluate()
@@ -192,12 +194,16 @@ class _Loop:
         """
         try:
             yield
+        except tf.errors.OutOfRangeError as error:  # TensorFlow's session would end without a word
+            raise UserError(f"data ended outside of an update, at step {self.step}: {reason(error)}") from error
         except (UserError, tf.errors.OpError):
             raise
         except Exception as error:
             self.step = self.updates.step_now(self.raw)
             self.save()
             say(f"[stop]: {type(error).__name__} at step {self.step} of {self.max_step}: {self.last_good()}")
+            if isinstance(error, StopIteration):  # likewise
+                raise UserError(f"a callback raised StopIteration at step {self.step}") from error
             raise
 
     def due(self, split, every):
@@ -216,9 +222,15 @@ class _Loop:
 
     def set_averages(self):
         """Precise batch norm; after a restart, the same weights and batches give the same averages."""
-        if self.precise:
+        if not self.precise:
+            return
+        try:
             self.precise.run(self.raw, self.step)
-            self.updates.start_clock()
+        except END_OF_DATA:
+            say(f"[precise_batch_norm]: the data ended at step {self.step}: the moving averages stay as they were")
+        else:
+            self.saves.changed(self.step)
+        self.updates.start_clock()
 
     def evaluate(self):
         # The run before this one may have written the record already.
@@ -252,6 +264,7 @@ class _Loop:
         op = self.shown.summary_op
         if op is None:
             return
+        self.validation.restart(self.raw)  # it may read a validation batch, and the evaluation has read all
         if graphs.takes_a_batch(op, self.updates.ops):
             self.summary_op = op
         else:

@@ -117,7 +117,7 @@ class Updates:
         self._updates += 1
         del result["op"]
         step, summary = int(result.pop("step")), result.pop("summary", None)
-        record = {name: _number(name, value) for name, value in result.items()}
+        record = {name: number(f"train_{name}", value) for name, value in result.items()}
         mean = (now - self._since) / self._updates
         if measure:
             self.start_clock()
@@ -144,7 +144,12 @@ def _handle(variable):
     return variable.handle if hasattr(variable, "handle") else variable.op.outputs[0]
 
 
-def _number(name, value):
+def number(name: str, value: np.ndarray) -> float:
+    """A measured value as a number.
+
+    Raises:
+      UserError: it is not one number.
+    """
     if np.size(value) != 1:
-        raise UserError(f"train_{name}: has shape {np.shape(value)}, must be a scalar; pass tf.reduce_mean of it")
+        raise UserError(f"{name}: has shape {np.shape(value)}, must be a scalar; pass tf.reduce_mean of it")
     return float(np.reshape(value, []))

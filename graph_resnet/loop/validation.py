@@ -14,6 +14,7 @@ from graph_resnet.loop.feeds import FeedFunction
 from graph_resnet.loop.graph_to_train import GraphToTrain
 from graph_resnet.loop.iterators import Pass
 from graph_resnet.loop.progress import bar_options, tqdm
+from graph_resnet.loop.updates import number
 
 
 class NoBatchError(UserError):
@@ -100,7 +101,7 @@ class Validation:
         """
         ends = self._has_an_end(session, say)
         most = self._most or (None if ends else 1)
-        session.run(self._restart)
+        self.restart(session)
         if over:
             session.run([data.restart for data in self._shared if data.restart is not None])
         expected = self._streams[0].images if self._streams and self._most is None else None
@@ -132,8 +133,12 @@ class Validation:
             raise RuntimeError(f"evaluated {sum(counts)} images of {expected}")
         images = {"images": sum(counts)} if ends and None not in counts else {}
         weights = [1] * len(counts) if None in counts else counts
-        means = {name: _mean([r[name] for r in results], weights) for name in self._means}
+        means = {name: _mean([number(f"val_{name}", r[name]) for r in results], weights) for name in self._means}
         return {**means, **images, **matrices, **({"logits": np.concatenate(rows)} if rows else {})}
+
+    def restart(self, session: tf.Session) -> None:
+        """Lets the validation data begin again."""
+        session.run(self._restart)
 
     def _has_an_end(self, session, say):
         """Whether to evaluate all of the data, not only one batch."""
@@ -146,13 +151,13 @@ class Validation:
         return any(ends)
 
     def _batches(self):
-        return self._feeds.batches() if self._feeds else itertools.repeat({})
+        return self._feeds.batches(self._most) if self._feeds else itertools.repeat({})
 
 
 def _mean(values, weights):
     total = 0.0
     for value, weight in zip(values, weights):
-        total += float(value) * weight
+        total += value * weight
     return total / sum(weights)
 
 

@@ -36,7 +36,7 @@ def for_config(job: Job, data: dict, before: dict | None) -> dict[str, Any]:
         "workers": 1,
         "data": {**data, "directory": str(_place(job.records))},
         "class_names": list(job.records.class_names),
-        "init_checkpoint": before.get("init_checkpoint") if before else source and str(source),
+        "init_checkpoint": before.get("init_checkpoint") if before else source and os.path.abspath(source),
         "exclude_scopes": before.get("exclude_scopes", []) if before else list(job.start.exclude_scopes),
         "command": job.show.command,
         "started": before.get("started") if before else now(),

@@ -32,8 +32,10 @@ def within(job: Job, precision: str, settings: tf.ConfigProto) -> Recipe:
     recipe = dataclasses.replace(job.recipe, steps=MOST)
     step, evaluation = _seconds(recipe, job, precision, settings)
     left = 60 * job.minutes - evaluation  # a run always ends with an evaluation
-    every = job.recipe.eval_every or max(1, round(job.records.num_train / recipe.batch_size))
-    steps = int(left / (step + evaluation / every))
+    steps = int(left / step)
+    for _ in range(5):  # a short run is evaluated more often, so the cost depends on the length
+        every = dataclasses.replace(recipe, steps=max(1, steps)).eval_steps(job.records.num_train)
+        steps = int(left / (step + evaluation / every))
     if steps < 1:
         cost = f"a step takes {step:.2f} s and an evaluation {evaluation:.0f} s"
         raise UserError(f"minutes {job.minutes:g}: {cost}; pass more minutes")

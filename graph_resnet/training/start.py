@@ -155,9 +155,10 @@ def _goes_on(command: str | None) -> Iterator[None]:
 
 
 def _steps_counted(directory, minutes):
-    """The steps that an earlier start computed for these minutes, None if there was none."""
+    """The steps that the run was begun with for these minutes, None if it has no checkpoint yet or had others."""
     before = config.read_json(directory) or {}
-    return before["recipe"].get("steps") if before.get("minutes") == minutes else None
+    begun = any(directory.glob("model.ckpt-*.index"))
+    return before["recipe"].get("steps") if begun and before.get("minutes") == minutes else None
 
 
 def records_of(recipe: Recipe, data: Data, show: Show) -> find.Records:

@@ -120,6 +120,11 @@ def test_a_run_is_repeated_by_its_config(tmp_path):
     assert (flags.seed, flags.hold_out, flags.data_dir, recipe.steps) == (1, 0, "elsewhere", 5)
     assert train.parse(["--recipe", path, "--dataset", "synthetic"])[1].data_dir is None
     assert train.parse(["--recipe", path, "--keep-best"])[1].keep_best
+    assert (flags.init_checkpoint, flags.exclude_scopes, flags.trainable_scopes) == (None, None, None)
+    tuned = {"init_checkpoint": "/runs/a", "exclude_scopes": ["mine/logit"], "trainable_scopes": ["mine/block1"]}
+    flags = train.parse(["--recipe", written(tmp_path, **tuned)])[1]
+    assert {name: getattr(flags, name) for name in tuned} == tuned
+    assert train.parse(["--recipe", path, "--init-checkpoint", "b"])[1].init_checkpoint == "b"
     own = written(tmp_path, recipe={"dataset": "pictures"})
     assert train.parse(["--recipe", own])[1].dataset_dir == str(tmp_path)
 

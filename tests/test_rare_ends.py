@@ -198,3 +198,12 @@ def test_a_best_checkpoint_may_hold_an_infinity(graph, tmp_path):
     train_op, loss = plain()
     train_with_bn(train_op, loss, None, loss, None, 4, train_dir=tmp_path, keep_best=True, **OFTEN)
     assert checkpoints.best(tmp_path).endswith("model.ckpt-best-4")
+
+
+def test_a_loss_near_the_largest_float_ends_the_run(graph, tmp_path):
+    """metrics.jsonl has no record without a loss, nor one that plots cannot show."""
+    train_op, _ = plain()
+    large = tf.constant(1e150, tf.float64)
+    with pytest.raises(UserError, match="the loss is 1e[+]150 at step 0"):
+        train_with_bn(train_op, large, None, large, None, 4, train_dir=tmp_path, **OFTEN)
+    assert not records(tmp_path)

@@ -68,11 +68,12 @@ def _fault(record, before):
         return "its split is neither train nor val"
     if "loss" not in record:
         return "it has no loss"
-    wrong = next((name for name, value in record.items() if name != "split" and not _is_finite(value)), None)
+    wrong = next((name for name, value in record.items() if name != "split" and not is_finite(value)), None)
     return wrong and f"its {wrong:.40} is not a finite number"
 
 
-def _is_finite(value):
+def is_finite(value: object) -> bool:
+    """Whether a value can be recorded: a finite number, and not near the largest float."""
     return type(value) in (int, float) and -LARGEST < value < LARGEST
 
 
@@ -153,7 +154,7 @@ class MetricsLog:
 
     def add(self, split: str, step: int, **values: float | None) -> dict:
         """Appends a record; `values` are numbers. None is skipped, and so is what `read` would refuse, such as NaN."""
-        undefined = {name for name, value in values.items() if value is not None and not _is_finite(value)}
+        undefined = {name for name, value in values.items() if value is not None and not is_finite(value)}
         for name in sorted(undefined - self._undefined):
             self._say(f"[metrics]: the {name} is {values[name]} at step {step}: such values are not recorded")
         self._undefined |= undefined

@@ -12,7 +12,6 @@ uninterrupted one: at step s it evaluates, records the result, saves a checkpoin
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ import tensorflow.compat.v1 as tf
 from graph_resnet import locks
 from graph_resnet.compat import graph_text
 from graph_resnet.errors import UserError, reason
-from graph_resnet.loop import batch_norm_checks, checkpoints, graphs, resume
+from graph_resnet.loop import batch_norm_checks, checkpoints, graphs, metrics_log, resume
 from graph_resnet.loop.graph_to_train import Cadence, GraphToTrain, Shown, check_count, checked_hooks
 from graph_resnet.loop.metrics_log import MetricsLog
 from graph_resnet.loop.precise_batch_norm import PreciseBatchNorm
@@ -301,7 +300,7 @@ class _Loop:
         return self.saves.last_good() if self.leads else "the checkpoints are the chief's"
 
     def check_finite(self, what, loss):
-        if not math.isfinite(loss):
+        if not metrics_log.is_finite(loss):
             raise UserError(f"the {what} is {loss} at step {self.step}: {self.last_good()}; try a lower learning rate")
 
 

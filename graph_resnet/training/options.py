@@ -94,7 +94,7 @@ class Machine:
     )
     threads: int | None = declared(
         Maybe(Whole(1, 1024)),
-        "CPU threads (default: all cores)",
+        "CPU threads (default: all cores, or as many as a small step can use)",
         default=None,
     )
     cluster_timeout: int = declared(

@@ -102,9 +102,10 @@ class ExpRelaxedOneHotCategorical(_Categories):
         dtype=None,
         validate_args=False,
         allow_nan_stats=True,
-        name="ExpRelaxedOneHotCategorical",
+        name=None,
     ):
         kind, parameters = _v1.distributions.FULLY_REPARAMETERIZED, {"temperature": temperature, "dtype": dtype}
+        name = name or type(self).__name__
         super().__init__(logits, probs, dtype, kind, validate_args, allow_nan_stats, parameters, name)
         self._temperature = tf.cast(temperature, self.dtype)
 
@@ -125,18 +126,6 @@ class ExpRelaxedOneHotCategorical(_Categories):
 
 class RelaxedOneHotCategorical(ExpRelaxedOneHotCategorical):
     """Approximately one-hot samples by the Gumbel-softmax trick [1] [2]; the lower the temperature, the nearer."""
-
-    def __init__(
-        self,
-        temperature,
-        logits=None,
-        probs=None,
-        dtype=None,
-        validate_args=False,
-        allow_nan_stats=True,
-        name="RelaxedOneHotCategorical",
-    ):
-        super().__init__(temperature, logits, probs, dtype, validate_args, allow_nan_stats, name)
 
     def _sample_n(self, n, seed=None):
         return tf.exp(super()._sample_n(n, seed))

@@ -136,8 +136,13 @@ def _as_in(path: Path, flags: argparse.Namespace) -> None:
         flags.hold_out = values.get("held_out")
     if flags.trainable_scopes is None:
         flags.trainable_scopes = values.get("trainable_scopes") or None
-    if flags.init_checkpoint is None and values.get("init_checkpoint"):
-        flags.init_checkpoint = values["init_checkpoint"]
+    source = values.get("init_checkpoint")
+    if flags.init_checkpoint is None and source is not None:
+        if not isinstance(source, str):
+            raise UserError(
+                f"{path}: init_checkpoint is {source!r:.60}, not a path; correct it, or pass --init-checkpoint"
+            )
+        flags.init_checkpoint = source
         flags.exclude_scopes = flags.exclude_scopes or values.get("exclude_scopes") or None
     place, dataset = values["data"].get("directory"), values["recipe"].get("dataset")
     if not (isinstance(place, str) and os.path.isabs(place)) or flags.dataset not in (None, dataset):

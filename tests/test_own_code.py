@@ -125,6 +125,8 @@ def test_a_run_is_repeated_by_its_config(tmp_path):
     flags = train.parse(["--recipe", written(tmp_path, **tuned)])[1]
     assert {name: getattr(flags, name) for name in tuned} == tuned
     assert train.parse(["--recipe", path, "--init-checkpoint", "b"])[1].init_checkpoint == "b"
+    written(tmp_path, init_checkpoint=[5])
+    assert "init_checkpoint is [5], not a path" in message(train.parse, ["--recipe", path])
     own = written(tmp_path, recipe={"dataset": "pictures"})
     assert train.parse(["--recipe", own])[1].dataset_dir == str(tmp_path)
 

@@ -73,7 +73,7 @@ def numbered(tmp_path):
 def _pictures(records, count, batch_size, **options):
     """(labels [n], one channel [n, 5, 5]) of the first training batches, and of one pass over the validation images."""
     with tf.Graph().as_default():
-        tensors = batches.train_and_validation(records, 5, batch_size, **RAW, **options)
+        tensors = batches.train_and_validation(records, 5, batch_size, **{**RAW, **options})
         with initialized_session() as s:
             train = [s.run(tensors[:2]) for _ in range(count)]
             val = s.run(tensors[2:])
@@ -90,6 +90,21 @@ def test_crops_are_shifts_filled_up_by_reflection(numbered):
     assert {image.astype(padded.dtype).tobytes() for image in images} == windows  # exactly these
 
 
+def test_cutout_sets_a_square_of_each_image_to_the_mean(numbered):
+    mean = (0.4,) * 3  # pixel 102
+    _, whole, val = _pictures(numbered, 40, 6, flip=False, mean=mean)
+    _, images, same_val = _pictures(numbered, 40, 6, flip=False, mean=mean, cutout=3)
+    masks = {}
+    for top, left in itertools.product(range(3), repeat=2):  # each place at which all of the square is inside
+        mask = np.zeros((5, 5), bool)
+        mask[top : top + 3, left : left + 3] = True
+        masks[np.where(mask, 0, whole[0]).tobytes()] = (top, left)
+    assert {masks[image.tobytes()] for image in images} == set(masks.values())
+    np.testing.assert_array_equal(val, same_val)
+    _, part, _ = _pictures(numbered, 40, 6, flip=False, mean=mean, cutout=3, rows=slice(1, 3))  # of a worker
+    np.testing.assert_array_equal(part, images.reshape(40, 6, 5, 5)[:, 1:3].reshape(80, 5, 5))
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_alternating_flips_mirror_each_image_in_every_other_epoch(numbered, seed):
     """Batches of 4 of 6 records: every third batch spans two epochs."""
@@ -104,9 +119,11 @@ def test_alternating_flips_mirror_each_image_in_every_other_epoch(numbered, seed
     np.testing.assert_array_equal(part, images.reshape(12, 4, 5, 5)[:, 1:3].reshape(24, 5, 5))
 
 
-def test_a_crop_as_large_as_the_image_is_refused(numbered):
+def test_a_crop_or_cutout_as_large_as_the_image_is_refused(numbered):
     with pytest.raises(UserError, match="crop 5: the images have 5 pixels"):
         _pictures(numbered, 1, 1, crop=5)
+    with pytest.raises(UserError, match="cutout 5: the images have 5 pixels"):
+        _pictures(numbered, 1, 1, cutout=5)
 
 
 def test_held_out_records_are_validated_on_and_not_trained_on(numbered):

@@ -43,6 +43,7 @@ def train_and_validation(
     flip=True,
     alternating_flips=False,
     crop=0,
+    cutout=0,
     mean=CIFAR10_MEAN,
     std=CIFAR10_STD,
     val_batch_size=None,
@@ -60,6 +61,8 @@ def train_and_validation(
       alternating_flips: mirrors instead one half of the training images in one epoch, the other half in the next.
       crop: int, shifts each training image by up to that many record pixels in both directions; reflection fills the
         border.
+      cutout: int, sets a square of that many record pixels a side, at a random place of each training image, to `mean`
+        (T. DeVries, G. Taylor, arXiv:1708.04552; the whole square lies within the image).
       mean, std: of each channel, in units of x / 255; images become (x / 255 - mean) / std.
       val_batch_size: int, default `batch_size`.
       rows: slice of each training batch to yield. Its images are the same as in the whole batch.
@@ -79,6 +82,8 @@ def train_and_validation(
         )
     if not 0 <= crop < records.side:
         raise UserError(f"crop {crop}: the images have {records.side} pixels; shift them by fewer")
+    if not 0 <= cutout < records.side:
+        raise UserError(f"cutout {cutout}: the images have {records.side} pixels; cut out fewer")
     with tf.name_scope("input"):
         step = steps.global_step()
         # A session that initializes no global variables starts the stream at batch 0.
@@ -99,6 +104,11 @@ def train_and_validation(
             if crop:
                 shifts = tf.random.stateless_uniform([2, batch_size], [seed + 1, k], -crop, crop + 1, tf.int64)
                 images = _shifted(images, *tf.unstack(shifts[:, rows]))
+            if cutout:
+                places = tf.random.stateless_uniform(
+                    [2, batch_size], [seed + 2, k], 0, records.side - cutout + 1, tf.int64
+                )
+                images = _cut_out(images, cutout, *tf.unstack(places[:, rows]), mean)
             images = prepared(images, image_size, mean, std)
             return (*tf.split(images, parts), labels) if parts > 1 else (images, labels)
 
@@ -254,6 +264,14 @@ def _shifted(images, down, right):
 
     images = tf.gather(images, sources(down), axis=1, batch_dims=1)
     return tf.gather(images, sources(right), axis=2, batch_dims=1)
+
+
+def _cut_out(images, size, top, left, mean):
+    """Sets a square of each image, [B, S, S, C] in 0..255, to `mean`: float32; its corner is at (top, left)."""
+    pixels = tf.range(int(images.shape[1]), dtype=tf.int64)
+    rows, columns = ((pixels >= at[:, None]) & (pixels < at[:, None] + size) for at in (top, left))  # [B, S]
+    inside = rows[:, :, None, None] & columns[:, None, :, None]
+    return tf.where_v2(inside, tf.constant([255 * m for m in mean], tf.float32), tf.cast(images, tf.float32))
 
 
 def _normalized(images, mean, std):

@@ -38,6 +38,7 @@ def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cl
         flip=recipe.flip,
         alternating_flips=recipe.alternating_flips,
         crop=recipe.crop,
+        cutout=recipe.cutout,
         mean=recipe.mean,
         std=recipe.std,
         rows=cluster.rows if cluster else slice(None),

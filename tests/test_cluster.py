@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -284,10 +285,25 @@ def test_an_evaluator_measures_the_newest_checkpoint(undisturbed):
     assert "[worker 0] " + told[-1] == lines[-1]
     [record] = records_of(train_dir / "eval")
     assert (record["step"], record["split"], record["images"]) == (24, "val", 1000)
-    # A longer run that stops early.
     status, _, err = run(*TINY, "--train-dir", train_dir / "none", "--cluster-timeout", 1, env=env)
     assert (status, err.count("\n")) == (1, 1)
     assert f"no checkpoint, and worker 0 ({addresses[0]}) has not answered for 1 s" in err
+
+
+def test_an_evaluator_waits_for_a_finished_run_that_goes_on(undisturbed, tmp_path):
+    train_dir = shutil.copytree(undisturbed[0], tmp_path / "longer")
+    addresses = local_workers.free_addresses(2)
+    command = [*TINY, *LENGTH, "--steps", 26, "--train-dir", train_dir]
+    evaluator = start(*command, env=environment(0, addresses, "evaluator"))
+    deadline = time.monotonic() + 100
+    while not (train_dir / "eval" / "metrics.jsonl").exists():  # it has measured step 24, the last one so far
+        assert evaluator.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    workers = [start(*command, env=environment(i, addresses)) for i in range(2)]
+    *_, (status, lines, err) = finish([*workers, evaluator])
+    assert (status, err) == (0, "")
+    assert lines[-1].startswith("[final]: step 26 ")
+    assert records_of(train_dir / "eval")[-1]["step"] == 26
 
 
 TOY = """

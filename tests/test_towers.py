@@ -3,6 +3,8 @@
 That two towers make the updates of two workers is in test_cluster.py.
 """
 
+import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +16,7 @@ from graph_resnet.errors import UserError
 from graph_resnet.recipes import RECIPES
 from graph_resnet.session import session_config
 from graph_resnet.training import towers
-from tests.helpers import records_of
+from tests.helpers import TINY, records_of, run
 
 RECIPE = replace(RECIPES["notebook"], dataset="synthetic", image_size=16, batch_size=8, steps=6, eval_every=6, towers=2)
 MACHINE = training.Machine(precision="float32", threads=2)
@@ -46,6 +48,25 @@ def test_what_cannot_be_had_is_refused(fields, message, tmp_path):
     with pytest.raises(UserError, match=message):
         training.train(replace(RECIPE, **fields), tmp_path / "run", machine=MACHINE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_batch_that_the_workers_towers_cannot_share_is_refused_before_they_join(tmp_path):
+    cluster = {"cluster": {"worker": ["127.0.0.1:9", "127.0.0.1:19"]}, "task": {"type": "worker", "index": 0}}
+    status, _, err = run(
+        *TINY,
+        "--batch-size",
+        10,
+        "--towers",
+        2,
+        "--train-dir",
+        tmp_path,
+        env={**os.environ, "TF_CONFIG": json.dumps(cluster)},
+    )
+    assert (status, err) == (
+        1,
+        "error: towers 2 on each of 2 workers: a batch of 10 images does not divide into equal parts; pass another "
+        "--batch-size or --towers\n",
+    )
 
 
 @pytest.mark.parametrize("images", [1, 3, 4, 11])

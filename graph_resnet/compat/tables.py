@@ -19,7 +19,7 @@ MODULES = {
     "contrib.cudnn_rnn": (".contrib.cudnn_rnn", ".contrib.rnn_blocks"),
     "contrib.data": (".contrib.data", "v1:data.experimental", "v1:data"),
     "contrib.deprecated": (".contrib.summary",),
-    "contrib.distribute": ("v1:distribute", "v1:distribute.experimental", "tf:distribute"),
+    "contrib.distribute": (".contrib.distribute", "v1:distribute", "v1:distribute.experimental", "tf:distribute"),
     "contrib.distributions": (
         "tensorflow_probability:distributions",
         ".contrib.distributions",
@@ -161,15 +161,8 @@ NAMES = {
     "contrib.framework.assert_same_float_dtype": "v1:debugging.assert_same_float_dtype",
     "contrib.framework.assert_scalar": "v1:debugging.assert_scalar",
     "contrib.framework.convert_to_tensor_or_sparse_tensor": "v1:convert_to_tensor_or_sparse_tensor",
-    "contrib.framework.init_from_checkpoint": "v1:train.init_from_checkpoint",
     "contrib.framework.is_tensor": "v1:is_tensor",
-    "contrib.framework.list_variables": "v1:train.list_variables",
-    "contrib.framework.load_checkpoint": "v1:train.load_checkpoint",
-    "contrib.framework.load_variable": "v1:train.load_variable",
     "contrib.framework.RecordInput": "tensorflow.python.ops.data_flow_ops:RecordInput",
-    "contrib.framework.remove_squeezable_dimensions": (
-        "tensorflow.python.ops.confusion_matrix:remove_squeezable_dimensions"
-    ),
     "contrib.framework.sort": "tf:sort",
     "contrib.framework.python.ops.arg_scope": "tf_slim.ops.arg_scope:arg_scope",
     "contrib.framework.TensorSpec": "tf:TensorSpec",

@@ -22,7 +22,14 @@ PERIOD = 1  # seconds between checks of the train dir
 
 
 def run(
-    place: Place, directory: str | Path, records: Records, *, timeout: float, threads: int | None = None
+    place: Place,
+    directory: str | Path,
+    records: Records,
+    steps: int,
+    *,
+    timeout: float,
+    allow_other_data: bool = False,
+    threads: int | None = None,
 ) -> dict[str, Any]:
     """Evaluates until the run's last step is done.
 
@@ -30,7 +37,9 @@ def run(
       place: this process's place in the cluster.
       directory: the chief's train dir; it may not exist yet.
       records: the data of the run.
+      steps: length of the run. A finished run of fewer steps may be about to go on: its chief has `timeout` to start.
       timeout: seconds to wait for a chief that does not answer.
+      allow_other_data: allows data that the run did not begin with.
       threads: of one op, default all cores.
 
     Returns:
@@ -46,13 +55,17 @@ def run(
     while True:
         step = next(iter(checkpoints.steps(directory)), None) if config.read_json(directory) else None
         if step not in (None, last["step"]):
-            last, seen = _evaluate(directory, step, records, threads) or last, time.monotonic()
+            last = _evaluate(directory, step, records, allow_other_data, threads) or last
+            seen = time.monotonic()
         measured = step is not None and step == last["step"]
-        if measured and step >= config.read(directory).recipe.total_steps(records.num_train):
+        finished = measured and step >= config.read(directory).recipe.total_steps(records.num_train)
+        if finished and step >= steps:
             return last
         if not chief.absent():
             seen = time.monotonic()
         elif time.monotonic() - seen > timeout:
+            if finished:
+                return last
             where = "no checkpoint" if step is None else f"the newest checkpoint is of step {step}"
             raise UserError(
                 f"train dir {directory}: {where}, and {name} ({address}) has not answered for {timeout:g} s; "
@@ -61,7 +74,7 @@ def run(
         time.sleep(PERIOD)
 
 
-def _evaluate(directory: str | Path, step: int, records: Records, threads: int | None) -> dict[str, Any] | None:
+def _evaluate(directory, step, records, allow_other_data, threads):
     """Evaluates a checkpoint and returns its record; None if it is damaged, or the chief has removed it meanwhile."""
     net = config.read(directory)
     if net.held_out != records.held_out:
@@ -71,7 +84,9 @@ def _evaluate(directory: str | Path, step: int, records: Records, threads: int |
         )
     prefix = checkpoints.prefix(directory, step)
     try:
-        result = evaluation.evaluate(directory, checkpoint=prefix, data=records, threads=threads)
+        result = evaluation.evaluate(
+            directory, checkpoint=prefix, data=records, allow_other_data=allow_other_data, threads=threads
+        )
     except UserError:
         if checkpoints.fault(prefix) is None:
             raise

@@ -36,11 +36,19 @@ def train(recipe: Recipe, directory: str | Path, *, seed: int, show: training.Sh
         if place.is_evaluator:
             from graph_resnet.distributed import evaluator
 
-            timeout = machine.cluster_timeout
-            last = evaluator.run(place, directory, records, threads=machine.threads, timeout=timeout)
+            last = evaluator.run(
+                place,
+                directory,
+                records,
+                recipe.total_steps(records.num_train),
+                timeout=machine.cluster_timeout,
+                allow_other_data=data.allow_other_data,
+                threads=machine.threads,
+            )
             return Result(directory, *(last[name] for name in ("step", "loss", "accuracy", "images")), seconds=0.0)
-        from graph_resnet.training import run
+        from graph_resnet.training import run, towers
 
+        towers.check(recipe, len(place.members))  # before this process waits for the others
         own_dir = directory if place.is_chief else None
         options = {name: rows[name] for name in ("start", "output", "machine")}
         return run.run(

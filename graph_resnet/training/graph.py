@@ -28,7 +28,7 @@ def build(recipe, records, *, seed, precision="float32", trainable_scopes=(), cl
         into the recipe's towers.
     """
     tower.check_image_size(recipe)
-    towers.check(recipe, cluster.rows.stop - cluster.rows.start if cluster else recipe.batch_size)
+    towers.check(recipe, cluster.size if cluster else 1)
     tf.set_random_seed(seed)
     tensors = batches.train_and_validation(
         records,

@@ -36,20 +36,17 @@ class Tower:
     update_ops: list[tf.Operation]
 
 
-def check(recipe: Recipe, images: int) -> None:
-    """Refuses a recipe whose step cannot be made of so many towers.
-
-    Args:
-      recipe: `recipes.Recipe`.
-      images: in the batch, or in a worker's rows of it.
+def check(recipe: Recipe, workers: int = 1) -> None:
+    """Refuses a recipe whose step cannot be made of so many towers on each of the workers.
 
     Raises:
       UserError: the parts would differ in size, or the recipe wants statistics of more than a part.
     """
-    if images % recipe.towers:
+    if recipe.towers > 1 and recipe.batch_size % (recipe.towers * workers):
+        each = f" on each of {workers} workers" if workers > 1 else ""
         raise UserError(
-            f"towers {recipe.towers}: a batch of {images} images does not divide into equal parts; pass another "
-            "--batch-size or --towers"
+            f"towers {recipe.towers}{each}: a batch of {recipe.batch_size} images does not divide into equal parts; "
+            "pass another --batch-size or --towers"
         )
     for name in ("sync_batch_norm", "precise_batch_norm"):
         if recipe.towers > 1 and getattr(recipe, name):

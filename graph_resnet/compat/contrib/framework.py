@@ -4,10 +4,11 @@ import types
 
 import tensorflow as tf
 from tensorflow.python.client import _pywrap_events_writer, device_lib
+from tensorflow.python.ops import confusion_matrix
 from tensorflow.python.training import py_checkpoint_reader
 from tensorflow.python.util import nest as _nest
 
-zero_initializer = tf.compat.v1.zeros_initializer
+_train = tf.compat.v1.train
 
 
 class _Nest(types.ModuleType):
@@ -34,6 +35,40 @@ tensor_shape = types.SimpleNamespace(  # functions that tensorflow.python.framew
     vector=lambda length: tf.TensorShape([length]),
     matrix=lambda rows, cols: tf.TensorShape([rows, cols]),
 )
+
+
+def load_checkpoint(filepattern):
+    """A reader of a checkpoint, or of the newest one in a directory."""
+    return _train.load_checkpoint(filepattern)
+
+
+def load_variable(checkpoint_dir, name):
+    """The value of a variable in a checkpoint, a numpy array."""
+    return _train.load_variable(checkpoint_dir, name)
+
+
+def list_variables(checkpoint_dir):
+    """Pairs of name and shape of all variables in a checkpoint."""
+    return _train.list_variables(checkpoint_dir)
+
+
+def init_from_checkpoint(checkpoint_dir, assignment_map):
+    """Has variables initialized with their values in a checkpoint."""
+    _train.init_from_checkpoint(checkpoint_dir, assignment_map)
+
+
+def zero_initializer(ref, use_locking=True, name="zero_initializer"):
+    """An op that sets a variable to zeros, and its value then."""
+    return tf.compat.v1.assign(ref, tf.zeros(ref.shape, ref.dtype.base_dtype), use_locking=use_locking, name=name)
+
+
+def remove_squeezable_dimensions(predictions, labels, name=None):
+    """Predictions and labels, the one of higher rank without its last dimension if that is 1 and the ranks differ by 1.
+
+    TensorFlow's own function of this name has the labels first.
+    """
+    labels, predictions = confusion_matrix.remove_squeezable_dimensions(labels, predictions, name=name)
+    return predictions, labels
 
 
 def list_devices() -> list[str]:

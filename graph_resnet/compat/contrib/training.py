@@ -1,6 +1,6 @@
 """Functions of `tf.contrib.training` that TF-Slim lacks: buckets, sampling, and small ones."""
 
-import random
+import hashlib
 
 import tensorflow as tf
 
@@ -129,13 +129,13 @@ def stratified_sample(tensors, labels, target_probs, batch_size, init_probs=None
 
 
 class RandomStrategy:
-    """Chooses a task at random (for a device function of parameter servers)."""
+    """Chooses a task by a hash of the op's name (for a device function of parameter servers), as 1.15 does."""
 
-    def __init__(self, num_tasks, seed=0):
-        self._num_tasks, self._random = num_tasks, random.Random(seed)
+    def __init__(self, num_ps_tasks, seed=0):
+        self._num_tasks, self._seed = num_ps_tasks, seed
 
     def __call__(self, op):
-        return self._random.randrange(self._num_tasks)
+        return int(hashlib.md5(f"{op.name}_{self._seed}".encode()).hexdigest(), 16) % self._num_tasks
 
 
 class GreedyLoadBalancingStrategy:

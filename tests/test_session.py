@@ -119,3 +119,12 @@ def test_whether_tensorflow_uses_onednn(told, uses):
     environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": told}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.stdout == f"{uses}\n", done.stderr
+
+
+def test_garbage_collection_passes_over_tensorflow_and_over_nothing_else():
+    code = (
+        "import gc; from graph_resnet import cli; cli.import_tensorflow(); first = gc.get_freeze_count();"
+        "cli.import_tensorflow(); print(gc.isenabled(), first > 100_000, gc.get_freeze_count() == first)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout == "True True True\n", result.stderr

@@ -122,7 +122,7 @@ def test_alternating_flips_mirror_each_image_in_every_other_epoch(numbered, seed
 def test_a_crop_or_cutout_as_large_as_the_image_is_refused(numbered):
     with pytest.raises(UserError, match="crop 5: the images have 5 pixels"):
         _pictures(numbered, 1, 1, crop=5)
-    with pytest.raises(UserError, match="cutout 5: the images have 5 pixels"):
+    with pytest.raises(UserError, match="cutout 5: the images have 5 pixels a side; cut out a smaller square"):
         _pictures(numbered, 1, 1, cutout=5)
 
 

@@ -273,6 +273,16 @@ def test_a_worker_that_does_not_start(tmp_path):
     )
 
 
+def test_a_recipe_without_a_length_is_refused_before_the_workers_join(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import dataclasses\nfrom graph_resnet.recipes import RECIPES\n"
+        "RECIPE = dataclasses.replace(RECIPES['notebook'], name='mine', steps=None, epochs=None)\n"
+    )
+    env = environment(1, local_workers.free_addresses(2))
+    status, _, err = run(*TINY, "--recipe", tmp_path / "mine.py", "--train-dir", tmp_path / "run", env=env)
+    assert (status, err) == (1, "error: recipe mine: it has neither steps nor epochs; pass --steps N\n")
+
+
 def test_an_evaluator_measures_the_newest_checkpoint(undisturbed):
     train_dir, lines = undisturbed
     addresses = local_workers.free_addresses(2)

@@ -83,7 +83,7 @@ def train_and_validation(
     if not 0 <= crop < records.side:
         raise UserError(f"crop {crop}: the images have {records.side} pixels; shift them by fewer")
     if not 0 <= cutout < records.side:
-        raise UserError(f"cutout {cutout}: the images have {records.side} pixels; cut out fewer")
+        raise UserError(f"cutout {cutout}: the images have {records.side} pixels a side; cut out a smaller square")
     with tf.name_scope("input"):
         step = steps.global_step()
         # A session that initializes no global variables starts the stream at batch 0.

@@ -9,7 +9,7 @@ from typing import Any
 from graph_resnet import training
 from graph_resnet.distributed import tf_config
 from graph_resnet.recipes import Recipe
-from graph_resnet.training.start import Job, Result, claimed, records_of
+from graph_resnet.training.start import Job, Result, check_length, claimed, records_of
 
 
 def train(recipe: Recipe, directory: str | Path, *, seed: int, show: training.Show, **rows: Any) -> Result | None:
@@ -28,6 +28,7 @@ def train(recipe: Recipe, directory: str | Path, *, seed: int, show: training.Sh
     place = tf_config.place()
     if place is None:
         return training.train(recipe, directory, seed=seed, show=show, **rows)
+    check_length(recipe)
     directory, data, machine = Path(directory), rows["data"], rows["machine"]
     with claimed(directory, data.dataset_dir) if place.is_chief else contextlib.nullcontext():
         records = records_of(recipe, data, show)

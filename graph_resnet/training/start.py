@@ -123,8 +123,8 @@ def train(
         raise UserError(f"minutes is {minutes!r:.60}, not {MINUTES}") from None
     if output.keep_best and not data.hold_out:
         raise UserError("keep_best needs hold_out, so that the checkpoint is not chosen on the test images")
-    if minutes is None and not (recipe.steps or recipe.epochs):
-        raise UserError(f"recipe {recipe.name}: it has neither steps nor epochs; pass --steps N")
+    if minutes is None:
+        check_length(recipe)
     directory = Path(directory or train_dir.default(recipe.name))
     with _goes_on(show.command), claimed(directory, data.dataset_dir):
         records = records_of(recipe, data, show)
@@ -141,6 +141,12 @@ def train(
 
         rows = {"start": start, "output": output, "machine": machine, "show": show}
         return run.run(Job(recipe, records, directory, seed, data.allow_other_data, **rows, minutes=minutes))
+
+
+def check_length(recipe: Recipe) -> None:
+    """Refuses a recipe without a length."""
+    if not (recipe.steps or recipe.epochs):
+        raise UserError(f"recipe {recipe.name}: it has neither steps nor epochs; pass --steps N")
 
 
 @contextlib.contextmanager

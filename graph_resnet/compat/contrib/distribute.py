@@ -25,8 +25,7 @@ class MirroredStrategy(_distribute.MirroredStrategy):
         auto_shard_dataset=False,
         cross_tower_ops=None,
     ):
-        given = [name for name in (devices, num_gpus, num_gpus_per_worker) if name is not None]
-        if len(given) > 1:
+        if sum(value is not None for value in (devices, num_gpus, num_gpus_per_worker)) > 1:
             raise ValueError("MirroredStrategy: pass only one of devices, num_gpus and num_gpus_per_worker.")
         if auto_shard_dataset:
             raise NotImplementedError("MirroredStrategy: auto_shard_dataset needs several workers; leave it out.")

@@ -10,6 +10,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "graph_resnet" / "__init__.
 
 NOTEBOOK = ["ipykernel", "nbclient"]
 ONNX = ["tf2onnx>=1.17", "onnxruntime>=1.20"]  # tf2onnx 1.16 needs an older protobuf than TensorFlow
+ESTIMATOR = ["tensorflow_estimator==2.15.0", "tf_keras"]  # for TensorFlow 1 programs that use tf.estimator
 setup(
     name="graph-resnet",
     version=VERSION,
@@ -29,9 +30,10 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "test": ["hypothesis", "pytest", "pytest-xdist", "ruff>=0.9", "tensorboard", *NOTEBOOK, *ONNX],
+        "test": ["hypothesis", "pytest", "pytest-xdist", "ruff>=0.9", "tensorboard", *NOTEBOOK, *ONNX, *ESTIMATOR],
         "notebook": ["notebook", "ipywidgets", *NOTEBOOK],  # ipywidgets: the progress bar
         "onnx": ONNX,
+        "estimator": ESTIMATOR,
         "tensorboard": ["tensorboard"],
         "benchmarks": ["flax", "jax", "optax", "torch==2.13.0"],
     },

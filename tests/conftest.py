@@ -12,6 +12,7 @@ from graph_resnet import session
 
 session.use_onednn()  # as the commands, whose bits tests compare with those of this process
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # tests read what commands print; TensorFlow's log would get in between
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "0")  # as where tf_keras is not installed; some tests set "1"
 os.environ.pop("PYTHONUNBUFFERED", None)  # buffered streams, which keep what they could not write, are harder
 # Signals that the parent process ignores (nohup, a background job) would also be ignored in child processes.
 for signum, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):

@@ -1,6 +1,5 @@
 """Other operating systems, and limits on the cores that a process may use."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -60,11 +59,10 @@ with tf.Graph().as_default():
     assert done.stdout == "(2, 10)\n", done.stderr
 
 
-@pytest.mark.skipif(importlib.util.find_spec("tf_keras") is not None, reason="tf_keras is installed here")
-def test_legacy_keras_is_asked_for_but_not_installed():
+def test_legacy_keras_is_asked_for_but_not_installed(tmp_path):
     """TensorFlow itself can be imported then."""
     code = "from graph_resnet import cli; cli.import_quietly().layers.dense"
-    env = {**os.environ, "TF_USE_LEGACY_KERAS": "1"}
+    env = {**elsewhere(tmp_path, "import sys\nsys.modules['tf_keras'] = None\n"), "TF_USE_LEGACY_KERAS": "1"}
     process = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False
     )

@@ -69,7 +69,7 @@ def tree(tmp_path_factory):
 @pytest.fixture(scope="module")
 def findings(tree):
     """What `--check --json` prints about the tree, by file."""
-    result = run(tree, "--check", "--json", ".")
+    result = run(tree, "--check", "--json", ".", lacks=["tensorflow_estimator"])
     assert result.returncode == 1, result.stderr
     by_file = {}
     for finding in json.loads(result.stdout):
@@ -103,7 +103,7 @@ def test_works_works_differently_and_gone_with_file_and_line(findings):
         "no_name_of_any_version": ("gone", [9]),
     }
     notes = {finding["name"]: finding["note"] for finding in findings["gone.py"]}
-    assert "MonitoredTrainingSession" in notes["estimator.Estimator"]
+    assert "install tensorflow_estimator" in notes["estimator.Estimator"]
     assert "static_rnn" in notes["nn.rnn"]
     assert "LSTMCell" in notes["contrib.rnn.python.ops.rnn_cell.GridLSTMCell"]
     assert notes["no_name_of_any_version"] == "TensorFlow has no such name"
@@ -128,10 +128,10 @@ def test_what_cannot_be_read_is_a_finding_of_its_own(findings):
 
 @pytest.mark.slow
 def test_the_text_has_a_line_for_each_name_and_counts(tree):
-    result = run(tree, "--check", "gone.py", "differs.py")
+    result = run(tree, "--check", "gone.py", "differs.py", lacks=["tensorflow_estimator"])
     assert result.returncode == 1
     lines = result.stdout.splitlines()
-    assert lines[2].startswith("gone.py:6: tf.estimator.Estimator (+1) gone: Estimator was removed in TensorFlow 2.16;")
+    assert lines[2].startswith("gone.py:6: tf.estimator.Estimator (+1) gone: it was removed in TensorFlow 2.16; ")
     assert lines[-2].startswith("differs.py:3: tf.zeros works") or "batch_normalization" in lines[-2]
     assert lines[-1] == "[check]: 1 works, 1 works differently, 5 gone"
     result = run(tree, "--check", "works.py", "sub/empty.py")

@@ -5,6 +5,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -12,13 +13,16 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-def run(directory, *arguments, stdin="", module="graph_resnet.tf1"):
-    """Runs the command in `directory`, which is outside this project."""
+def run(directory, *arguments, stdin="", module="graph_resnet.tf1", lacks=()):
+    """Runs the command in `directory`, which is outside this project, as if the packages `lacks` were not installed."""
     command = [sys.executable, *(["-m", module] if module else []), *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.run(
-        command, cwd=directory, env=environment, input=stdin, capture_output=True, text=True, timeout=300, check=False
-    )
+    with tempfile.TemporaryDirectory() as site:
+        hidden = "".join(f"sys.modules[{name!r}] = None\n" for name in lacks)
+        pathlib.Path(site, "sitecustomize.py").write_text(f"import sys\n{hidden}")
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{site}", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        return subprocess.run(
+            command, cwd=directory, env=environment, input=stdin, capture_output=True, text=True, timeout=300
+        )
 
 
 def write(directory, name, text):

@@ -12,6 +12,7 @@ HOMES = {
     "contrib.metrics.python.ops": "tf_slim.metrics",
     "contrib.slim.python.slim": "tf_slim",
     "contrib.training.python.training": "tf_slim.training",
+    "python.estimator": "tensorflow_estimator.python.estimator",
 }
 
 # The deep modules of tf.contrib, below `<module>.python`. Each offers the names of its home and its public module.

@@ -13,7 +13,7 @@ import sys
 import types
 import warnings
 
-from . import booleans, graph_text, moved_names, tables, v1_names
+from . import booleans, estimator, graph_text, moved_names, tables, v1_names
 from .import_hooks import when_imported
 from .modules import GoneError, gone_message, gone_reason, is_module, locate, table_module
 from .modules import install as install_finder
@@ -192,4 +192,5 @@ def install(own_directories: tuple[str, ...] = ()) -> list[str]:
     builtins.__import__ = _wrap_import(builtins.__import__)
     importlib.import_module = _wrap_import_module(importlib.import_module)
     when_imported("tensorflow", _switch_to_v1)
+    estimator.install()
     return late

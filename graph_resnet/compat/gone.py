@@ -4,10 +4,11 @@ The keys are dotted names below `tf`; a key also covers everything below it.
 """
 
 _ESTIMATOR = (
-    "Estimator was removed in TensorFlow 2.16; build the graph with your model_fn and run it in a "
-    "tf.train.MonitoredTrainingSession"
+    "it was removed in TensorFlow 2.16; install tensorflow_estimator==2.15.0, which has it, and for ready-made "
+    "estimators tf_keras"
 )
-_TPU = "the TPU support of contrib was removed; run the graph on the CPU or a GPU"
+_LEARN = "use tf.estimator, from the package tensorflow_estimator, or a tf.train.MonitoredTrainingSession"
+_TPU = "it drove TPUs; run the graph on the CPU or a GPU. For TPUEstimator, install tensorflow_estimator==2.15.0"
 _TF_KERAS = "install tf_keras, which has it"
 
 _COLUMNS = """bucketized_column check_feature_columns create_feature_spec_for_parsing crossed_column
@@ -29,7 +30,7 @@ _LEFT_OUT_LAYERS = (
     (
         "ProblemType binary_svm_target get_default_binary_metrics_for_eval multi_class_target regression_target"
         " target_column",
-        _ESTIMATOR,
+        _LEARN,
     ),
 )
 # Module, names in it, what to use instead: the rarely used parts of modules whose common parts are supported.
@@ -122,11 +123,11 @@ _LEFT_OUT = (
     ),
     ("contrib.tfprof", "ProfileContext", "use tf.profiler.Profiler"),
     ("contrib.training", "resample_at_rate weighted_resample", "use tf.contrib.training.rejection_sample"),
-    ("contrib.predictor", "from_contrib_estimator from_estimator", _ESTIMATOR),
+    ("contrib.predictor", "from_contrib_estimator from_estimator", "export the model and use from_saved_model"),
     (
         "keras.layers",
         "Bidirectional TimeDistributed GaussianNoise GaussianDropout AlphaDropout CuDNNLSTM CuDNNGRU"
-        " LayerNormalization LocallyConnected1D LocallyConnected2D Wrapper",
+        " DenseFeatures LayerNormalization LocallyConnected1D LocallyConnected2D Wrapper",
         _TF_KERAS,
     ),
     ("keras", "applications estimator experimental wrappers", _TF_KERAS),
@@ -215,12 +216,12 @@ GONE = {
     "contrib.image.bipartite_match": "it was a C++ operation; use scipy.optimize.linear_sum_assignment in tf.py_func",
     "contrib.image.connected_components": "it was a C++ operation; use scipy.ndimage.label in tf.py_func",
     "contrib.image.single_image_random_dot_stereograms": "it was a C++ operation",
-    "contrib.learn": _ESTIMATOR,
+    "contrib.learn": _LEARN,
     "contrib.tensorrt": "TensorRT needs a TensorFlow built for it; use tensorflow.python.compiler.tensorrt there",
     "contrib.training.batch_sequences_with_states": "use tf.nn.dynamic_rnn and feed the last state",
     "contrib.training.SequenceQueueingStateSaver": "use tf.nn.dynamic_rnn and feed the last state",
     "contrib.training.NextQueuedSequenceBatch": "use tf.nn.dynamic_rnn and feed the last state",
-    "data.experimental.CheckpointInputPipelineHook": _ESTIMATOR,
+    "data.experimental.CheckpointInputPipelineHook": "leave it out; it saved the place in the data",
     "data.experimental.MapVectorizationOptions": "leave it out; tf.data optimizes by itself",
     "data.experimental.StatsAggregator": "use the TensorFlow profiler",
     "data.experimental.StatsOptions": "use the TensorFlow profiler",

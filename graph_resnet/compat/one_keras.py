@@ -1,7 +1,7 @@
 """The one Keras of the process: `tf.keras`, `tf.layers` and the RNN cells are classes of the same library.
 
 It is tf_keras if TensorFlow was told to use it, else the Keras 2 that TensorFlow still contains. This module has its
-`keras`, `version`, `layers` and `rnn_cell`, looked up when they are used.
+`keras`, `version`, `layers`, `rnn_cell` and `LayerRNNCell`, looked up when they are used.
 """
 
 import importlib.util
@@ -16,6 +16,10 @@ _PLACES = {
     "version": ("tf_keras:__version__", ".keras:__version__"),
     "layers": ("v1:layers", ".layers"),
     "rnn_cell": ("v1:nn.rnn_cell", "tensorflow.python.ops.rnn_cell"),
+    "LayerRNNCell": (
+        "tf_keras.src.layers.rnn.legacy_cells:LayerRNNCell",
+        "tensorflow.python.keras.layers.legacy_rnn.rnn_cell_impl:LayerRNNCell",
+    ),
 }
 
 

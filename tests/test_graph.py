@@ -62,7 +62,7 @@ def test_every_field_changes_what_is_trained(f, small, monkeypatch):
     recipe, before = small
     shorten_nets(monkeypatch)
     other = {"net": "deep", "dataset": "synthetic100", "image_size": 24, "batch_size": 5, "warmup_steps": 2, "crop": 3}
-    other |= {"lookahead": 2, "towers": 2}
+    other |= {"cutout": 3, "lookahead": 2, "towers": 2}
     value = other.get(f.name, another(f, getattr(recipe, f.name))[1])
     after = trained_variables(dataclasses.replace(recipe, **{f.name: value}))
     # Only the moving averages depend on their decay.
